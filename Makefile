@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# The usual words. Everything real is in meson, ./start and ./check.
+BUILD = build/release
+
+.PHONY: all install test lint format type-check benchmark clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	scripts/install-packages build
+	meson setup $(BUILD) --buildtype release
+
+install: all
+	meson install -C $(BUILD)
+
+test:
+	./check
+
+lint: all
+	scripts/lint $(BUILD)
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# C is checked by its compilers: both, with every warning an error.
+type-check:
+	./check gcc-debug clang-debug
+
+benchmark: all
+	$(BUILD)/bench/weft-bench
+
+clean:
+	rm -rf build

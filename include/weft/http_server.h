@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ * http_server.h - an HTTP/1.1 server on fibers: one fiber per connection, straight-line handlers.
+ *
+ *     static void hello(struct weft_http_exchange *exchange, void *context)
+ *     {
+ *         weft_http_reply(exchange, 200, "text/plain", "hello\n", 6);
+ *     }
+ *     static const struct weft_http_route routes[] = {{"GET", "/hello", hello}};
+ *
+ * Patterns may hold typed parameters: "/status/{id:uuid}", "/users/{n:int}", "/files/{name}". HEAD
+ * is answered by the GET handler without the body; a known path with another method gets 405.
+ * Keep-alive, pipelining, chunked bodies and "Expect: 100-continue" are the server's business. */
+#ifndef WEFT_HTTP_SERVER_H
+#define WEFT_HTTP_SERVER_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+struct weft_http_exchange; /* one request and its reply; valid until the handler returns */
+struct weft_http_server;
+
+/* Answers one request on the connection's fiber; it may suspend. Without a reply: 500. */
+typedef void (*weft_http_handler)(struct weft_http_exchange *exchange, void *context);
+
+struct weft_http_route {
+    const char *method;  /* "GET", "POST", ... */
+    const char *pattern; /* begins with "/"; a literal segment wins over a parameter */
+    weft_http_handler handler;
+};
+
+/* Zero means the default. Times are lengths in nanoseconds. */
+struct weft_http_server_options {
+    const char *address; /* numeric; NULL means "127.0.0.1" */
+    uint16_t port;       /* 0 picks a free one */
+    const struct weft_http_route *routes;
+    size_t routes_count;
+    void *context;             /* handed to every handler */
+    size_t header_bytes_max;   /* request line and headers; 16 KiB; beyond it 431 */
+    size_t body_bytes_max;     /* 1 MiB; beyond it 413 */
+    unsigned connections_max;  /* 10,000; beyond it 503 and close */
+    int64_t header_timeout_ns; /* from the first byte to the end of the headers; 10 s; 408 */
+    int64_t body_timeout_ns;   /* from the headers to the end of the body; 30 s; 408 */
+    int64_t idle_timeout_ns;   /* between requests; 60 s; closed without a word */
+    int64_t write_timeout_ns;  /* for one reply to be taken; 30 s; closed */
+    const char *server_name;   /* "Server" header; NULL means none */
+};
+
+/* Counters since open; connections_now is the present number. */
+struct weft_http_server_stats {
+    uint64_t requests, bad_requests, connections, connections_refused, timeouts;
+    unsigned connections_now;
+};
+
+/* Listen. Nothing is accepted before weft_http_server_run.
+ * Returns  0; -EINVAL (options, a malformed pattern), -EADDRINUSE, -EACCES, -ENOMEM
+ * Ownership options and routes must live until close. Never suspends */
+WEFT_API int weft_http_server_open(struct weft_http_server **ret_server,
+                                   const struct weft_http_server_options *options);
+
+/* The port that is listened on. */
+WEFT_API uint16_t weft_http_server_port(const struct weft_http_server *server);
+
+/* Accept and serve until weft_http_server_drain has been obeyed or the caller is cancelled.
+ * Returns  0 when drained, -ECANCELED when cancelled: connections were cut
+ * Suspends */
+WEFT_API int weft_http_server_run(struct weft_http_server *server);
+
+/* Stop accepting, close idle connections, let requests under way be answered (each with
+ * "Connection: close"). Call it from another fiber of the same thread; it does not wait. */
+WEFT_API void weft_http_server_drain(struct weft_http_server *server);
+
+WEFT_API void weft_http_server_stats(const struct weft_http_server *server,
+                                     struct weft_http_server_stats *ret_stats);
+
+/* Free it; weft_http_server_run must have returned. NULL is fine. Never suspends. */
+WEFT_API void weft_http_server_close(struct weft_http_server *server);
+
+/* The request. Strings are NUL-terminated, lengths are without the NUL; all of it is valid until
+ * the handler returns. Never suspend. */
+WEFT_API const char *weft_http_method(const struct weft_http_exchange *exchange);
+WEFT_API const char *weft_http_path(const struct weft_http_exchange *exchange); /* decoded */
+WEFT_API const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *ret_len);
+/* A header by name in any case; NULL when it is absent. */
+WEFT_API const char *weft_http_header(const struct weft_http_exchange *exchange, const char *name);
+/* A parameter of the route's pattern by name, decoded; NULL when the pattern has none. */
+WEFT_API const char *weft_http_param(const struct weft_http_exchange *exchange, const char *name);
+/* A value of the query string by name, decoded; NULL when it is absent. */
+WEFT_API const char *weft_http_query(struct weft_http_exchange *exchange, const char *name);
+
+/* Add a header to the reply, before weft_http_reply. Both strings are copied. */
+WEFT_API void weft_http_reply_header(struct weft_http_exchange *exchange, const char *name,
+                                     const char *value);
+
+/* Answer with a body, copied. Once per request; a second reply is ignored. Does not suspend: the
+ * bytes go out when the handler has returned. content_type NULL: no such header. */
+WEFT_API void weft_http_reply(struct weft_http_exchange *exchange, int status,
+                              const char *content_type, const void *body, size_t len);
+
+/* Answer {"detail": "..."} with the given status. */
+WEFT_API void weft_http_reply_error(struct weft_http_exchange *exchange, int status,
+                                    const char *detail);
+
+WEFT_END_DECLS
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * runtime.h - start fibers from plain C, read their clock, let time pass.
+ *
+ * A fiber is straight-line C on its own small stack (64 KiB by default). It runs until it waits
+ * for something; then another fiber of the same thread runs. A fiber never changes thread, so
+ * errno and thread-locals behave as everywhere else in C. Every fiber belongs to a group
+ * (group.h), and every wait ends early when the scope around it is cancelled (scope.h). */
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+enum weft_clock_kind {
+    WEFT_CLOCK_REAL,    /* CLOCK_MONOTONIC */
+    WEFT_CLOCK_VIRTUAL, /* jumps to the next timer whenever every fiber waits */
+};
+
+struct weft_run_options {
+    enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
+    const char *io;               /* "uring" or "epoll"; NULL means $WEFT_IO, else the best one */
+    size_t stack_bytes;           /* usable stack of a fiber; 0 means 64 KiB, at least 16 KiB */
+    unsigned offload_threads_max; /* threads for weft_offload; 0 means 4, at most 1024 */
+    unsigned offload_queue_max;   /* calls waiting for a thread; 0 means 65,536 */
+};
+
+/* Run fn(arg) as the first fiber of a new runtime on the calling thread; return when it ended.
+ *
+ * options  NULL means all defaults; read before the first fiber starts, not kept
+ * fn       0 or more is success, negative an error; its value is returned
+ * Returns  fn's result, or before fn was called: -EINVAL (options), -EBUSY (the thread already
+ *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. With the virtual clock,
+ *          when every fiber waits for something that cannot come: -EDEADLK
+ * Threads  any thread outside a runtime; several runtimes may run on several threads */
+WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
+
+/* Let every other runnable fiber of this thread run once. A checkpoint.
+ * Returns  0, -ECANCELED (after having yielded), -EPERM outside a runtime */
+WEFT_API int weft_yield(void);
+
+/* Ask whether the surrounding scope is cancelled, without giving way.
+ * Returns  0, -ECANCELED, -EPERM outside a runtime */
+WEFT_API int weft_checkpoint(void);
+
+/* The runtime's clock in nanoseconds: monotonic, always above 0, not the time of day.
+ * Outside a runtime it is CLOCK_MONOTONIC. Never suspends. */
+WEFT_API int64_t weft_now(void);
+
+/* Suspend for at least duration_ns (weft_sleep) or until the clock shows at least deadline_ns
+ * (weft_sleep_until). Never early. A duration of 0 or less, or a past deadline, gives way once.
+ * Returns  0, -ECANCELED (woken before the time was over), -EPERM outside a runtime */
+WEFT_API int weft_sleep(int64_t duration_ns);
+WEFT_API int weft_sleep_until(int64_t deadline_ns);
+
+/* The name of the reactor in use, "io_uring" or "epoll"; NULL outside a runtime. */
+WEFT_API const char *weft_io_name(void);
+
+WEFT_END_DECLS
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ * scope.h - deadlines and cancellation for everything between two lines of code.
+ *
+ * A scope is entered and left by one fiber; scopes nest. When one is cancelled, every wait inside
+ * it, in this fiber and in the groups opened inside, ends with -ECANCELED, and so does every later
+ * wait: cancellation is a level, not an event. -ECANCELED means the operation did not happen.
+ * A shielded scope lets no outer cancellation in; its own deadline still counts.
+ *
+ *     struct weft_scope scope;
+ *     weft_scope_enter(&scope, weft_now() + 2 * WEFT_SEC, 0);
+ *     int err = talk_to_server();             // -ECANCELED inside when the 2 s are over
+ *     err = weft_scope_leave(&scope, err);    // ... and -ETIMEDOUT here */
+#ifndef WEFT_SCOPE_H
+#define WEFT_SCOPE_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+/* Flags of weft_scope_enter. */
+#define WEFT_SCOPE_SHIELD  1u /* outer cancellation stays outside */
+#define WEFT_SCOPE_MOVE_ON 2u /* leaving a scope that timed out or was cancelled gives 0 */
+
+struct weft_fiber;
+
+/* Fields of the structs below are private to the library; storage is the caller's. */
+struct weft_link {
+    struct weft_link *next, *prev;
+};
+struct weft_timer {
+    int64_t deadline_ns;
+    uint64_t sequence; /* order of arming, breaks ties */
+    struct weft_timer *child, *next, *prev;
+    void (*fire)(struct weft_timer *timer);
+};
+struct weft_scope {
+    struct weft_scope *parent;
+    struct weft_link sibling;  /* in parent->children */
+    struct weft_link children; /* scopes directly inside */
+    struct weft_link waiting;  /* fibers whose innermost scope is this one and that wait */
+    struct weft_timer timer;
+    unsigned flags;
+    int cause; /* why it is cancelled, 0 when it is not */
+};
+
+/* Enter a scope. Until weft_scope_leave the calling fiber's waits belong to it.
+ *
+ * deadline_ns  absolute; WEFT_FOREVER for none. A deadline that is over cancels at once
+ * Returns      nothing; a call outside a runtime aborts
+ * Ownership    *scope is the caller's and must not move or end before weft_scope_leave
+ * Never suspends */
+WEFT_API void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned flags);
+
+/* Leave the innermost scope, which must be this one.
+ *
+ * result   what the work inside came to; handed through unless it is -ECANCELED *and* this scope,
+ *          not an outer one, was the cause
+ * Returns  result; -ETIMEDOUT where this scope's deadline caused -ECANCELED; -ECANCELED where
+ *          weft_scope_cancel or an outer scope did; with WEFT_SCOPE_MOVE_ON 0 in place of
+ *          either, unless an outer scope is cancelled as well
+ * Never suspends */
+WEFT_API int weft_scope_leave(struct weft_scope *scope, int result);
+
+/* Cancel everything inside the scope. Idempotent, not an error. From the scope's own thread. */
+WEFT_API void weft_scope_cancel(struct weft_scope *scope);
+
+/* Move the scope's deadline; it does not undo a cancellation. From the scope's own thread. */
+WEFT_API void weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline_ns);
+
+/* The earliest deadline that can cancel the calling fiber; WEFT_FOREVER when there is none. */
+WEFT_API int64_t weft_deadline(void);
+
+WEFT_END_DECLS
+
+#endif

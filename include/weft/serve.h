@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ * serve.h - the durable job service, as a function: what `weft serve` runs. */
+#ifndef WEFT_SERVE_H
+#define WEFT_SERVE_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+#define WEFT_SERVE_STEPS 3
+
+/* Zero or NULL means the default. */
+struct weft_serve_options {
+    const char *listen;   /* "127.0.0.1:8001"; port 0 picks a free one */
+    const char *broker;   /* "sqlite:weft.db" */
+    unsigned workers;     /* 4, at most 64 */
+    unsigned concurrency; /* jobs at once per worker, 1000, at most 1,000,000 */
+    unsigned queue_size;  /* jobs waiting per worker, 100,000 */
+    const int64_t
+        *steps_ns;    /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
+    int64_t grace_ns; /* after SIGTERM, how long running jobs may go on; 30 s */
+    const char *token_file; /* bearer token; needed for an address that is not loopback ... */
+    int insecure;           /* ... unless this is set */
+    const char *io;         /* reactor, see weft_run_options */
+    /* Called once, when requests are answered, with the address in "host:port" form. */
+    void (*ready)(void *context, const char *address);
+    void *ready_context;
+    /* Receives one log record as a line of JSON without line feed; NULL: standard error. */
+    void (*log)(void *context, const char *line);
+    void *log_context;
+};
+
+/* Serve until SIGTERM or SIGINT, then drain: requests under way are answered, running jobs get
+ * grace_ns, what is left runs again at the next start.
+ *
+ * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
+ * Returns    0 after a drain; -EINVAL (options), -EADDRINUSE, -EACCES, WEFT_EVERSION (database of
+ *            a newer weft), -EROFS, -ENOSPC, WEFT_ECORRUPT, ...
+ * Threads    starts a runtime on the calling thread, which must be the first; blocks SIGTERM and
+ *            SIGINT */
+WEFT_API int weft_serve(const struct weft_serve_options *options, char *ret_error,
+                        size_t error_bytes);
+
+WEFT_END_DECLS
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * weft.h - the whole library in one include. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/base.h>
+#include <weft/channel.h>
+#include <weft/group.h>
+#include <weft/io.h>
+#include <weft/offload.h>
+#include <weft/runtime.h>
+#include <weft/scope.h>
+#include <weft/signal.h>
+
+#endif

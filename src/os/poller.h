@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * poller.h - how a worker learns which descriptors are ready.
+ *
+ * A descriptor is watched once, edge-triggered, for both directions, until it is closed: waiting
+ * for it later costs no system call. A poller fills an array and never calls back. */
+#ifndef WEFT_OS_POLLER_H
+#define WEFT_OS_POLLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WEFT_READY_READ   1u
+#define WEFT_READY_WRITE  2u
+#define WEFT_READY_HANGUP 4u /* the peer is done sending, or an error waits to be read */
+#define WEFT_READY_LOST   8u /* the poller stopped watching: watch again before the next wait */
+
+struct weft_ready {
+    int fd;
+    uint32_t generation; /* as given to watch: tells a reused descriptor number apart */
+    unsigned events;
+};
+
+struct weft_poller;
+
+struct weft_poller_ops {
+    const char *name;
+    /* Returns 0; -ENOSYS, -EPERM and the like where the kernel has or allows no such thing. */
+    int (*open)(struct weft_poller **ret_poller);
+    /* Returns 0; -EPERM for a descriptor that is always ready (a regular file); -EBADF, -ENOMEM */
+    int (*watch)(struct weft_poller *poller, int fd, uint32_t generation);
+    /* Stop watching before fd is closed. Events already under way may still be delivered. */
+    void (*unwatch)(struct weft_poller *poller, int fd, uint32_t generation);
+    /* Wait at most timeout_ns (0: not at all, negative: without limit) and fill the array.
+     * Returns the number of events, 0 also after a signal; negative when it is broken. */
+    int (*wait)(struct weft_poller *poller, struct weft_ready *ready, size_t ready_max,
+                int64_t timeout_ns);
+    void (*close)(struct weft_poller *poller); /* NULL is fine */
+};
+
+extern const struct weft_poller_ops weft_poller_epoll, weft_poller_uring;
+
+/* Find the poller by name ("epoll", "uring") and open it; NULL or "": io_uring if the kernel
+ * lets us, else epoll. Returns 0, -EINVAL (no such name), or why it cannot be opened. */
+int weft_poller_open(const char *name, const struct weft_poller_ops **ret_ops,
+                     struct weft_poller **ret_poller);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ * stack.h - stacks for fibers, cut from slabs, each with a guard page below.
+ *
+ * A slab is one large mapping that costs nothing until touched. A stack is cut off when it is
+ * first needed and then reused, most recently used first, without a system call. Guards are
+ * installed with MADV_GUARD_INSTALL (Linux 6.13), which keeps the slab one mapping; on older
+ * kernels with mprotect, which costs two mappings per stack, so only the first
+ * WEFT_STACK_MPROTECT_MAX stacks of a pool get one (vm.max_map_count is 65,530 by default). */
+#ifndef WEFT_OS_STACK_H
+#define WEFT_OS_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define WEFT_STACK_MPROTECT_MAX 24000u
+
+enum weft_guard {
+    WEFT_GUARD_INSTALL,
+    WEFT_GUARD_MPROTECT,
+    WEFT_GUARD_NONE,
+};
+
+/* One pool belongs to one thread. */
+struct weft_stack_pool {
+    size_t usable_bytes; /* of each stack, a multiple of the page size */
+    size_t guard_bytes;
+    enum weft_guard guard;      /* how the next stack is guarded */
+    char *slab_next, *slab_end; /* what is left of the newest slab */
+    void **slabs;
+    size_t slabs_len, slabs_capacity;
+    char **idle; /* lowest usable byte of each idle stack, hottest last */
+    size_t idle_len, idle_capacity;
+    size_t idle_cold; /* that many at the front have given their memory back */
+    size_t stacks;    /* cut so far, busy or idle */
+};
+
+/* Returns 0, -EINVAL (usable_bytes below 16 KiB or above 1 GiB). Takes no memory yet. */
+int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes);
+
+/* Unmap everything; every stack must be idle or abandoned. */
+void weft_stack_pool_deinit(struct weft_stack_pool *pool);
+
+/* A stack: its lowest usable byte, NULL when there is no memory. */
+char *weft_stack_acquire(struct weft_stack_pool *pool);
+
+/* Give one back. Its content stays until the stack is reused or trimmed. */
+void weft_stack_release(struct weft_stack_pool *pool, char *stack);
+
+/* Give memory of stacks that have long been idle back to the kernel, a bounded number per call.
+ * Returns true when there is more to do. */
+bool weft_stack_pool_trim(struct weft_stack_pool *pool);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ * fd_table.c - see fd_table.h. */
+#include <runtime/worker.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CHUNK_LEN 256u
+
+void weft_fd_table_init(struct weft_fd_table *table)
+{
+    *table = (struct weft_fd_table){0};
+}
+
+void weft_fd_table_deinit(struct weft_fd_table *table)
+{
+    for (size_t i = 0; i < table->chunks_len; i++)
+        free(table->chunks[i]);
+    free(table->chunks);
+    *table = (struct weft_fd_table){0};
+}
+
+static struct weft_fd *find_entry(const struct weft_fd_table *table, int fd)
+{
+    size_t chunk = (size_t)fd / CHUNK_LEN;
+    if (fd < 0 || chunk >= table->chunks_len || !table->chunks[chunk])
+        return NULL;
+    return &table->chunks[chunk][(size_t)fd % CHUNK_LEN];
+}
+
+static int grow_chunks(struct weft_fd_table *table, size_t chunk)
+{
+    if (chunk < table->chunks_len)
+        return 0;
+    struct weft_fd **chunks = realloc(table->chunks, (chunk + 1) * sizeof *chunks);
+    if (!chunks)
+        return -ENOMEM;
+    for (size_t i = table->chunks_len; i <= chunk; i++)
+        chunks[i] = NULL;
+    table->chunks = chunks;
+    table->chunks_len = chunk + 1;
+    return 0;
+}
+
+struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd)
+{
+    struct weft_fd *entry = find_entry(table, fd);
+    if (entry || fd < 0)
+        return entry;
+    size_t chunk = (size_t)fd / CHUNK_LEN;
+    if (grow_chunks(table, chunk) < 0)
+        return NULL;
+    struct weft_fd *entries = calloc(CHUNK_LEN, sizeof *entries);
+    if (!entries)
+        return NULL;
+    for (size_t i = 0; i < CHUNK_LEN; i++) {
+        weft_list_init(&entries[i].readers);
+        weft_list_init(&entries[i].writers);
+    }
+    table->chunks[chunk] = entries;
+    return &entries[(size_t)fd % CHUNK_LEN];
+}
+
+static void note_direction(struct weft_fd *entry, struct weft_link *waiters, unsigned direction)
+{
+    if (weft_list_empty(waiters))
+        entry->ready |= (uint8_t)direction;
+    else
+        weft_wake_all(waiters, 0);
+}
+
+void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
+{
+    struct weft_fd *entry = find_entry(table, ready->fd);
+    if (!entry || entry->generation != ready->generation)
+        return; /* closed since; the number may belong to another descriptor by now */
+    if (ready->events & WEFT_READY_LOST)
+        entry->watched = false;
+    if (ready->events & WEFT_READY_HANGUP)
+        entry->hangup = true;
+    if (ready->events & WEFT_READY_READ) {
+        entry->drained = false;
+        note_direction(entry, &entry->readers, WEFT_READY_READ);
+    }
+    if (ready->events & WEFT_READY_WRITE)
+        note_direction(entry, &entry->writers, WEFT_READY_WRITE);
+}
+
+int weft_fd_watch(struct weft_worker *worker, int fd)
+{
+    struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
+    if (!entry)
+        return fd < 0 ? -EBADF : -ENOMEM;
+    if (entry->watched || entry->always_ready)
+        return 0;
+    int err = worker->poller_ops->watch(worker->poller, fd, entry->generation);
+    if (err == -EPERM)
+        entry->always_ready = true;
+    else if (err < 0)
+        return err;
+    else
+        entry->watched = true;
+    return 0;
+}
+
+int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns)
+{
+    struct weft_worker *worker = self->worker;
+    int err = weft_fd_watch(worker, fd);
+    if (err < 0)
+        return err;
+    struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
+    if (entry->always_ready)
+        return 0;
+    if (entry->ready & direction) {
+        entry->ready &= (uint8_t)~direction;
+        return 0;
+    }
+    if (deadline_ns == WEFT_NOWAIT)
+        return -EAGAIN;
+    struct weft_waiter waiter;
+    worker->fd_waiters++;
+    err = weft_park_in(self, direction == WEFT_READY_READ ? &entry->readers : &entry->writers,
+                       &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+    worker->fd_waiters--;
+    return err;
+}
+
+void weft_fd_forget(struct weft_worker *worker, int fd)
+{
+    struct weft_fd *entry = find_entry(&worker->fds, fd);
+    if (!entry)
+        return;
+    weft_wake_all(&entry->readers, -EBADF);
+    weft_wake_all(&entry->writers, -EBADF);
+    if (entry->watched)
+        worker->poller_ops->unwatch(worker->poller, fd, entry->generation);
+    entry->generation++;
+    entry->watched = entry->always_ready = entry->stream = false;
+    entry->drained = entry->hangup = false;
+    entry->ready = 0;
+}

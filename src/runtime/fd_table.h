@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ * fd_table.h - what a worker knows of each descriptor that a fiber has waited for.
+ *
+ * Readiness is edge-triggered, so edges that nobody waits for are remembered here. */
+#ifndef WEFT_RUNTIME_FD_TABLE_H
+#define WEFT_RUNTIME_FD_TABLE_H
+
+#include <os/poller.h>
+
+#include <weft/scope.h>
+
+#include <stdbool.h>
+
+struct weft_worker;
+struct weft_fiber;
+
+struct weft_fd {
+    struct weft_link readers, writers; /* struct weft_waiter */
+    uint32_t generation;               /* raised at close: tells stale events apart */
+    bool watched;                      /* the poller reports it */
+    bool always_ready;                 /* a regular file */
+    bool stream;   /* a stream socket: a short read means that nothing is left */
+    bool drained;  /* nothing is left to read, until the next event says otherwise */
+    bool hangup;   /* the peer is done, so a short read means nothing */
+    uint8_t ready; /* WEFT_READY_READ, _WRITE: edges nobody has waited for yet */
+};
+
+/* Chunks, so that entries, and the lists inside, never move. */
+struct weft_fd_table {
+    struct weft_fd **chunks;
+    size_t chunks_len;
+};
+
+void weft_fd_table_init(struct weft_fd_table *table);
+void weft_fd_table_deinit(struct weft_fd_table *table);
+
+/* The entry of a descriptor, made when there is none. NULL: no memory, or fd is negative. */
+struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd);
+
+/* Apply what the poller reported: wake who waits, remember the rest. */
+void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready);
+
+/* Have the poller report the descriptor from now on. Returns 0, -EBADF, -ENOMEM */
+int weft_fd_watch(struct weft_worker *worker, int fd);
+
+/* Suspend until the descriptor may be ready for WEFT_READY_READ or WEFT_READY_WRITE.
+ * Returns 0 (also without need), -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF */
+int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns);
+
+/* Forget the descriptor before it is closed; waiting fibers get -EBADF. */
+void weft_fd_forget(struct weft_worker *worker, int fd);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * scope.c - the tree of cancellation. See weft/scope.h.
+ *
+ * Cancelling walks down and marks every scope inside, up to shields, so that asking "am I
+ * cancelled?" is one load. Only the thread of a scope touches it. */
+#include <runtime/worker.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum cause {
+    NOT_CANCELLED,
+    BY_DEADLINE,
+    BY_CALL,
+    BY_OUTER, /* a scope around this one */
+};
+
+static struct weft_scope *scope_of(struct weft_link *sibling)
+{
+    return weft_container_of(sibling, struct weft_scope, sibling);
+}
+
+static bool lets_in(const struct weft_scope *scope)
+{
+    return scope->cause == NOT_CANCELLED && !(scope->flags & WEFT_SCOPE_SHIELD);
+}
+
+static void mark(struct weft_scope *scope, enum cause cause)
+{
+    scope->cause = cause;
+    WEFT_LIST_FOR_EACH (link, &scope->waiting)
+        (void)weft_unpark(weft_container_of(link, struct weft_fiber, in_scope), -ECANCELED);
+}
+
+/* The next scope of a walk through everything inside top, parents first; NULL at the end. */
+static struct weft_scope *walk_on(struct weft_scope *top, struct weft_scope *scope, bool enter)
+{
+    if (enter && !weft_list_empty(&scope->children))
+        return scope_of(scope->children.next);
+    while (scope != top) {
+        if (scope->sibling.next != &scope->parent->children)
+            return scope_of(scope->sibling.next);
+        scope = scope->parent;
+    }
+    return NULL;
+}
+
+/* No recursion: the tree may be as deep as there are fibers. */
+static void cancel(struct weft_scope *top, enum cause cause)
+{
+    if (top->cause != NOT_CANCELLED)
+        return;
+    mark(top, cause);
+    struct weft_scope *scope = walk_on(top, top, true);
+    while (scope) {
+        bool enter = lets_in(scope);
+        if (enter)
+            mark(scope, BY_OUTER);
+        scope = walk_on(top, scope, enter);
+    }
+}
+
+static void deadline_passed(struct weft_timer *timer)
+{
+    cancel(weft_container_of(timer, struct weft_scope, timer), BY_DEADLINE);
+}
+
+static void set_deadline(struct weft_scope *scope, int64_t deadline_ns)
+{
+    struct weft_worker *worker = weft_current_worker;
+    weft_timer_disarm(worker, &scope->timer);
+    scope->timer.deadline_ns = deadline_ns;
+    if (deadline_ns == WEFT_FOREVER)
+        return;
+    if (deadline_ns <= weft_worker_now(worker))
+        cancel(scope, BY_DEADLINE);
+    else
+        weft_timer_arm(worker, &scope->timer, deadline_ns, deadline_passed);
+}
+
+void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int64_t deadline_ns,
+                       unsigned flags)
+{
+    scope->parent = parent;
+    scope->flags = flags;
+    scope->cause = NOT_CANCELLED;
+    scope->timer = (struct weft_timer){.deadline_ns = WEFT_FOREVER};
+    weft_list_init(&scope->sibling);
+    weft_list_init(&scope->children);
+    weft_list_init(&scope->waiting);
+    if (parent) {
+        weft_list_append(&parent->children, &scope->sibling);
+        if (parent->cause != NOT_CANCELLED && lets_in(scope))
+            scope->cause = BY_OUTER;
+    }
+    if (deadline_ns != WEFT_FOREVER)
+        set_deadline(scope, deadline_ns);
+}
+
+void weft_scope_detach(struct weft_scope *scope)
+{
+    weft_timer_disarm(weft_current_worker, &scope->timer);
+    weft_list_unlink(&scope->sibling);
+}
+
+/* A scope outside a runtime, or left out of order, is a mistake in the program: going on would
+ * corrupt the tree of whoever is around it. */
+static struct weft_fiber *self_or_abort(const char *function)
+{
+    struct weft_fiber *self = weft_self();
+    if (!self) {
+        (void)fprintf(stderr, "weft: %s called outside a fiber\n", function);
+        abort();
+    }
+    return self;
+}
+
+void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned flags)
+{
+    struct weft_fiber *self = self_or_abort("weft_scope_enter");
+    weft_scope_attach(scope, self->scope, deadline_ns, flags);
+    self->scope = scope;
+}
+
+int weft_scope_leave(struct weft_scope *scope, int result)
+{
+    struct weft_fiber *self = self_or_abort("weft_scope_leave");
+    if (self->scope != scope) {
+        (void)fprintf(stderr, "weft: weft_scope_leave of a scope that is not the innermost\n");
+        abort();
+    }
+    weft_scope_detach(scope);
+    self->scope = scope->parent;
+    bool outer = scope->cause == BY_OUTER ||
+                 (scope->parent->cause != NOT_CANCELLED && !(scope->flags & WEFT_SCOPE_SHIELD));
+    if (result != -ECANCELED || outer || scope->cause == NOT_CANCELLED)
+        return result;
+    if (scope->flags & WEFT_SCOPE_MOVE_ON)
+        return 0;
+    return scope->cause == BY_DEADLINE ? -ETIMEDOUT : -ECANCELED;
+}
+
+void weft_scope_cancel(struct weft_scope *scope)
+{
+    cancel(scope, BY_CALL);
+}
+
+void weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline_ns)
+{
+    set_deadline(scope, deadline_ns);
+}
+
+int64_t weft_deadline(void)
+{
+    const struct weft_fiber *self = weft_self();
+    int64_t earliest_ns = WEFT_FOREVER;
+    const struct weft_scope *scope = self ? self->scope : NULL;
+    while (scope) {
+        if (scope->timer.deadline_ns < earliest_ns)
+            earliest_ns = scope->timer.deadline_ns;
+        scope = scope->flags & WEFT_SCOPE_SHIELD ? NULL : scope->parent;
+    }
+    return earliest_ns;
+}
+
+int weft_scope_verdict(const struct weft_scope *scope)
+{
+    switch ((enum cause)scope->cause) {
+    case BY_DEADLINE:
+        return -ETIMEDOUT;
+    case BY_OUTER:
+        return -ECANCELED;
+    case BY_CALL:
+    case NOT_CANCELLED:
+    default:
+        return 0;
+    }
+}
+
+void weft_scope_cancel_from_outside(struct weft_scope *scope)
+{
+    cancel(scope, BY_OUTER);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ * group.c - children end before their group, and the policies. */
+#include "test.h"
+
+#include <weft/group.h>
+#include <weft/runtime.h>
+
+#include <errno.h>
+
+/* Sleeps, then returns a result; a cancel shows as -ECANCELED and is counted. */
+struct child {
+    int64_t sleep_ns;
+    int result;
+    int *cancelled;
+};
+
+static int run_child(void *arg)
+{
+    struct child *child = arg;
+    int err = weft_sleep(child->sleep_ns);
+    if (err == -ECANCELED && child->cancelled)
+        ++*child->cancelled;
+    return err < 0 ? err : child->result;
+}
+
+static int run_group(enum weft_policy policy, unsigned quorum, struct child *children, size_t len)
+{
+    struct weft_group group;
+    struct weft_group_options options = {.policy = policy, .quorum = quorum};
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    for (size_t i = 0; i < len; i++)
+        CHECK_EQUAL(weft_spawn(&group, run_child, &children[i]), 0);
+    return weft_group_wait(&group);
+}
+
+FIBER_TEST(fail_fast_cancels_the_rest_and_returns_the_first_failure)
+{
+    int cancelled = 0;
+    int64_t start = weft_now();
+    struct child children[] = {
+        {10, 0, &cancelled}, {20, -EIO, &cancelled}, {30, -EBADF, &cancelled}, {40, 0, &cancelled}};
+    CHECK_EQUAL(run_group(WEFT_FAIL_FAST, 0, children, 4), -EIO);
+    CHECK_EQUAL(cancelled, 2);
+    CHECK_EQUAL(weft_now() - start, 20);
+}
+
+FIBER_TEST(supervise_lets_everybody_finish)
+{
+    int cancelled = 0;
+    int64_t start = weft_now();
+    struct child children[] = {
+        {10, -EIO, &cancelled}, {30, 1, &cancelled}, {20, -EBADF, &cancelled}};
+    CHECK_EQUAL(run_group(WEFT_SUPERVISE, 0, children, 3), -EIO);
+    CHECK_EQUAL(cancelled, 0);
+    CHECK_EQUAL(weft_now() - start, 30);
+}
+
+FIBER_TEST(race_returns_the_first_success)
+{
+    int cancelled = 0;
+    int64_t start = weft_now();
+    struct child children[] = {{10, -EIO, &cancelled}, {20, 5, &cancelled}, {30, 6, &cancelled}};
+    CHECK_EQUAL(run_group(WEFT_RACE, 0, children, 3), 5);
+    CHECK_EQUAL(cancelled, 1);
+    CHECK_EQUAL(weft_now() - start, 20);
+    struct child losers[] = {{20, -EIO, NULL}, {10, -EBADF, NULL}};
+    CHECK_EQUAL(run_group(WEFT_RACE, 0, losers, 2), -EBADF);
+}
+
+FIBER_TEST(quorum_returns_when_enough_have_succeeded)
+{
+    int cancelled = 0;
+    struct child children[] = {
+        {10, 1, &cancelled}, {20, -EIO, &cancelled}, {30, 1, &cancelled}, {40, 1, &cancelled}};
+    CHECK_EQUAL(run_group(WEFT_QUORUM, 2, children, 4), 0);
+    CHECK_EQUAL(cancelled, 1);
+    CHECK_EQUAL(run_group(WEFT_QUORUM, 4, children, 4), -EIO);
+    CHECK_EQUAL(run_group(WEFT_QUORUM, 2, children, 1), -EINVAL);
+    CHECK_EQUAL(weft_group_init(&(struct weft_group){0},
+                                &(struct weft_group_options){.policy = WEFT_QUORUM}),
+                -EINVAL);
+}
+
+FIBER_TEST(an_empty_group_succeeds_at_once)
+{
+    CHECK_EQUAL(run_group(WEFT_FAIL_FAST, 0, NULL, 0), 0);
+    CHECK_EQUAL(run_group(WEFT_RACE, 0, NULL, 0), 0);
+}
+
+FIBER_TEST(results_are_kept_by_task_and_in_order_of_completion)
+{
+    struct child children[] = {{30, 3, NULL}, {10, 1, NULL}, {20, -EIO, NULL}};
+    struct weft_task tasks[3];
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    for (size_t i = 0; i < 3; i++)
+        CHECK_EQUAL(weft_spawn_task(&group, &tasks[i], run_child, &children[i]), 0);
+    int result = 99;
+    CHECK_EQUAL(weft_task_join(&tasks[1], WEFT_NOWAIT, &result), -EAGAIN);
+    CHECK_EQUAL(weft_task_join(&tasks[1], weft_now() + 5, &result), -ETIMEDOUT);
+    CHECK_EQUAL(result, 99);
+    CHECK_EQUAL(weft_task_join(&tasks[1], WEFT_FOREVER, &result), 0);
+    CHECK_EQUAL(result, 1);
+    CHECK_EQUAL(weft_group_wait(&group), -EIO);
+    CHECK_EQUAL(tasks[0].result, 3);
+    CHECK_EQUAL(tasks[2].result, -EIO);
+    struct weft_task *first = weft_group_completed(&group, NULL);
+    struct weft_task *second = weft_group_completed(&group, first);
+    struct weft_task *third = weft_group_completed(&group, second);
+    CHECK(first == &tasks[1] && second == &tasks[2] && third == &tasks[0]);
+    CHECK(weft_group_completed(&group, third) == NULL);
+}
+
+FIBER_TEST(a_group_has_its_own_deadline)
+{
+    struct child child = {100, 0, NULL};
+    struct weft_group group;
+    struct weft_group_options options = {.deadline_ns = weft_now() + 10};
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
+    CHECK_EQUAL(weft_group_wait(&group), -ETIMEDOUT);
+    CHECK_EQUAL(weft_sleep(1), 0);
+}
+
+FIBER_TEST(cancel_ends_the_children_and_is_no_error)
+{
+    int cancelled = 0;
+    struct child child = {100, 0, &cancelled};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    weft_group_cancel(&group);
+    weft_group_cancel(&group);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), -ECANCELED);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(cancelled, 1);
+    weft_group_close(&group);
+}
+
+FIBER_TEST(a_child_that_never_ran_before_the_cancel_still_runs_and_sees_it)
+{
+    int cancelled = 0;
+    struct child child = {100, 0, &cancelled};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
+    weft_group_close(&group);
+    CHECK_EQUAL(cancelled, 1);
+}
+
+static int wait_in_cancelled_scope(void *arg)
+{
+    int *cancelled = arg;
+    struct child child = {100, 0, cancelled};
+    struct weft_group group;
+    struct weft_scope scope;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
+    /* The scope is inside the group's owner but not around the group. */
+    weft_scope_enter(&scope, weft_now() + 10, 0);
+    int err = weft_group_wait(&group);
+    CHECK_EQUAL(err, -ECANCELED);
+    return weft_scope_leave(&scope, err);
+}
+
+FIBER_TEST(waiting_in_a_cancelled_scope_cancels_and_still_joins)
+{
+    int cancelled = 0;
+    int64_t start = weft_now();
+    CHECK_EQUAL(wait_in_cancelled_scope(&cancelled), -ETIMEDOUT);
+    CHECK_EQUAL(cancelled, 1);
+    CHECK_EQUAL(weft_now() - start, 10);
+}
+
+struct limited {
+    unsigned now, peak;
+};
+
+static int count_concurrency(void *arg)
+{
+    struct limited *limited = arg;
+    if (++limited->now > limited->peak)
+        limited->peak = limited->now;
+    int err = weft_sleep(10);
+    limited->now--;
+    return err;
+}
+
+FIBER_TEST(concurrency_max_holds_spawners_back)
+{
+    struct limited limited = {0};
+    struct weft_group group;
+    int64_t start = weft_now();
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.concurrency_max = 3}), 0);
+    for (int i = 0; i < 10; i++)
+        CHECK_EQUAL(weft_spawn(&group, count_concurrency, &limited), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(limited.peak, 3);
+    CHECK_EQUAL(weft_now() - start, 40);
+}
+
+struct spawner {
+    struct weft_group *group;
+    struct child *child;
+};
+
+static int spawn_one(void *arg)
+{
+    struct spawner *spawner = arg;
+    return weft_spawn(spawner->group, run_child, spawner->child);
+}
+
+FIBER_TEST(a_spawner_at_the_limit_can_be_cancelled_without_losing_the_place)
+{
+    struct child child = {100, 0, NULL};
+    struct weft_group limited, others;
+    struct spawner spawner = {&limited, &child};
+    CHECK_EQUAL(weft_group_init(&limited, &(struct weft_group_options){.concurrency_max = 1}), 0);
+    CHECK_EQUAL(weft_spawn(&limited, run_child, &child), 0);
+    CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&others, spawn_one, &spawner), 0);
+    CHECK_EQUAL(weft_sleep(10), 0);
+    weft_group_cancel(&others);
+    CHECK_EQUAL(weft_group_wait(&others), 0);
+    CHECK_EQUAL(weft_sleep(200), 0);
+    CHECK_EQUAL(weft_group_live(&limited), 0);
+    CHECK_EQUAL(weft_spawn(&limited, run_child, &child), 0);
+    CHECK_EQUAL(weft_group_wait(&limited), 0);
+}
+
+static int spawn_siblings(void *arg)
+{
+    struct spawner *spawner = arg;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(weft_spawn(spawner->group, run_child, spawner->child), 0);
+    return 0;
+}
+
+FIBER_TEST(children_may_spawn_into_their_own_group)
+{
+    struct child child = {10, 0, NULL};
+    struct weft_group group;
+    struct spawner spawner = {&group, &child};
+    int64_t start = weft_now();
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, spawn_siblings, &spawner), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_now() - start, 10);
+}
+
+static int nest_deeply(void *arg)
+{
+    int depth = *(int *)arg;
+    if (depth == 0)
+        return weft_sleep(1000);
+    struct weft_group group;
+    int deeper = depth - 1;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, nest_deeply, &deeper), 0);
+    return weft_group_wait(&group);
+}
+
+FIBER_TEST(cancelling_a_very_deep_tree_needs_no_deep_stack)
+{
+    int depth = 5000;
+    struct weft_group group;
+    CHECK_EQUAL(
+        weft_group_init(&group, &(struct weft_group_options){.deadline_ns = weft_now() + 5}), 0);
+    CHECK_EQUAL(weft_spawn(&group, nest_deeply, &depth), 0);
+    CHECK_EQUAL(weft_group_wait(&group), -ETIMEDOUT);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ * io.c - sockets on the real reactors. Time is virtual where nothing depends on the wire. */
+#include "test.h"
+
+#include <weft/group.h>
+#include <weft/io.h>
+#include <weft/runtime.h>
+#include <weft/signal.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct pair {
+    int listener, client, server;
+};
+
+static struct pair connected(void)
+{
+    struct pair pair;
+    pair.listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    REQUIRE(pair.listener >= 0);
+    int port = weft_tcp_port(pair.listener);
+    REQUIRE(port > 0);
+    pair.client = weft_tcp_connect("127.0.0.1", (uint16_t)port, WEFT_FOREVER);
+    REQUIRE(pair.client >= 0);
+    pair.server = weft_tcp_accept(pair.listener, WEFT_FOREVER);
+    REQUIRE(pair.server >= 0);
+    return pair;
+}
+
+static void disconnect(struct pair *pair)
+{
+    CHECK_EQUAL(weft_close(pair->client), 0);
+    CHECK_EQUAL(weft_close(pair->server), 0);
+    CHECK_EQUAL(weft_close(pair->listener), 0);
+}
+
+FIBER_TEST(what_is_written_is_read)
+{
+    struct pair pair = connected();
+    char text[16] = "";
+    CHECK_EQUAL(weft_write(pair.client, "hello", 5, WEFT_FOREVER), 5);
+    CHECK_EQUAL(weft_read(pair.server, text, sizeof text, WEFT_FOREVER), 5);
+    CHECK(memcmp(text, "hello", 5) == 0);
+    CHECK_EQUAL(weft_write(pair.server, "world", 5, WEFT_FOREVER), 5);
+    CHECK_EQUAL(weft_read(pair.client, text, sizeof text, WEFT_FOREVER), 5);
+    CHECK(memcmp(text, "world", 5) == 0);
+    disconnect(&pair);
+}
+
+struct echo {
+    int fd;
+    uint64_t bytes;
+};
+
+static int echo_back(void *arg)
+{
+    struct echo *echo = arg;
+    char buffer[777];
+    ssize_t count;
+    while ((count = weft_read(echo->fd, buffer, sizeof buffer, WEFT_FOREVER)) > 0) {
+        echo->bytes += (uint64_t)count;
+        int err = weft_write_all(echo->fd, buffer, (size_t)count, WEFT_FOREVER, NULL);
+        if (err < 0)
+            return err;
+    }
+    return (int)count;
+}
+
+struct sender {
+    int fd;
+    const unsigned char *data;
+    size_t len;
+};
+
+static int send_all(void *arg)
+{
+    struct sender *sender = arg;
+    size_t written = 0;
+    int err = weft_write_all(sender->fd, sender->data, sender->len, WEFT_FOREVER, &written);
+    CHECK_EQUAL(written, sender->len);
+    CHECK_EQUAL(shutdown(sender->fd, SHUT_WR), 0);
+    return err;
+}
+
+REAL_TIME_FIBER_TEST(a_large_stream_survives_backpressure_both_ways)
+{
+    enum {
+        LEN = 3 << 20
+    };
+    struct pair pair = connected();
+    struct echo echo = {.fd = pair.server};
+    unsigned char *data = malloc(LEN);
+    REQUIRE(data);
+    for (size_t i = 0; i < LEN; i++)
+        data[i] = (unsigned char)(i * 7 + i / 251);
+    struct sender sender = {pair.client, data, LEN};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, echo_back, &echo), 0);
+    CHECK_EQUAL(weft_spawn(&group, send_all, &sender), 0);
+    size_t at = 0;
+    unsigned char buffer[4096];
+    while (at < LEN) {
+        ssize_t count = weft_read(pair.client, buffer, sizeof buffer, WEFT_FOREVER);
+        REQUIRE(count > 0);
+        REQUIRE(memcmp(buffer, data + at, (size_t)count) == 0);
+        at += (size_t)count;
+    }
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(echo.bytes, LEN);
+    free(data);
+    disconnect(&pair);
+}
+
+FIBER_TEST(many_short_messages_each_way_on_one_connection)
+{
+    struct pair pair = connected();
+    struct echo echo = {.fd = pair.server};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, echo_back, &echo), 0);
+    for (int i = 0; i < 1000; i++) {
+        int back = -1;
+        REQUIRE(weft_write(pair.client, &i, sizeof i, WEFT_FOREVER) == sizeof i);
+        REQUIRE(weft_read(pair.client, &back, sizeof back, WEFT_FOREVER) == sizeof back);
+        REQUIRE(back == i);
+    }
+    CHECK_EQUAL(shutdown(pair.client, SHUT_WR), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    disconnect(&pair);
+}
+
+FIBER_TEST(the_end_of_the_stream_is_seen_after_a_short_read)
+{
+    struct pair pair = connected();
+    char buffer[64];
+    for (int i = 0; i < 3; i++) { /* make the descriptor known, and drained */
+        CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, weft_now() + 10), -ETIMEDOUT);
+        CHECK_EQUAL(weft_write(pair.client, "x", 1, WEFT_FOREVER), 1);
+        CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 1);
+    }
+    /* Data and end arrive together, then the end alone. */
+    CHECK_EQUAL(weft_write(pair.client, "y", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(shutdown(pair.client, SHUT_WR), 0);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_write(pair.server, "z", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_read(pair.client, buffer, sizeof buffer, WEFT_FOREVER), 1);
+    CHECK_EQUAL(shutdown(pair.server, SHUT_WR), 0);
+    CHECK_EQUAL(weft_read(pair.client, buffer, sizeof buffer, WEFT_FOREVER), 0);
+    disconnect(&pair);
+}
+
+FIBER_TEST(reads_end_at_their_deadline_and_by_cancel_without_losing_data)
+{
+    struct pair pair = connected();
+    struct weft_scope scope;
+    char buffer[8];
+    int64_t start = weft_now();
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, start + 50), -ETIMEDOUT);
+    CHECK_EQUAL(weft_now() - start, 50);
+    weft_scope_enter(&scope, weft_now() + 10, 0);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), -ECANCELED);
+    CHECK_EQUAL(weft_write(pair.client, "later", 5, WEFT_FOREVER), -ECANCELED);
+    CHECK_EQUAL(weft_tcp_accept(pair.listener, WEFT_FOREVER), -ECANCELED);
+    CHECK_EQUAL(weft_tcp_connect("127.0.0.1", 1, WEFT_FOREVER), -ECANCELED);
+    CHECK_EQUAL(weft_scope_leave(&scope, -ECANCELED), -ETIMEDOUT);
+    CHECK_EQUAL(weft_write(pair.client, "data", 4, WEFT_FOREVER), 4);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 4);
+    disconnect(&pair);
+}
+
+static int read_one(void *arg)
+{
+    char byte;
+    return (int)weft_read(*(int *)arg, &byte, 1, WEFT_FOREVER);
+}
+
+FIBER_TEST(closing_wakes_a_reader_with_ebadf)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    struct weft_task task;
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, read_one, &pair.server), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_close(pair.server), 0);
+    CHECK_EQUAL(weft_group_wait(&group), -EBADF);
+    CHECK_EQUAL(task.result, -EBADF);
+    /* The peer learns of it too, at once: nothing holds the connection open. */
+    char byte;
+    CHECK_EQUAL(weft_read(pair.client, &byte, 1, weft_now() + WEFT_SEC), 0);
+    CHECK_EQUAL(weft_close(pair.client), 0);
+    CHECK_EQUAL(weft_close(pair.listener), 0);
+}
+
+FIBER_TEST(a_reused_descriptor_number_gets_no_stale_events)
+{
+    for (int i = 0; i < 50; i++) {
+        struct pair pair = connected();
+        char byte = 0;
+        CHECK_EQUAL(weft_read(pair.server, &byte, 1, weft_now() + 1), -ETIMEDOUT);
+        CHECK_EQUAL(weft_write(pair.client, "a", 1, WEFT_FOREVER), 1);
+        disconnect(&pair); /* with an event under way */
+    }
+}
+
+FIBER_TEST(several_fibers_may_wait_on_one_listener)
+{
+    struct weft_group group;
+    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    int port = weft_tcp_port(listener);
+    struct weft_task tasks[3];
+    REQUIRE(listener >= 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    int fds[3];
+    (void)tasks;
+    for (int i = 0; i < 3; i++)
+        fds[i] = weft_tcp_connect("localhost", (uint16_t)port, WEFT_FOREVER);
+    for (int i = 0; i < 3; i++) {
+        CHECK(fds[i] >= 0);
+        int peer = weft_tcp_accept(listener, WEFT_FOREVER);
+        CHECK(peer >= 0);
+        CHECK_EQUAL(weft_close(peer), 0);
+        CHECK_EQUAL(weft_close(fds[i]), 0);
+    }
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_close(listener), 0);
+}
+
+FIBER_TEST(connecting_to_nobody_is_refused)
+{
+    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    int port = weft_tcp_port(listener);
+    CHECK_EQUAL(weft_close(listener), 0);
+    CHECK_EQUAL(weft_tcp_connect("127.0.0.1", (uint16_t)port, WEFT_FOREVER), -ECONNREFUSED);
+}
+
+FIBER_TEST(listening_twice_or_nowhere_is_refused)
+{
+    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    uint16_t port = (uint16_t)weft_tcp_port(listener);
+    CHECK_EQUAL(weft_tcp_listen("127.0.0.1", port, NULL), -EADDRINUSE);
+    CHECK_EQUAL(weft_tcp_listen("localhost", port, NULL), -EINVAL);
+    CHECK_EQUAL(weft_tcp_listen("", 0, NULL), -EINVAL);
+    CHECK_EQUAL(weft_close(listener), 0);
+}
+
+FIBER_TEST(pipes_and_their_hang_up_work_too)
+{
+    int ends[2];
+    char buffer[8];
+    REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+    CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, weft_now() + 5), -ETIMEDOUT);
+    CHECK_EQUAL(weft_write(ends[1], "pipe", 4, WEFT_FOREVER), 4);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_FOREVER), 0); /* a level, not an edge */
+    CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 4);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_wait_fd(ends[0], 0, WEFT_NOWAIT), -EINVAL);
+    CHECK_EQUAL(weft_close(ends[1]), 0);
+    CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_close(ends[0]), 0);
+}
+
+FIBER_TEST(bad_descriptors_say_so)
+{
+    char byte;
+    CHECK_EQUAL(weft_read(-1, &byte, 1, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_write(9999, &byte, 1, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_wait_fd(9999, WEFT_READABLE, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_close(-1), -EBADF);
+}
+
+FIBER_TEST(signals_arrive_as_values)
+{
+    static const int signals[] = {SIGUSR1, SIGUSR2};
+    CHECK_EQUAL(weft_signal_block(signals, 2), 0);
+    CHECK_EQUAL(weft_signal_wait(signals, 2, weft_now() + 10), -ETIMEDOUT);
+    CHECK_EQUAL(kill(getpid(), SIGUSR2), 0);
+    CHECK_EQUAL(weft_signal_wait(signals, 2, WEFT_FOREVER), SIGUSR2);
+    CHECK_EQUAL(weft_signal_wait(signals, 0, WEFT_FOREVER), -EINVAL);
+}

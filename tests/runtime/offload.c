@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ * offload.c - blocking calls on threads, and answers from foreign threads. */
+#include "test.h"
+
+#include <runtime/completion.h>
+#include <weft/group.h>
+#include <weft/offload.h>
+#include <weft/runtime.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+static int add_one(void *arg)
+{
+    int *value = arg;
+    return *value + 1;
+}
+
+FIBER_TEST(offload_returns_what_the_function_returned)
+{
+    int value = 41;
+    CHECK_EQUAL(weft_offload(add_one, &value), 42);
+    value = -100;
+    CHECK_EQUAL(weft_offload(add_one, &value), -99);
+}
+
+static int use_runtime(void *arg)
+{
+    (void)arg;
+    return weft_sleep(1);
+}
+
+FIBER_TEST(an_offloaded_function_is_outside_the_runtime)
+{
+    CHECK_EQUAL(weft_offload(use_runtime, NULL), -EPERM);
+}
+
+static int offload_many(void *arg)
+{
+    for (int i = 0; i < 50; i++)
+        REQUIRE(weft_offload(add_one, arg) == 8);
+    return 0;
+}
+
+FIBER_TEST(many_fibers_share_the_threads)
+{
+    struct weft_group group;
+    int value = 7;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 40; i++)
+        CHECK_EQUAL(weft_spawn(&group, offload_many, &value), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+struct gate {
+    sem_t open;
+    atomic_int started;
+};
+
+static int pass_gate(void *arg)
+{
+    struct gate *gate = arg;
+    atomic_fetch_add(&gate->started, 1);
+    while (sem_wait(&gate->open) < 0)
+        ;
+    return 5;
+}
+
+static int offload_gate(void *arg)
+{
+    return weft_offload(pass_gate, arg);
+}
+
+FIBER_TEST(virtual_time_stands_still_while_a_thread_works)
+{
+    struct gate gate;
+    struct weft_group group;
+    struct weft_task task;
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0);
+    atomic_init(&gate.started, 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, offload_gate, &gate), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(sem_post(&gate.open), 0);
+    int result = 0;
+    CHECK_EQUAL(weft_task_join(&task, weft_now() + 1, &result), 0);
+    CHECK_EQUAL(result, 5);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+static int cancel_offloads(void *arg)
+{
+    struct gate *gate = arg;
+    struct weft_group group;
+    struct weft_task running, queued;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &running, offload_gate, gate), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &queued, offload_gate, gate), 0);
+    while (atomic_load(&gate->started) == 0)
+        CHECK_EQUAL(weft_yield(), 0);
+    weft_group_cancel(&group);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK(queued.done && queued.result == -ECANCELED);
+    CHECK(!running.done);
+    CHECK_EQUAL(sem_post(&gate->open), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK(running.done && running.result == 5);
+    CHECK_EQUAL(atomic_load(&gate->started), 1);
+    return 0;
+}
+
+TEST(a_cancel_takes_queued_calls_back_and_waits_for_running_ones)
+{
+    struct gate gate;
+    struct weft_run_options options = {.offload_threads_max = 1};
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0);
+    atomic_init(&gate.started, 0);
+    CHECK_EQUAL(weft_run(&options, cancel_offloads, &gate), 0);
+}
+
+static int overflow_queue(void *arg)
+{
+    struct gate *gate = arg;
+    struct weft_group group;
+    struct weft_task tasks[3];
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[0], offload_gate, gate), 0);
+    while (atomic_load(&gate->started) == 0)
+        CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[1], offload_gate, gate), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[2], offload_gate, gate), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK(tasks[2].done && tasks[2].result == WEFT_EFULL);
+    CHECK_EQUAL(sem_post(&gate->open), 0);
+    CHECK_EQUAL(sem_post(&gate->open), 0);
+    CHECK_EQUAL(weft_group_wait(&group), WEFT_EFULL);
+    CHECK_EQUAL(tasks[0].result, 5);
+    CHECK_EQUAL(tasks[1].result, 5);
+    return 0;
+}
+
+TEST(the_queue_of_calls_is_bounded)
+{
+    struct gate gate;
+    struct weft_run_options options = {.offload_threads_max = 1, .offload_queue_max = 1};
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0);
+    atomic_init(&gate.started, 0);
+    CHECK_EQUAL(weft_run(&options, overflow_queue, &gate), 0);
+}
+
+/* A foreign thread that answers whatever is handed to it. */
+struct answerer {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct weft_completion *asked;
+    bool stop;
+};
+
+static void *answer(void *arg)
+{
+    struct answerer *answerer = arg;
+    int answered = 0;
+    (void)pthread_mutex_lock(&answerer->mutex);
+    while (!answerer->stop) {
+        if (answerer->asked) {
+            weft_completion_signal(answerer->asked, ++answered);
+            answerer->asked = NULL;
+        } else {
+            (void)pthread_cond_wait(&answerer->changed, &answerer->mutex);
+        }
+    }
+    (void)pthread_mutex_unlock(&answerer->mutex);
+    return NULL;
+}
+
+FIBER_TEST(no_answer_of_a_foreign_thread_is_lost)
+{
+    struct answerer answerer = {.asked = NULL};
+    pthread_t thread;
+    (void)pthread_mutex_init(&answerer.mutex, NULL);
+    (void)pthread_cond_init(&answerer.changed, NULL);
+    REQUIRE(pthread_create(&thread, NULL, answer, &answerer) == 0);
+    for (int i = 1; i <= 5000; i++) {
+        struct weft_completion done;
+        weft_completion_init(&done);
+        (void)pthread_mutex_lock(&answerer.mutex);
+        answerer.asked = &done;
+        (void)pthread_cond_signal(&answerer.changed);
+        (void)pthread_mutex_unlock(&answerer.mutex);
+        REQUIRE(weft_completion_wait(&done) == i);
+    }
+    (void)pthread_mutex_lock(&answerer.mutex);
+    answerer.stop = true;
+    (void)pthread_cond_signal(&answerer.changed);
+    (void)pthread_mutex_unlock(&answerer.mutex);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+}
