@@ -8,6 +8,7 @@
 
 #include <os/sanitizer.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct weft_context {
@@ -27,19 +28,14 @@ void weft_context_init_thread(struct weft_context *context);
 void weft_context_swap(void **save_sp, void *load_sp);
 void *weft_context_prepare(void *bottom, size_t size, void (*entry)(void *), void *arg);
 
-/* Go on with another context; returns when something switches back. */
-static inline void weft_context_switch(struct weft_context *from, struct weft_context *to)
+/* Go on with another context; returns when something switches back. With forever the caller
+ * promises that nothing will. */
+static inline void weft_context_switch(struct weft_context *from, struct weft_context *to,
+                                       bool forever)
 {
-    weft_sanitizer_leave(&from->sanitizer, &to->sanitizer);
+    weft_sanitizer_leave(forever ? NULL : &from->sanitizer, &to->sanitizer);
     weft_context_swap(&from->sp, to->sp);
     weft_sanitizer_arrive(&from->sanitizer);
-}
-
-/* The same for a context that will never run again. */
-static inline void weft_context_leave(struct weft_context *from, struct weft_context *to)
-{
-    weft_sanitizer_leave(NULL, &to->sanitizer);
-    weft_context_swap(&from->sp, to->sp);
 }
 
 #endif

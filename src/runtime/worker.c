@@ -62,14 +62,16 @@ static struct weft_fiber *choose_next(struct weft_worker *worker)
     return run_pop(worker);
 }
 
-/* Leave the current fiber until somebody makes it runnable again. */
-static void switch_away(struct weft_worker *worker, struct weft_fiber *self)
+/* Leave the current fiber, until somebody makes it runnable again or forever. Never inlined: with
+ * one place that switches, every return after a switch is where the processor expects it. */
+__attribute__((noinline)) static void switch_away(struct weft_worker *worker,
+                                                  struct weft_fiber *self, bool forever)
 {
     struct weft_fiber *next = choose_next(worker);
     if (next == self)
         return;
     worker->current = next;
-    weft_context_switch(&self->context, next ? &next->context : &worker->scheduler);
+    weft_context_switch(&self->context, next ? &next->context : &worker->scheduler, forever);
 }
 
 /* ---- life of a fiber ------------------------------------------------------------------- */
@@ -79,11 +81,8 @@ static _Noreturn void end_fiber(struct weft_worker *worker, struct weft_fiber *s
     worker->fibers--;
     weft_sanitizer_bury(&worker->grave, &self->context.sanitizer);
     weft_stack_release(&worker->stacks, self->stack);
-    /* The stack is idle now, but nobody can take it before this switch. */
-    struct weft_fiber *next = choose_next(worker);
-    worker->current = next;
-    weft_context_leave(&self->context, next ? &next->context : &worker->scheduler);
-    abort(); /* an ended fiber was resumed */
+    switch_away(worker, self, true); /* nobody can take the stack before this */
+    abort();                         /* an ended fiber was resumed */
 }
 
 static void fiber_main(void *arg)
@@ -140,7 +139,7 @@ void weft_spend(struct weft_fiber *self)
         return;
     worker->budget = BUDGET;
     run_push(worker, self);
-    switch_away(worker, self);
+    switch_away(worker, self, false);
 }
 
 void weft_timer_arm(struct weft_worker *worker, struct weft_timer *timer, int64_t deadline_ns,
@@ -181,7 +180,7 @@ int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind 
     if (kind == WEFT_PARK_CANCELLABLE)
         weft_list_append(&self->scope->waiting, &self->in_scope);
 
-    switch_away(worker, self);
+    switch_away(worker, self, false);
 
     if (timed)
         weft_timer_disarm(worker, &self->timer);
@@ -332,7 +331,7 @@ static void resume_first(struct weft_worker *worker)
     struct weft_fiber *fiber = run_pop(worker);
     worker->switches_left = SWITCHES_MAX;
     worker->current = fiber;
-    weft_context_switch(&worker->scheduler, &fiber->context);
+    weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
 
 static void run_fibers(struct weft_worker *worker)
@@ -437,7 +436,7 @@ int weft_yield(void)
     if (!self)
         return -EPERM;
     run_push(self->worker, self);
-    switch_away(self->worker, self);
+    switch_away(self->worker, self, false);
     return weft_fiber_cancelled(self) ? -ECANCELED : 0;
 }
 

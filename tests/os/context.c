@@ -32,7 +32,7 @@ static void visit(void *arg)
     for (;;) {
         pair->visits++;
         pair->product *= 1.5;
-        weft_context_switch(&pair->other, &pair->main);
+        weft_context_switch(&pair->other, &pair->main, false);
     }
 }
 
@@ -43,7 +43,7 @@ TEST(a_context_goes_on_where_it_left)
     weft_context_init_thread(&pair.main);
     weft_context_init(&pair.other, stack, STACK_BYTES, visit, &pair);
     for (int i = 1; i <= 5; i++) {
-        weft_context_switch(&pair.main, &pair.other);
+        weft_context_switch(&pair.main, &pair.other, false);
         CHECK_EQUAL(pair.visits, i);
     }
     CHECK(pair.aligned);
@@ -64,7 +64,7 @@ static void churn(void *arg)
         a = a * 3 + b, b = b * 5 + c, c = c * 7 + d, d = d * 9 + e, e = e * 11 + f, f = f * 13 + a;
         x = x * 1.5 + y, y = y * 0.5 + x;
         pair->product = x + y + (double)(a ^ b ^ c ^ d ^ e ^ f);
-        weft_context_switch(&pair->other, &pair->main);
+        weft_context_switch(&pair->other, &pair->main, false);
     }
 }
 
@@ -79,7 +79,7 @@ TEST(registers_survive_a_switch)
     double x = 0.5, x2 = 0.5;
     for (int i = 0; i < 1000; i++) {
         a += b, b += c, c += d, d += e, e += f, f += a, x = x * 0.999 + 1;
-        weft_context_switch(&pair.main, &pair.other);
+        weft_context_switch(&pair.main, &pair.other, false);
     }
     for (int i = 0; i < 1000; i++)
         a2 += b2, b2 += c2, c2 += d2, d2 += e2, e2 += f2, f2 += a2, x2 = x2 * 0.999 + 1;
