@@ -75,7 +75,7 @@ static int try_send(struct weft_channel *channel, const void *item)
         return channel->closed;
     struct weft_waiter *receiver = claim_first(&channel->receivers);
     if (receiver) {
-        memcpy(receiver->item, item, channel->item_bytes);
+        memcpy(receiver->target, item, channel->item_bytes);
         weft_wake(receiver->fiber, 0);
         return 0;
     }
@@ -93,9 +93,9 @@ static int try_receive(struct weft_channel *channel, void *ret_item)
         ring_pop(channel, ret_item);
     struct weft_waiter *sender = claim_first(&channel->senders);
     if (sender && from_ring)
-        ring_push(channel, sender->item);
+        ring_push(channel, sender->source);
     else if (sender)
-        memcpy(ret_item, sender->item, channel->item_bytes);
+        memcpy(ret_item, sender->source, channel->item_bytes);
     if (sender)
         weft_wake(sender->fiber, 0);
     if (sender || from_ring)
@@ -116,8 +116,7 @@ int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_n
     }
     if (deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
-    /* The receiver only reads it; one field serves both directions. */
-    struct weft_waiter waiter = {.item = (void *)(uintptr_t)item};
+    struct weft_waiter waiter = {.source = item};
     return weft_park_in(self, &channel->senders, &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
 }
 
@@ -134,7 +133,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
     }
     if (deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
-    struct weft_waiter waiter = {.item = ret_item};
+    struct weft_waiter waiter = {.target = ret_item};
     return weft_park_in(self, &channel->receivers, &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
 }
 

@@ -32,7 +32,7 @@ static int grow_chunks(struct weft_fd_table *table, size_t chunk)
 {
     if (chunk < table->chunks_len)
         return 0;
-    struct weft_fd **chunks = realloc(table->chunks, (chunk + 1) * sizeof *chunks);
+    struct weft_fd **chunks = realloc(table->chunks, (chunk + 1) * sizeof(struct weft_fd *));
     if (!chunks)
         return -ENOMEM;
     for (size_t i = table->chunks_len; i <= chunk; i++)

@@ -122,9 +122,9 @@ static void apply_policy(struct weft_group *group, int result)
 
     if (group->scope.cause != 0)
         return;
-    if (group->policy == WEFT_FAIL_FAST && result < 0)
-        decide(group, result);
-    else if (group->policy == WEFT_RACE && result >= 0)
+    bool failed = group->policy == WEFT_FAIL_FAST && result < 0;
+    bool won = group->policy == WEFT_RACE && result >= 0;
+    if (failed || won)
         decide(group, result);
     else if (group->policy == WEFT_QUORUM && group->successes == group->quorum)
         decide(group, 0);

@@ -90,6 +90,19 @@ int weft_write_all(int fd, const void *buffer, size_t len, int64_t deadline_ns, 
     return count < 0 ? (int)count : 0;
 }
 
+/* Whether the descriptor is ready now: edges say nothing about a level that was there before.
+ * Returns 0, -EAGAIN, -EBADF, ... */
+static int ask_level(int fd, unsigned flags)
+{
+    struct pollfd now = {.fd = fd, .events = flags == WEFT_READABLE ? POLLIN | POLLRDHUP : POLLOUT};
+    int ready = poll(&now, 1, 0);
+    if (ready < 0)
+        return errno == EINTR ? 0 : -errno;
+    if (now.revents & POLLNVAL)
+        return -EBADF;
+    return ready > 0 ? 0 : -EAGAIN;
+}
+
 int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
 {
     struct weft_fiber *self;
@@ -98,16 +111,12 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
         return err;
     if (flags != WEFT_READABLE && flags != WEFT_WRITABLE)
         return -EINVAL;
-    /* Edges say nothing about a level that was there before: ask once. */
-    struct pollfd now = {.fd = fd, .events = flags == WEFT_READABLE ? POLLIN | POLLRDHUP : POLLOUT};
-    int ready = poll(&now, 1, 0);
-    if (ready < 0)
-        return errno == EINTR ? 0 : -errno;
-    if (now.revents & POLLNVAL)
-        return -EBADF;
-    if (ready > 0) {
+    const struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
+    bool known_empty = flags == WEFT_READABLE && entry && entry->drained;
+    err = known_empty ? -EAGAIN : ask_level(fd, flags);
+    if (err != -EAGAIN) {
         weft_spend(self);
-        return 0;
+        return err;
     }
     return weft_fd_wait(self, fd, flags == WEFT_READABLE ? WEFT_READY_READ : WEFT_READY_WRITE,
                         deadline_ns);

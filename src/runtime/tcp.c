@@ -70,7 +70,7 @@ int weft_tcp_listen(const char *address, uint16_t port, const struct weft_listen
 
 int weft_tcp_port(int fd)
 {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof storage;
     if (getsockname(fd, (struct sockaddr *)&storage, &len) < 0)
         return -errno;

@@ -358,7 +358,7 @@ static void run_fibers(struct weft_worker *worker)
 
 static int worker_init(struct weft_worker *worker, const struct weft_run_options *options)
 {
-    const char *io = options->io ? options->io : getenv("WEFT_IO");
+    const char *io = options->io ? options->io : secure_getenv("WEFT_IO");
     unsigned threads = options->offload_threads_max;
     *worker = (struct weft_worker){
         .clock = options->clock,

@@ -105,7 +105,8 @@ void weft_spend(struct weft_fiber *self);
 struct weft_waiter {
     struct weft_link link;
     struct weft_fiber *fiber;
-    void *item; /* what the waker reads or fills */
+    const void *source; /* a sender's item, which the waker reads */
+    void *target;       /* where the waker puts a receiver's item */
 };
 
 enum weft_park_kind {

@@ -25,7 +25,7 @@ static void start_fiber(unsigned high, unsigned low)
 void weft_context_swap(void **save_sp, void *load_sp)
 {
     ucontext_t here;
-    *save_sp = &here;
+    *save_sp = &here; // cppcheck-suppress autoVariables ; valid while this context is switched out
     (void)swapcontext(&here, load_sp);
 }
 
