@@ -48,6 +48,7 @@ struct weft_group {
     struct weft_task *first_completed, *last_completed;
     unsigned live, live_max;
     unsigned successes, failures, quorum;
+    unsigned cut; /* children that failed after the group was cancelled */
     enum weft_policy policy;
     int result;        /* decided by the policy */
     int first_failure; /* where the policy lets others go on */
@@ -82,11 +83,10 @@ WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *re
 /* Wait until every child has ended. When the caller is cancelled meanwhile, so are the children,
  * and the wait goes on until they are gone.
  *
- * Returns  by policy, see enum weft_policy; -ETIMEDOUT when the group's own deadline passed;
- *          -ECANCELED when the caller is cancelled. A cancelled child's -ECANCELED is no failure
- *          of its own. After weft_group_cancel, 0 unless a child had failed before; -EINVAL
- *          when all succeeded and were still fewer than the quorum
- * Suspends */
+ * Returns  by policy, see enum weft_policy; -ETIMEDOUT when the group's own deadline, -ECANCELED
+ *          when the caller's cancellation kept a child from succeeding. A cancelled child's
+ * -ECANCELED is no failure of its own. After weft_group_cancel, 0 unless a child had failed before;
+ * -EINVAL when all succeeded and were still fewer than the quorum Suspends */
 WEFT_API int weft_group_wait(struct weft_group *group);
 
 /* Cancel every child, now and in future. Idempotent. From the group's own thread. */

@@ -15,6 +15,7 @@
 #define CQ_ENTRIES 4096
 #define IGNORED    UINT64_MAX /* user_data of what nobody waits for */
 #define CQES_MAX   256
+#define SUBMIT_MAX 16 /* attempts to make room in a full queue */
 
 /* poller.h leaves the struct to each implementation; only one is linked to a given pointer. */
 struct uring_poller {
@@ -87,10 +88,8 @@ static void uring_close(struct weft_poller *poller)
 static struct io_uring_sqe *next_sqe(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    while (!sqe) { /* full: hand over what is there */
-        int err = io_uring_submit_and_get_events(ring);
-        if (err < 0 && err != -EINTR && err != -EAGAIN && err != -EBUSY)
-            return NULL;
+    for (int i = 0; !sqe && i < SUBMIT_MAX; i++) { /* full: hand over what is there */
+        (void)io_uring_submit_and_get_events(ring);
         sqe = io_uring_get_sqe(ring);
     }
     return sqe;

@@ -74,8 +74,12 @@ void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
     struct weft_fd *entry = find_entry(table, ready->fd);
     if (!entry || entry->generation != ready->generation)
         return; /* closed since; the number may belong to another descriptor by now */
-    if (ready->events & WEFT_READY_LOST)
+    if (ready->events & WEFT_READY_LOST) {
+        /* Who waits has to come again, to have it watched again. */
         entry->watched = false;
+        weft_wake_all(&entry->readers, 0);
+        weft_wake_all(&entry->writers, 0);
+    }
     if (ready->events & WEFT_READY_HANGUP)
         entry->hangup = true;
     if (ready->events & WEFT_READY_READ) {
@@ -124,6 +128,16 @@ int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t de
                        &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
     worker->fd_waiters--;
     return err;
+}
+
+void weft_fd_made(struct weft_worker *worker, int fd, bool stream)
+{
+    struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
+    if (!entry)
+        return; /* no memory: the first wait for it will say so */
+    if (entry->watched || entry->always_ready)
+        weft_fd_forget(worker, fd);
+    entry->stream = stream;
 }
 
 void weft_fd_forget(struct weft_worker *worker, int fd)

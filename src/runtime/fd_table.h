@@ -47,6 +47,10 @@ int weft_fd_watch(struct weft_worker *worker, int fd);
  * Returns 0 (also without need), -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF */
 int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns);
 
+/* A descriptor that the kernel has just made: whatever is remembered under its number belongs to
+ * one that was closed behind our back. stream: a stream socket. */
+void weft_fd_made(struct weft_worker *worker, int fd, bool stream);
+
 /* Forget the descriptor before it is closed; waiting fibers get -EBADF. */
 void weft_fd_forget(struct weft_worker *worker, int fd);
 

@@ -115,12 +115,15 @@ static void decide(struct weft_group *group, int result)
 /* What one child's result means for the group. Once the group is cancelled nothing changes it. */
 static void apply_policy(struct weft_group *group, int result)
 {
+    bool cancelled = group->scope.cause != 0;
     if (result >= 0)
         group->successes++;
-    else if (group->scope.cause == 0 && group->failures++ == 0 && group->policy != WEFT_FAIL_FAST)
+    else if (cancelled)
+        group->cut++;
+    else if (group->failures++ == 0)
         group->first_failure = result;
 
-    if (group->scope.cause != 0)
+    if (cancelled)
         return;
     bool failed = group->policy == WEFT_FAIL_FAST && result < 0;
     bool won = group->policy == WEFT_RACE && result >= 0;
@@ -180,7 +183,7 @@ static int group_result(const struct weft_group *group)
     bool short_of_quorum = group->policy == WEFT_QUORUM && group->successes < group->quorum;
     bool nobody_won = group->policy == WEFT_RACE && group->successes == 0;
     int verdict = weft_scope_verdict(&group->scope);
-    if (verdict < 0)
+    if (verdict < 0 && group->cut > 0)
         return verdict;
     if (group->policy == WEFT_SUPERVISE || short_of_quorum || nobody_won) {
         if (group->first_failure)

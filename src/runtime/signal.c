@@ -33,12 +33,16 @@ int weft_signal_wait(const int *signals, size_t count, int64_t deadline_ns)
 {
     sigset_t set;
     struct signalfd_siginfo info;
-    int err = make_set(&set, signals, count);
+    struct weft_fiber *self;
+    int err = weft_enter(&self);
+    if (err == 0)
+        err = make_set(&set, signals, count);
     if (err < 0)
         return err;
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
+    weft_fd_made(self->worker, fd, false);
     ssize_t len = weft_read(fd, &info, sizeof info, deadline_ns);
     (void)weft_close(fd);
     return len < 0 ? (int)len : (int)info.ssi_signo;

@@ -65,6 +65,8 @@ int weft_tcp_listen(const char *address, uint16_t port, const struct weft_listen
         (void)close(fd);
         return err;
     }
+    if (weft_current_worker)
+        weft_fd_made(weft_current_worker, fd, false);
     return fd;
 }
 
@@ -81,16 +83,6 @@ int weft_tcp_port(int fd)
     return -EAFNOSUPPORT;
 }
 
-/* Returns the descriptor handed in. */
-static int adopt_stream(struct weft_worker *worker, int fd)
-{
-    struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
-    if (entry)
-        entry->stream = true;
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-    return fd;
-}
-
 int weft_tcp_accept(int fd, int64_t deadline_ns)
 {
     struct weft_fiber *self;
@@ -101,7 +93,9 @@ int weft_tcp_accept(int fd, int64_t deadline_ns)
         int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (peer >= 0) {
             weft_spend(self);
-            return adopt_stream(self->worker, peer);
+            weft_fd_made(self->worker, peer, true);
+            set_option(peer, IPPROTO_TCP, TCP_NODELAY);
+            return peer;
         }
         /* A connection that died in the queue is no concern of the caller. */
         if (errno == EINTR || errno == ECONNABORTED)
@@ -129,6 +123,8 @@ static int connect_to(struct weft_fiber *self, const struct addrinfo *address, i
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    weft_fd_made(self->worker, fd, true);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY);
     int err = 0;
     if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
         err =
@@ -137,7 +133,7 @@ static int connect_to(struct weft_fiber *self, const struct addrinfo *address, i
         (void)weft_close(fd);
         return err;
     }
-    return adopt_stream(self->worker, fd);
+    return fd;
 }
 
 struct lookup {

@@ -122,6 +122,18 @@ FIBER_TEST(a_group_has_its_own_deadline)
     CHECK_EQUAL(weft_sleep(1), 0);
 }
 
+FIBER_TEST(a_deadline_that_comes_after_the_work_was_done_changes_nothing)
+{
+    struct child child = {5, 3, NULL};
+    struct weft_group group;
+    struct weft_group_options options = {.policy = WEFT_SUPERVISE, .deadline_ns = weft_now() + 10};
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
+    CHECK_EQUAL(weft_sleep(20), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), -ECANCELED);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
 FIBER_TEST(cancel_ends_the_children_and_is_no_error)
 {
     int cancelled = 0;

@@ -212,26 +212,48 @@ FIBER_TEST(a_reused_descriptor_number_gets_no_stale_events)
     }
 }
 
+static int accept_one(void *arg)
+{
+    return weft_tcp_accept(*(int *)arg, WEFT_FOREVER);
+}
+
+FIBER_TEST(a_descriptor_closed_behind_our_back_does_not_spoil_its_successor)
+{
+    for (int i = 0; i < 5; i++) {
+        struct pair pair = connected();
+        char byte = 0;
+        CHECK_EQUAL(weft_read(pair.server, &byte, 1, weft_now() + 1), -ETIMEDOUT);
+        CHECK_EQUAL(weft_read(pair.client, &byte, 1, weft_now() + 1), -ETIMEDOUT);
+        CHECK_EQUAL(close(pair.server), 0);
+        CHECK_EQUAL(close(pair.client), 0);
+        struct pair next = connected();
+        CHECK_EQUAL(weft_read(next.server, &byte, 1, weft_now() + 1), -ETIMEDOUT);
+        CHECK_EQUAL(weft_write(next.client, "a", 1, WEFT_FOREVER), 1);
+        CHECK_EQUAL(weft_read(next.server, &byte, 1, weft_now() + 1), 1);
+        disconnect(&next);
+        CHECK_EQUAL(weft_close(pair.listener), 0);
+    }
+}
+
 FIBER_TEST(several_fibers_may_wait_on_one_listener)
 {
     struct weft_group group;
-    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
-    int port = weft_tcp_port(listener);
     struct weft_task tasks[3];
+    int clients[3];
+    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
     REQUIRE(listener >= 0);
+    uint16_t port = (uint16_t)weft_tcp_port(listener);
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-    int fds[3];
-    (void)tasks;
     for (int i = 0; i < 3; i++)
-        fds[i] = weft_tcp_connect("localhost", (uint16_t)port, WEFT_FOREVER);
-    for (int i = 0; i < 3; i++) {
-        CHECK(fds[i] >= 0);
-        int peer = weft_tcp_accept(listener, WEFT_FOREVER);
-        CHECK(peer >= 0);
-        CHECK_EQUAL(weft_close(peer), 0);
-        CHECK_EQUAL(weft_close(fds[i]), 0);
-    }
+        CHECK_EQUAL(weft_spawn_task(&group, &tasks[i], accept_one, &listener), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    for (int i = 0; i < 3; i++)
+        clients[i] = weft_tcp_connect("localhost", port, WEFT_FOREVER);
     CHECK_EQUAL(weft_group_wait(&group), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(weft_close(tasks[i].result), 0);
+        CHECK_EQUAL(weft_close(clients[i]), 0);
+    }
     CHECK_EQUAL(weft_close(listener), 0);
 }
 
