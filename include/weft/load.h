@@ -56,6 +56,9 @@ struct weft_load_result {
 /* Run the load. Without method and body, one GET is tried first; when the answer is 405 and allows
  * POST, the load is POST with the body {"text": "load {i}"}.
  *
+ * SIGINT or SIGTERM that the caller has blocked (weft_signal_block) ends the load early; what was
+ * measured is returned.
+ *
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0 with *ret_result filled, also when every request failed; -EINVAL (options),
  *            -EMFILE (descriptor limit too low for the connections), -ECONNREFUSED and the like

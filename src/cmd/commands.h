@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ * commands.h - the subcommands, one file each. */
+#ifndef WEFT_CMD_COMMANDS_H
+#define WEFT_CMD_COMMANDS_H
+
+#include "options.h"
+
+extern const struct command command_serve; /* in builds with the job service */
+extern const struct command command_load;  /* in builds with llhttp */
+extern const struct command command_size;
+extern const struct command command_version;
+
+#endif

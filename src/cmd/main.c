@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * main.c - the program `weft`: finds the subcommand and runs it. */
+#include "commands.h"
+#include "values.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+#ifdef WEFT_HAVE_SERVE
+    &command_serve,
+#endif
+#ifdef WEFT_HAVE_LOAD
+    &command_load,
+#endif
+    &command_size,
+    &command_version,
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+static void print_overview(FILE *stream)
+{
+    (void)fprintf(stream, "weft - structured concurrency, resilience and durable jobs\n\n"
+                          "usage: weft COMMAND [flags]\n\ncommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        (void)fprintf(stream, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    (void)fprintf(stream, "  %-10s%s\n", "help", "show this, or the help of a command");
+    (void)fprintf(stream, "\n`weft COMMAND --help` shows the flags of a command, with examples.\n"
+                          "exit code: 0 ok, 1 failed, 2 wrong usage\n");
+}
+
+static int complain_unknown(const char *name)
+{
+    const char *best = "help";
+    unsigned best_distance = word_distance(name, best);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        unsigned distance = word_distance(name, commands[i]->name);
+        if (distance < best_distance) {
+            best = commands[i]->name;
+            best_distance = distance;
+        }
+    }
+    (void)fprintf(stderr, "weft: there is no command '%s'", name);
+    if (word_is_near(name, best_distance))
+        (void)fprintf(stderr, "; did you mean '%s'?\n", best);
+    else
+        (void)fprintf(stderr, "; 'weft help' lists them\n");
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_OK;
+    }
+    const struct command *command = find_command(argv[1]);
+    if (!command)
+        return complain_unknown(argv[1]);
+    options_print_help(command);
+    return EXIT_OK;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 1, argv + 1);
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct command *command = find_command(name);
+    if (!command)
+        return complain_unknown(name);
+    return command->run(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
+    /* What could not be printed, on a full disk say, was not done. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK) {
+        (void)fprintf(stderr, "weft: the output could not be written\n");
+        status = EXIT_FAILED;
+    }
+    return status;
+}

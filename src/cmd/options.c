@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT
+ * options.c - see options.h. First texts are collected, source by source, the strongest first;
+ * then each text is turned into a value, so that every source gets the same checks. */
+#include "options.h"
+
+#include "settings_file.h"
+#include "values.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_BYTES   64
+#define DEFAULT_FILE "weft.ini"
+
+enum source {
+    FROM_NOWHERE,
+    FROM_FLAG,
+    FROM_ENVIRONMENT,
+    FROM_FILE
+};
+
+struct found {
+    const char *text;
+    enum source source;
+};
+
+struct reader {
+    const struct command *command;
+    const char *file; /* weft.ini's path when it was read */
+    struct found found[OPTIONS_MAX];
+    struct settings *settings;
+};
+
+void complain(const char *command, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)fprintf(stderr, "weft %s: ", command);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
+static size_t count_options(const struct command *command)
+{
+    size_t count = 0;
+    while (command->options[count].name)
+        count++;
+    assert(count <= OPTIONS_MAX);
+    return count;
+}
+
+/* The index of an option by its name's first len characters; the count when there is none. */
+static size_t find_option(const struct command *command, const char *name, size_t len)
+{
+    const struct option *options = command->options;
+    size_t i = 0;
+    while (options[i].name &&
+           !(strncmp(options[i].name, name, len) == 0 && options[i].name[len] == '\0'))
+        i++;
+    return i;
+}
+
+/* " (did you mean --listen?)" or nothing. */
+static const char *suggest(const struct command *command, const char *name, const char *dashes,
+                           char text[NAME_BYTES])
+{
+    const char *best = "help";
+    unsigned best_distance = *dashes ? word_distance(name, best) : 99;
+    for (const struct option *option = command->options; option->name; option++) {
+        unsigned distance = word_distance(name, option->name);
+        if (distance < best_distance) {
+            best = option->name;
+            best_distance = distance;
+        }
+    }
+    text[0] = '\0';
+    if (word_is_near(name, best_distance))
+        (void)snprintf(text, NAME_BYTES, "; did you mean %s%s?", dashes, best);
+    return text;
+}
+
+static int complain_unknown_flag(const struct command *command, const char *flag)
+{
+    char name[NAME_BYTES], text[NAME_BYTES];
+    size_t dashes = strspn(flag, "-");
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(flag + dashes, "="), flag + dashes);
+    complain(command->name, "there is no flag '%s%s'%s", dashes > 1 ? "--" : "-", name,
+             suggest(command, name, "--", text));
+    return EXIT_USAGE;
+}
+
+/* One flag at argv[*at], with its value behind "=" or in the next word. */
+static int read_flag(struct reader *reader, int argc, char **argv, int *at)
+{
+    const struct command *command = reader->command;
+    const char *flag = argv[*at];
+    size_t len = strncmp(flag, "--", 2) == 0 ? strcspn(flag + 2, "=") : 0;
+    const char *value = len > 0 && flag[2 + len] == '=' ? flag + 3 + len : NULL;
+    size_t index = find_option(command, flag + 2, len);
+    const struct option *option = &command->options[index];
+    if (len == 0 || !option->name)
+        return complain_unknown_flag(command, flag);
+    if (option->kind == OPTION_FLAG) {
+        if (value) {
+            complain(command->name, "--%s takes no value", option->name);
+            return EXIT_USAGE;
+        }
+        value = "yes";
+    } else if (!value) {
+        /* What looks like a flag is one: "--body --json" forgot the body. */
+        if (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0) {
+            complain(command->name, "--%s needs a value: --%s %s", option->name, option->name,
+                     option->metavar);
+            return EXIT_USAGE;
+        }
+        value = argv[++*at];
+    }
+    reader->found[index] = (struct found){value, FROM_FLAG};
+    return EXIT_OK;
+}
+
+static int read_argument(struct reader *reader, const char *text)
+{
+    const struct command *command = reader->command;
+    if (!command->argument)
+        complain(command->name, "'%s' is not expected; the command takes only flags", text);
+    else if (reader->settings->argument)
+        complain(command->name, "'%s' is one %s too many", text, command->argument);
+    else
+        reader->settings->argument = text;
+    return reader->settings->argument == text ? EXIT_OK : EXIT_USAGE;
+}
+
+static int read_words(struct reader *reader, int argc, char **argv)
+{
+    bool flags_ended = false;
+    for (int i = 1; i < argc; i++) {
+        int status;
+        if (!flags_ended && strcmp(argv[i], "--") == 0) {
+            flags_ended = true;
+            continue;
+        }
+        if (!flags_ended && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+            options_print_help(reader->command);
+            return OPTIONS_HELPED;
+        }
+        if (!flags_ended && argv[i][0] == '-' && argv[i][1] != '\0')
+            status = read_flag(reader, argc, argv, &i);
+        else
+            status = read_argument(reader, argv[i]);
+        if (status != EXIT_OK)
+            return status;
+    }
+    return EXIT_OK;
+}
+
+/* WEFT_QUEUE_SIZE for queue-size. */
+static void environment_name(const char *option, char name[NAME_BYTES])
+{
+    (void)snprintf(name, NAME_BYTES, "WEFT_%s", option);
+    for (char *at = name; *at; at++) {
+        if (*at >= 'a' && *at <= 'z')
+            *at = (char)(*at - 'a' + 'A');
+        else if (*at == '-')
+            *at = '_';
+    }
+}
+
+static void read_environment(struct reader *reader)
+{
+    const struct option *options = reader->command->options;
+    for (size_t i = 0; options[i].name; i++) {
+        char name[NAME_BYTES];
+        environment_name(options[i].name, name);
+        const char *text = getenv(name); // NOLINT(concurrency-mt-unsafe): no other thread yet
+        /* Empty is how a variable is taken back in places that cannot unset one. */
+        if (text && *text && reader->found[i].source == FROM_NOWHERE)
+            reader->found[i] = (struct found){text, FROM_ENVIRONMENT};
+    }
+}
+
+static int read_file(struct reader *reader)
+{
+    const struct command *command = reader->command;
+    const struct option *options = command->options;
+    size_t config = find_option(command, "config", strlen("config"));
+    char text[NAME_BYTES];
+    if (!options[config].name)
+        return EXIT_OK;
+    reader->file = reader->found[config].text;
+    if (!reader->file) {
+        if (access(DEFAULT_FILE, F_OK) != 0)
+            return EXIT_OK;
+        reader->file = DEFAULT_FILE;
+    }
+    int status = settings_file_read(&reader->settings->texts, reader->file, command->name);
+    if (status != EXIT_OK)
+        return status;
+    for (const struct settings_text *at = reader->settings->texts; at; at = at->next) {
+        size_t i = find_option(command, at->name, strlen(at->name));
+        if (!options[i].name || i == config) {
+            complain(command->name, "%s: [%s] has no setting '%s'%s", reader->file, command->name,
+                     at->name, suggest(command, at->name, "", text));
+            return EXIT_USAGE;
+        }
+        if (reader->found[i].source == FROM_NOWHERE)
+            reader->found[i] = (struct found){at->value, FROM_FILE};
+    }
+    return EXIT_OK;
+}
+
+static const char *plural_range(const struct option *option, char text[NAME_BYTES])
+{
+    unsigned long long min = option->min, max = option->max;
+    if (max > 0)
+        (void)snprintf(text, NAME_BYTES, "between %llu and %llu", min, max);
+    else
+        (void)snprintf(text, NAME_BYTES, "from %llu up", min);
+    return text;
+}
+
+/* "'abc' is not a number between 1 and 64", behind the name of where it was set. */
+static int complain_value(const struct reader *reader, size_t index)
+{
+    const struct option *option = &reader->command->options[index];
+    const struct found *found = &reader->found[index];
+    char name[NAME_BYTES], where[NAME_BYTES * 4], range[NAME_BYTES], wanted[NAME_BYTES * 2];
+    environment_name(option->name, name);
+    if (found->source == FROM_FLAG)
+        (void)snprintf(where, sizeof where, "--%s", option->name);
+    else if (found->source == FROM_ENVIRONMENT)
+        (void)snprintf(where, sizeof where, "%s", name);
+    else
+        (void)snprintf(where, sizeof where, "%.120s: %s", reader->file, option->name);
+    switch (option->kind) {
+    case OPTION_COUNT:
+        (void)snprintf(wanted, sizeof wanted, "a number %s", plural_range(option, range));
+        break;
+    case OPTION_SIZE:
+        (void)snprintf(wanted, sizeof wanted, "a size like 64KiB or 1MiB, %s bytes",
+                       plural_range(option, range));
+        break;
+    case OPTION_DURATION:
+        (void)snprintf(wanted, sizeof wanted, "a duration%s like 2s, 500ms or 1m30s",
+                       option->min > 0 ? " above 0" : "");
+        break;
+    case OPTION_DURATIONS:
+        (void)snprintf(wanted, sizeof wanted, "%u durations with commas, like 2s,1s,500ms",
+                       option->items);
+        break;
+    case OPTION_RATE:
+        (void)snprintf(wanted, sizeof wanted, "a number above 0");
+        break;
+    case OPTION_FLAG:
+    case OPTION_STRING:
+        (void)snprintf(wanted, sizeof wanted, "%s", option->metavar ? "a text" : "yes or no");
+        break;
+    }
+    complain(reader->command->name, "%s: '%s' is not %s", where, found->text, wanted);
+    return EXIT_USAGE;
+}
+
+static bool in_range(const struct option *option, uint64_t value)
+{
+    return value >= option->min && (option->max == 0 || value <= option->max);
+}
+
+/* Whether the text is what the option wants; the field is written only then. */
+static bool convert(const struct option *option, const char *text, void *field)
+{
+    uint64_t number = 0;
+    int64_t *ns = field;
+    int64_t length_ns;
+    switch (option->kind) {
+    case OPTION_FLAG:
+        return parse_yes(text, field);
+    case OPTION_STRING:
+        if (*text == '\0')
+            return false;
+        *(const char **)field = text;
+        return true;
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+        if (!(option->kind == OPTION_COUNT ? parse_count : parse_size)(text, &number) ||
+            !in_range(option, number))
+            return false;
+        *(uint64_t *)field = number;
+        return true;
+    case OPTION_DURATION:
+        if (!parse_duration(text, &length_ns) || !in_range(option, (uint64_t)length_ns))
+            return false;
+        *ns = length_ns;
+        return true;
+    case OPTION_DURATIONS:
+        return parse_durations(text, ns, option->items);
+    case OPTION_RATE:
+        return parse_rate(text, field);
+    }
+    return false;
+}
+
+int options_read(const struct command *command, int argc, char **argv, void *fields,
+                 struct settings *ret_settings)
+{
+    struct reader reader = {.command = command, .settings = ret_settings};
+    *ret_settings = (struct settings){0};
+    size_t count = count_options(command);
+    int status = read_words(&reader, argc, argv);
+    if (status != EXIT_OK)
+        return status;
+    read_environment(&reader);
+    status = read_file(&reader);
+    for (size_t i = 0; i < count && status == EXIT_OK; i++) {
+        const struct option *option = &command->options[i];
+        if (reader.found[i].source != FROM_NOWHERE &&
+            !convert(option, reader.found[i].text, (char *)fields + option->offset))
+            status = complain_value(&reader, i);
+    }
+    return status;
+}
+
+void settings_release(struct settings *settings)
+{
+    settings_file_release(settings->texts);
+    settings->texts = NULL;
+}
+
+#define HELP_COLUMN 23
+
+static void print_option(const char *name, const char *metavar, const char *help)
+{
+    int width = printf("  --%s%s%s", name, metavar ? " " : "", metavar ? metavar : "");
+    if (width >= HELP_COLUMN) {
+        (void)putchar('\n');
+        width = 0;
+    }
+    while (*help) {
+        size_t len = strcspn(help, "\n");
+        (void)printf("%*s%.*s\n", HELP_COLUMN - width, "", (int)len, help);
+        help += len + (help[len] == '\n');
+        width = 0;
+    }
+}
+
+void options_print_help(const struct command *command)
+{
+    bool has_file = false;
+    (void)printf("weft %s - %s\n\nusage: weft %s%s%s [flags]\n", command->name, command->summary,
+                 command->name, command->argument ? " " : "",
+                 command->argument ? command->argument : "");
+    if (command->description)
+        (void)printf("\n%s", command->description);
+    (void)printf("\nflags:\n");
+    for (const struct option *option = command->options; option->name; option++) {
+        print_option(option->name, option->metavar, option->help);
+        has_file = has_file || strcmp(option->name, "config") == 0;
+    }
+    print_option("help", NULL, "show this and exit");
+    if (has_file) {
+        (void)printf("\nEach flag is also an environment variable, WEFT_ and its name in capitals\n"
+                     "(--%s is WEFT_",
+                     command->options[0].name);
+        char name[NAME_BYTES];
+        environment_name(command->options[0].name, name);
+        (void)printf("%s), and a setting in the section [%s] of weft.ini.\n"
+                     "The flag counts before the environment, the environment before the file.\n",
+                     name + strlen("WEFT_"), command->name);
+    }
+    (void)printf("\nexit code: 0 ok, 1 failed, 2 wrong usage\n\nexamples:\n%s", command->examples);
+}

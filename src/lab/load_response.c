@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * load_response.c - see load_response.h. */
+#include <lab/load_response.h>
+
+#include <ctype.h>
+#include <string.h>
+
+#define STATUS_SWITCHING_PROTOCOLS 101
+#define STATUS_NO_CONTENT          204
+#define STATUS_NOT_MODIFIED        304
+
+#define ALLOW                      "allow"
+#define ALLOW_LEN                  (sizeof ALLOW - 1)
+
+static int on_message_begin(llhttp_t *parser)
+{
+    struct weft_load_response *response = parser->data;
+    response->field_len = response->allow_len = 0;
+    response->allow_field = false;
+    return 0;
+}
+
+static int on_header_field(llhttp_t *parser, const char *at, size_t len)
+{
+    struct weft_load_response *response = parser->data;
+    for (size_t i = 0; i < len && response->field_len < sizeof response->field; i++)
+        response->field[response->field_len++] = (char)tolower((unsigned char)at[i]);
+    return 0;
+}
+
+static int on_header_field_complete(llhttp_t *parser)
+{
+    struct weft_load_response *response = parser->data;
+    response->allow_field =
+        response->field_len == ALLOW_LEN && memcmp(response->field, ALLOW, ALLOW_LEN) == 0;
+    response->field_len = 0;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *parser, const char *at, size_t len)
+{
+    struct weft_load_response *response = parser->data;
+    if (!response->allow_field)
+        return 0;
+    size_t room = sizeof response->allow - 1 - response->allow_len;
+    if (len > room)
+        len = room;
+    memcpy(response->allow + response->allow_len, at, len);
+    response->allow_len += len;
+    response->allow[response->allow_len] = '\0';
+    return 0;
+}
+
+/* 1 tells llhttp that no body follows, whatever the headers say (RFC 9112, 6.3). */
+static int on_headers_complete(llhttp_t *parser)
+{
+    struct weft_load_response *response = parser->data;
+    bool bodiless = response->head || parser->status_code == STATUS_NO_CONTENT ||
+                    parser->status_code == STATUS_NOT_MODIFIED;
+    response->body_len = bodiless || (parser->flags & F_CHUNKED) ? 0 : parser->content_length;
+    return bodiless;
+}
+
+static int on_message_complete(llhttp_t *parser)
+{
+    struct weft_load_response *response = parser->data;
+    if (parser->status_code / 100 == 1 && parser->status_code != STATUS_SWITCHING_PROTOCOLS)
+        return 0; /* an interim response: the final one follows */
+    response->complete = true;
+    response->status = parser->status_code;
+    response->keep_alive =
+        parser->status_code != STATUS_SWITCHING_PROTOCOLS && llhttp_should_keep_alive(parser) != 0;
+    return HPE_PAUSED; /* so that bytes behind the end are noticed */
+}
+
+static const llhttp_settings_t settings = {
+    .on_message_begin = on_message_begin,
+    .on_header_field = on_header_field,
+    .on_header_field_complete = on_header_field_complete,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_message_complete = on_message_complete,
+};
+
+void weft_load_response_init(struct weft_load_response *response, const char *method)
+{
+    *response = (struct weft_load_response){.head = strcmp(method, "HEAD") == 0};
+    llhttp_init(&response->parser, HTTP_RESPONSE, &settings);
+    response->parser.data = response;
+}
+
+void weft_load_response_begin(struct weft_load_response *response)
+{
+    response->started = response->complete = false;
+    response->status = 0;
+    if (llhttp_get_errno(&response->parser) == HPE_PAUSED)
+        llhttp_resume(&response->parser);
+}
+
+static void remember(struct weft_load_response *response, const char *data, size_t len)
+{
+    response->known_len = 0;
+    if (!response->keep_alive || response->body_len >= len ||
+        len - response->body_len > sizeof response->known)
+        return;
+    response->known_len = len - (size_t)response->body_len;
+    response->response_len = len;
+    response->known_status = response->status;
+    memcpy(response->known, data, response->known_len);
+}
+
+static bool is_known(const struct weft_load_response *response, const char *data, size_t len)
+{
+    return response->known_len > 0 && len == response->response_len &&
+           memcmp(data, response->known, response->known_len) == 0;
+}
+
+enum weft_load_progress weft_load_response_feed(struct weft_load_response *response,
+                                                const char *data, size_t len)
+{
+    bool first = !response->started;
+    response->started = true;
+    if (first && is_known(response, data, len)) {
+        response->status = response->known_status;
+        response->keep_alive = true;
+        return WEFT_LOAD_COMPLETE;
+    }
+    llhttp_errno_t err = llhttp_execute(&response->parser, data, len);
+    if (!response->complete)
+        return err == HPE_OK ? WEFT_LOAD_MORE : WEFT_LOAD_MALFORMED;
+    /* Bytes nobody asked for: this answer counts, the next one could not be told apart. */
+    if (err != HPE_PAUSED || llhttp_get_error_pos(&response->parser) != data + len)
+        response->keep_alive = false;
+    if (first)
+        remember(response, data, len);
+    return WEFT_LOAD_COMPLETE;
+}
+
+enum weft_load_progress weft_load_response_end(struct weft_load_response *response)
+{
+    (void)llhttp_finish(&response->parser);
+    response->keep_alive = false;
+    return response->complete ? WEFT_LOAD_COMPLETE : WEFT_LOAD_MORE;
+}

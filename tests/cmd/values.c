@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ * values.c - the texts that settings take, and those they do not. */
+#include "../../src/cmd/values.h"
+
+#include "test.h"
+
+#include <string.h>
+
+TEST(counts_are_digits_and_nothing_else)
+{
+    static const char *const wrong[] = {"",    " 1",  "1 ",  "-1",  "+1",
+                                        "1.0", "0x1", "abc", "12k", "18446744073709551616"};
+    uint64_t value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_count(wrong[i], &value));
+    CHECK_EQUAL(value, 7);
+    CHECK(parse_count("0", &value) && value == 0);
+    CHECK(parse_count("18446744073709551615", &value) && value == UINT64_MAX);
+}
+
+TEST(sizes_have_units_of_1024)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } right[] = {{"0", 0},       {"4096", 4096},    {"12B", 12},        {"64KiB", 65536},
+                 {"64k", 65536}, {"1MiB", 1048576}, {"2G", 2147483648}, {"1tib", 1099511627776}};
+    static const char *const wrong[] = {"", "k", "1.5k", "1 k", "1kb", "-1", "16777216t"};
+    uint64_t value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_size(wrong[i], &value));
+    CHECK_EQUAL(value, 7);
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        CHECK(parse_size(right[i].text, &value));
+        CHECK_EQUAL(value, right[i].bytes);
+    }
+}
+
+TEST(durations_are_numbers_with_units_in_falling_order)
+{
+    static const struct {
+        const char *text;
+        int64_t ns;
+    } right[] = {{"0", 0},
+                 {"0s", 0},
+                 {"2s", 2000000000},
+                 {"500ms", 500000000},
+                 {"1m30s", 90000000000},
+                 {"1min", 60000000000},
+                 {"1.5s", 1500000000},
+                 {"0.1s", 100000000},
+                 {"0.000000001s", 1},
+                 {"1h1m1s1ms1us1ns", 3661001001001},
+                 {"2562047h", 9223369200000000000}};
+    static const char *const wrong[] = {"",     "1",    "s",   "1.s", ".5s", "-1s",     "1s ",
+                                        "1s1m", "1s1s", "1 s", "1d",  "abc", "2562048h"};
+    int64_t value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_duration(wrong[i], &value));
+    CHECK_EQUAL(value, 7);
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        CHECK(parse_duration(right[i].text, &value));
+        CHECK_EQUAL(value, right[i].ns);
+    }
+}
+
+TEST(lists_of_durations_have_exactly_so_many)
+{
+    static const char *const wrong[] = {"",       "1s", "1s,1s",  "1s,1s,1s,1s",
+                                        "1s,1s,", ",,", "1s,x,1s"};
+    int64_t values[3] = {7, 7, 7};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_durations(wrong[i], values, 3));
+    CHECK(values[0] == 7 && values[1] == 7 && values[2] == 7);
+    CHECK(parse_durations("2s,0,500ms", values, 3));
+    CHECK(values[0] == 2000000000 && values[1] == 0 && values[2] == 500000000);
+}
+
+TEST(rates_are_above_0)
+{
+    static const char *const wrong[] = {"", "0", "-1", "1x", "inf", "nan", "0x10", " 1", "1e999"};
+    double value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_rate(wrong[i], &value));
+    CHECK(value > 6.9 && value < 7.1);
+    CHECK(parse_rate("2.5", &value) && value > 2.49 && value < 2.51);
+    CHECK(parse_rate("1e3", &value) && value > 999 && value < 1001);
+}
+
+TEST(yes_and_no_have_four_names_each)
+{
+    bool yes = false;
+    CHECK(parse_yes("yes", &yes) && yes);
+    CHECK(parse_yes("off", &yes) && !yes);
+    CHECK(parse_yes("TRUE", &yes) && yes);
+    CHECK(parse_yes("0", &yes) && !yes);
+    CHECK(!parse_yes("", &yes) && !parse_yes("maybe", &yes));
+}
+
+TEST(word_distance_counts_edits)
+{
+    CHECK_EQUAL(word_distance("", ""), 0);
+    CHECK_EQUAL(word_distance("serve", "serve"), 0);
+    CHECK_EQUAL(word_distance("serv", "serve"), 1);
+    CHECK_EQUAL(word_distance("kitten", "sitting"), 3);
+    CHECK_EQUAL(word_distance("", "abc"), 3);
+    CHECK(word_is_near("lsten", 1) && !word_is_near("x", 4));
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ * load_response.c - where responses end, however they are framed and however they are cut. */
+#include <lab/load_response.h>
+
+#include "test.h"
+
+#include <string.h>
+
+struct vector {
+    const char *text;
+    enum weft_load_progress progress; /* after all of text */
+    int status;
+    bool keep_alive;
+};
+
+static const struct vector vectors[] = {
+    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", WEFT_LOAD_COMPLETE, 200, true},
+    {"HTTP/1.1 200 \r\ncontent-length:2\r\n\r\nok", WEFT_LOAD_COMPLETE, 200, true},
+    {"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", WEFT_LOAD_COMPLETE, 404, true},
+    {"HTTP/1.1 204 No Content\r\n\r\n", WEFT_LOAD_COMPLETE, 204, true},
+    {"HTTP/1.1 304 Same\r\nContent-Length: 500\r\n\r\n", WEFT_LOAD_COMPLETE, 304, true},
+    {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", WEFT_LOAD_COMPLETE, 200,
+     false},
+    {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", WEFT_LOAD_COMPLETE, 200, false},
+    {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", WEFT_LOAD_COMPLETE,
+     200, true},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nabc\r\n0\r\nA: "
+     "b\r\n\r\n",
+     WEFT_LOAD_COMPLETE, 200, true},
+    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Made\r\nContent-Length: 1\r\n\r\nx",
+     WEFT_LOAD_COMPLETE, 201, true},
+    {"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+     WEFT_LOAD_COMPLETE, 200, true},
+    {"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", WEFT_LOAD_COMPLETE, 101,
+     false},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", WEFT_LOAD_MORE, 0, false},
+    {"HTTP/1.1 200 OK\r\n\r\nuntil the end", WEFT_LOAD_MORE, 0, false},
+    {"HTTP/1.1 200 OK\r\nX", WEFT_LOAD_MORE, 0, false},
+    {"SSH-2.0-OpenSSH\r\n", WEFT_LOAD_MALFORMED, 0, false},
+    {"HTTP/1.1 abc\r\n\r\n", WEFT_LOAD_MALFORMED, 0, false},
+    {"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", WEFT_LOAD_MALFORMED, 0, false},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n", WEFT_LOAD_MALFORMED, 0, false},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", WEFT_LOAD_MALFORMED, 0, false},
+};
+#define VECTORS (sizeof vectors / sizeof vectors[0])
+
+static void check_end(const struct weft_load_response *response, enum weft_load_progress progress,
+                      const struct vector *vector)
+{
+    CHECK_EQUAL(progress, vector->progress);
+    if (progress == WEFT_LOAD_COMPLETE) {
+        CHECK_EQUAL(response->status, vector->status);
+        CHECK_EQUAL(response->keep_alive, vector->keep_alive);
+    }
+}
+
+TEST(whole_responses_end_where_they_should)
+{
+    for (size_t i = 0; i < VECTORS; i++) {
+        struct weft_load_response response;
+        weft_load_response_init(&response, "GET");
+        weft_load_response_begin(&response);
+        check_end(&response,
+                  weft_load_response_feed(&response, vectors[i].text, strlen(vectors[i].text)),
+                  &vectors[i]);
+    }
+}
+
+TEST(responses_may_be_cut_anywhere)
+{
+    for (size_t i = 0; i < VECTORS; i++) {
+        size_t len = strlen(vectors[i].text);
+        for (size_t cut = 1; cut < len; cut++) {
+            struct weft_load_response response;
+            enum weft_load_progress progress;
+            weft_load_response_init(&response, "GET");
+            weft_load_response_begin(&response);
+            progress = weft_load_response_feed(&response, vectors[i].text, cut);
+            if (progress == WEFT_LOAD_MORE)
+                progress = weft_load_response_feed(&response, vectors[i].text + cut, len - cut);
+            check_end(&response, progress, &vectors[i]);
+        }
+    }
+}
+
+/* A sequence on one connection: equal heads, other heads of the same length, other framing. */
+TEST(one_connection_takes_response_after_response)
+{
+    static const size_t order[] = {0, 0, 0, 2, 0, 1, 0, 8, 8, 0, 3, 4, 9, 0, 10, 2, 2, 7, 0};
+    struct weft_load_response response;
+    weft_load_response_init(&response, "GET");
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        const struct vector *vector = &vectors[order[i]];
+        size_t len = strlen(vector->text), cut = i % 3 == 2 ? len / 2 : len;
+        weft_load_response_begin(&response);
+        enum weft_load_progress progress = weft_load_response_feed(&response, vector->text, cut);
+        if (cut < len)
+            progress = weft_load_response_feed(&response, vector->text + cut, len - cut);
+        check_end(&response, progress, vector);
+    }
+}
+
+/* The head is the same each time, but the body comes in pieces or is followed by more. */
+TEST(a_known_head_does_not_hide_what_follows)
+{
+    static const char whole[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    static const size_t head = sizeof whole - 1 - 2;
+    struct weft_load_response response;
+    weft_load_response_init(&response, "GET");
+    for (int round = 0; round < 3; round++) {
+        weft_load_response_begin(&response);
+        CHECK_EQUAL(weft_load_response_feed(&response, whole, sizeof whole - 1),
+                    WEFT_LOAD_COMPLETE);
+        weft_load_response_begin(&response);
+        CHECK_EQUAL(weft_load_response_feed(&response, whole, head), WEFT_LOAD_MORE);
+        CHECK_EQUAL(weft_load_response_feed(&response, "o", 1), WEFT_LOAD_MORE);
+        CHECK_EQUAL(weft_load_response_feed(&response, "k", 1), WEFT_LOAD_COMPLETE);
+        CHECK(response.keep_alive);
+    }
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(
+        weft_load_response_feed(&response, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok!", 41),
+        WEFT_LOAD_COMPLETE);
+    CHECK(!response.keep_alive);
+}
+
+TEST(a_known_head_says_nothing_about_other_bodies)
+{
+    /* Two chunked ones of the same length, of which the second is not whole. */
+    static const char whole[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                "2\r\nok\r\n0\r\n\r\n";
+    static const char cut[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              "9\r\nabcdefghi";
+    struct weft_load_response response;
+    weft_load_response_init(&response, "GET");
+    for (int i = 0; i < 2; i++) {
+        weft_load_response_begin(&response);
+        CHECK_EQUAL(weft_load_response_feed(&response, whole, sizeof whole - 1),
+                    WEFT_LOAD_COMPLETE);
+    }
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_feed(&response, cut, sizeof whole - 1), WEFT_LOAD_MORE);
+
+    /* A body that looks like the response before. */
+    static const char small[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    static const char large[] = "HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n";
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_feed(&response, small, sizeof small - 1), WEFT_LOAD_COMPLETE);
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_feed(&response, large, sizeof large - 1), WEFT_LOAD_MORE);
+    CHECK_EQUAL(weft_load_response_feed(&response, small, sizeof small - 1), WEFT_LOAD_MORE);
+
+    /* One that closes does so the second time, too. */
+    static const char closing[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                                  "Content-Length: 2\r\n\r\nok";
+    weft_load_response_init(&response, "GET");
+    for (int i = 0; i < 2; i++) {
+        weft_load_response_begin(&response);
+        (void)weft_load_response_feed(&response, closing, sizeof closing - 1);
+        CHECK(!response.keep_alive);
+    }
+}
+
+TEST(bytes_behind_the_end_spoil_the_connection)
+{
+    struct weft_load_response response;
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n";
+    CHECK_EQUAL(weft_load_response_feed(&response, text, sizeof text - 1), WEFT_LOAD_COMPLETE);
+    CHECK_EQUAL(response.status, 200);
+    CHECK(!response.keep_alive);
+}
+
+TEST(head_responses_have_no_body)
+{
+    struct weft_load_response response;
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+    weft_load_response_init(&response, "HEAD");
+    for (int i = 0; i < 3; i++) {
+        weft_load_response_begin(&response);
+        CHECK_EQUAL(weft_load_response_feed(&response, text, sizeof text - 1), WEFT_LOAD_COMPLETE);
+        CHECK(response.keep_alive);
+    }
+}
+
+TEST(the_peers_end_completes_only_what_has_no_length)
+{
+    struct weft_load_response response;
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_end(&response), WEFT_LOAD_MORE); /* not a byte came */
+
+    static const char open_end[] = "HTTP/1.1 200 OK\r\n\r\nbody";
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_feed(&response, open_end, sizeof open_end - 1), WEFT_LOAD_MORE);
+    CHECK_EQUAL(weft_load_response_end(&response), WEFT_LOAD_COMPLETE);
+    CHECK_EQUAL(response.status, 200);
+    CHECK(!response.keep_alive);
+
+    static const char cut[] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody";
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    CHECK_EQUAL(weft_load_response_feed(&response, cut, sizeof cut - 1), WEFT_LOAD_MORE);
+    CHECK_EQUAL(weft_load_response_end(&response), WEFT_LOAD_MORE);
+}
+
+TEST(the_allow_header_is_kept)
+{
+    static const char text[] =
+        "HTTP/1.1 405 No\r\nX-Allow: PUT\r\naLLOW: GET, POST\r\nAllowed: x\r\n"
+        "Content-Length: 0\r\n\r\n";
+    for (size_t cut = 1; cut < sizeof text - 1; cut++) {
+        struct weft_load_response response;
+        weft_load_response_init(&response, "GET");
+        weft_load_response_begin(&response);
+        if (weft_load_response_feed(&response, text, cut) == WEFT_LOAD_MORE)
+            (void)weft_load_response_feed(&response, text + cut, sizeof text - 1 - cut);
+        CHECK(strcmp(response.allow, "GET, POST") == 0);
+    }
+}
