@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define SQ_ENTRIES 256
@@ -164,13 +165,21 @@ static size_t collect(struct io_uring *ring, struct weft_ready *ready, size_t re
     return count;
 }
 
+/* Whether the kernel waits for us to enter, to turn what happened into completions. Completions
+ * that lie in the ring already say nothing about that. */
+static bool kernel_has_more(const struct io_uring *ring)
+{
+    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE);
+    return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 static int uring_wait(struct weft_poller *poller, struct weft_ready *ready, size_t ready_max,
                       int64_t timeout_ns)
 {
     struct io_uring *ring = &uring_of(poller)->ring;
     int err = 0;
     if (timeout_ns == 0) {
-        if (io_uring_sq_ready(ring) > 0)
+        if (io_uring_sq_ready(ring) > 0 || kernel_has_more(ring))
             err = io_uring_submit_and_get_events(ring);
     } else {
         struct __kernel_timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};

@@ -149,6 +149,45 @@ TEST(io_uring_waits_as_long_as_it_is_told)
     check_timeout(names[1]);
 }
 
+/* Reports of one descriptor must not hide behind what is left over from another's end. */
+static void check_leftovers(const char *name)
+{
+    struct opened opened;
+    int ends[2];
+    if (!open_poller(name, &opened))
+        return;
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    CHECK_EQUAL(opened.ops->watch(opened.poller, ends[0], 1), 0);
+    (void)collect(&opened, ends[0], 1);
+    for (int i = 0; i < 50; i++) {
+        struct weft_ready ready[16];
+        char byte;
+        int other = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        REQUIRE(other >= 0);
+        CHECK_EQUAL(opened.ops->watch(opened.poller, other, 2), 0);
+        (void)opened.ops->wait(opened.poller, ready, 16, 0);
+        opened.ops->unwatch(opened.poller, other, 2);
+        CHECK_EQUAL(close(other), 0);
+        CHECK_EQUAL(write(ends[1], "a", 1), 1);
+        CHECK_EQUAL(opened.ops->wait(opened.poller, ready, 16, 0), 1);
+        CHECK_EQUAL(ready[0].fd, ends[0]);
+        CHECK_EQUAL(read(ends[0], &byte, 1), 1);
+    }
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    opened.ops->close(opened.poller);
+}
+
+TEST(epoll_reports_beside_the_remains_of_others)
+{
+    check_leftovers(names[0]);
+}
+
+TEST(io_uring_reports_beside_the_remains_of_others)
+{
+    check_leftovers(names[1]);
+}
+
 static void check_many(const char *name)
 {
     enum {
