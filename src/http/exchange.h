@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * exchange.h - one request and its reply, as a handler sees them (weft/http_server.h). */
+#ifndef WEFT_HTTP_EXCHANGE_H
+#define WEFT_HTTP_EXCHANGE_H
+
+#include <base/buffer.h>
+#include <http/reply.h>
+#include <http/request.h>
+#include <http/router.h>
+
+#define WEFT_HTTP_REPLY_BYTES_MAX  ((size_t)64 << 20) /* a larger one becomes a 500 */
+#define WEFT_HTTP_FIELDS_BYTES_MAX ((size_t)16 << 10) /* added headers beyond it become a 500 */
+
+/* Buffers keep their memory from one request to the next. */
+struct weft_http_exchange {
+    struct weft_http_request *request;
+    struct weft_http_match match;
+    const char *server_name;
+    struct weft_http_date *date; /* the server's */
+    const bool *draining;        /* the server's: every reply says that it is the last */
+
+    struct weft_buffer *out;   /* replies of this connection that were not sent yet */
+    struct weft_buffer fields; /* header lines added by the handler */
+    struct weft_buffer params; /* the path, with NULs for slashes */
+    struct weft_buffer query;  /* "name NUL value NUL ..."; filled when first asked for */
+    struct weft_buffer detail; /* the body of an error */
+
+    int status;  /* of the reply; 0: none yet */
+    int failure; /* the reply could not be made: nothing more can be said on this connection */
+    bool close;  /* the connection ends with this reply */
+};
+
+/* Make the buffers ready, once. The rest is set by weft_http_exchange_begin. */
+void weft_http_exchange_init(struct weft_http_exchange *exchange, struct weft_buffer *out);
+void weft_http_exchange_deinit(struct weft_http_exchange *exchange);
+
+/* Start over with a new request. */
+void weft_http_exchange_begin(struct weft_http_exchange *exchange,
+                              struct weft_http_request *request, bool close);
+
+/* Take the route that was found, and make its parameters readable. Returns 0, -ENOMEM */
+int weft_http_exchange_route(struct weft_http_exchange *exchange, struct weft_http_match match);
+
+/* Answer without a handler: 404; 405, or 204 to OPTIONS, with the methods in "Allow". */
+void weft_http_exchange_reply_unrouted(struct weft_http_exchange *exchange, uint64_t methods);
+
+#endif
