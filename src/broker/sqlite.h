@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * sqlite.h - the broker that is there from the first second: jobs in one SQLite file.
+ *
+ * The queue lives in the database, so a waiting job costs no memory. One thread writes: it takes
+ * all that is pending, runs it in one transaction and answers everybody when that is on disk. */
+#ifndef WEFT_BROKER_SQLITE_H
+#define WEFT_BROKER_SQLITE_H
+
+#include <job/broker.h>
+
+/* Zero or NULL means the default. */
+struct weft_sqlite_options {
+    const char *path;        /* "weft.db"; made if it does not exist */
+    uint64_t size_bytes_max; /* the file grows no further: -ENOSPC; 0: as far as the disk goes */
+    unsigned requests_max;   /* calls under way at once, 65,536; beyond it WEFT_EFULL */
+    unsigned wal_pages_max;  /* checkpoint when the log has so many pages; 8,192 = 32 MiB */
+};
+
+/* Open or make the database and take its lock, "PATH-lock", so that no second server uses it;
+ * programs that only read, like the sqlite3 shell, may use it at any time. Jobs that a server
+ * that died left running are made available again, or dead when that was their last attempt.
+ *
+ * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
+ * Returns    0; -EBUSY (a server has it), -EROFS, WEFT_EVERSION (made by a newer weft: nothing was
+ *            changed), WEFT_ECORRUPT (not a database, or not weft's), -ENOSPC, -EACCES, ...
+ * Threads    a fiber; suspends. The calls of the broker come from fibers of the same runtime */
+int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,
+                     char *ret_error, size_t error_bytes);
+
+/* Change size_bytes_max of an open database. 0: no limit. Suspends. */
+int weft_sqlite_limit(struct weft_broker *broker, uint64_t size_bytes_max);
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT
+ * sqlite_schema.c - the database file: lock, checks, tables, versions, recovery after a crash.
+ *
+ * A job is written three times at most, always as a new row, so that nothing large is written
+ * twice and nothing in the middle of a table grows:
+ *
+ *   jobs      what was asked; inserted when the job is accepted, never changed
+ *   queue     what is to do; one small row per job that is not finished, removed at the end.
+ *             Its size is that of the backlog, whatever the history is
+ *   outcomes  what came of it; inserted when the job is finished
+ *   errors    one row per attempt that failed
+ *   totals    one row: jobs by state and processing times, kept by every transaction
+ *
+ * `requests` is a view over them with the columns of the seed, `queue_metrics` a table.
+ *
+ * To change the format: append a script to migrations[]. The version is the number of scripts that
+ * ran (PRAGMA user_version); each runs in one transaction together with its number. Never edit a
+ * script that was released. Numbers of states are those of job/state.h. */
+#include "sqlite_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define APPLICATION_ID "1466254932" /* "WeFT": tells weft's files from other databases */
+
+_Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RUNNING == 3 &&
+                   WEFT_JOB_RETRYABLE == 4 && WEFT_JOB_COMPLETED == 5 && WEFT_JOB_CANCELLED == 6 &&
+                   WEFT_JOB_DEAD == 7 && WEFT_JOB_BLOCKED == 8,
+               "the SQL of this file and of sqlite_write.c has these numbers in it");
+
+#define ISO_TIME(column)                                                                           \
+    "CASE WHEN " column " > 0 THEN strftime('%Y-%m-%dT%H:%M:%f', " column                          \
+    " / 1000000.0, 'unixepoch') || 'Z' END"
+#define TEXT_OF(column, path)                                                                      \
+    "CASE WHEN typeof(" column ") = 'text' AND json_valid(" column ") THEN json_extract(" column   \
+    ", '" path "') END"
+
+static const char *const migrations[] = {
+    /* 1 */
+    "CREATE TABLE jobs ("
+    " seq INTEGER PRIMARY KEY," /* weft_sqlite_seq(id) */
+    " id BLOB NOT NULL, task TEXT NOT NULL, priority INTEGER NOT NULL,"
+    " attempts_max INTEGER NOT NULL, created_us INTEGER NOT NULL,"
+    " payload BLOB);" /* stored as TEXT: JSON; as BLOB: bytes */
+    "CREATE TABLE queue ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL, run_at_us INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " attempts_max INTEGER NOT NULL, lease_token INTEGER, started_us INTEGER);"
+    /* What is claimed at once is in neither index and costs neither. */
+    "CREATE INDEX queue_ready ON queue (worker, priority, run_at_us) WHERE state = 2;"
+    "CREATE INDEX queue_due ON queue (run_at_us) WHERE state IN (1, 4);"
+    "CREATE TABLE outcomes ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT "
+    "NULL,"
+    " result BLOB, error TEXT);"
+    "CREATE TABLE errors ("
+    " seq INTEGER NOT NULL, attempt INTEGER NOT NULL, at_us INTEGER NOT NULL, error TEXT,"
+    " PRIMARY KEY (seq, attempt)) WITHOUT ROWID;"
+    "CREATE TABLE totals ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " scheduled INTEGER NOT NULL DEFAULT 0, available INTEGER NOT NULL DEFAULT 0,"
+    " running INTEGER NOT NULL DEFAULT 0, retryable INTEGER NOT NULL DEFAULT 0,"
+    " completed INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,"
+    " dead INTEGER NOT NULL DEFAULT 0, blocked INTEGER NOT NULL DEFAULT 0,"
+    " processing_sum_us INTEGER NOT NULL DEFAULT 0, processing_min_us INTEGER,"
+    " processing_max_us INTEGER,"
+    " opened INTEGER NOT NULL DEFAULT 0);" /* times; part of every lease token */
+    "INSERT INTO totals (one) VALUES (1);"
+    "CREATE TABLE queue_metrics ("
+    " timestamp TIMESTAMP, total_queued INTEGER, worker_0_queue INTEGER, worker_1_queue "
+    "INTEGER,"
+    " worker_2_queue INTEGER, worker_3_queue INTEGER, active_threads INTEGER,"
+    " processed_requests INTEGER);"
+    "CREATE VIEW requests AS SELECT"
+    " lower(substr(hex(j.id), 1, 8) || '-' || substr(hex(j.id), 9, 4) || '-' ||"
+    "  substr(hex(j.id), 13, 4) || '-' || substr(hex(j.id), 17, 4) || '-' ||"
+    "  substr(hex(j.id), 21)) AS id,"
+    " " TEXT_OF(
+        "j.payload",
+        "$.text") " AS text,"
+                  " coalesce(o.worker, q.worker) AS worker_id,"
+                  " CASE coalesce(o.state, q.state) WHEN 5 THEN 'completed' WHEN 6 THEN "
+                  "'failed'"
+                  "  WHEN 7 THEN 'failed' WHEN 3 THEN 'processing' ELSE 'queued' END AS status,"
+                  " " ISO_TIME(
+                      "j.created_us") " AS created_at,"
+                                      " " ISO_TIME(
+                                          "j.created_us") " AS queued_at,"
+                                                          " " ISO_TIME(
+                                                              "coalesce(o.started_us, "
+                                                              "q.started_us)") " AS started_at,"
+                                                                               " " ISO_TIME(
+                                                                                   "o.finished_"
+                                                                                   "us") " AS "
+                                                                                         "compl"
+                                                                                         "eted_"
+                                                                                         "at,"
+                                                                                         " (o."
+                                                                                         "finis"
+                                                                                         "hed_"
+                                                                                         "us - "
+                                                                                         "o."
+                                                                                         "start"
+                                                                                         "ed_"
+                                                                                         "us) "
+                                                                                         "/ "
+                                                                                         "10000"
+                                                                                         "00.0 "
+                                                                                         "AS "
+                                                                                         "proce"
+                                                                                         "ssing"
+                                                                                         "_time"
+                                                                                         ","
+                                                                                         " " TEXT_OF(
+                                                                                             "o"
+                                                                                             "."
+                                                                                             "r"
+                                                                                             "e"
+                                                                                             "s"
+                                                                                             "u"
+                                                                                             "l"
+                                                                                             "t",
+                                                                                             "$"
+                                                                                             "."
+                                                                                             "s"
+                                                                                             "t"
+                                                                                             "e"
+                                                                                             "p"
+                                                                                             "1"
+                                                                                             "_"
+                                                                                             "r"
+                                                                                             "e"
+                                                                                             "s"
+                                                                                             "u"
+                                                                                             "l"
+                                                                                             "t") " AS step1_result,"
+                                                                                                  " " TEXT_OF(
+                                                                                                      "o.result",
+                                                                                                      "$.step2_result") " AS step2_result,"
+                                                                                                                        " " TEXT_OF(
+                                                                                                                            "o.result",
+                                                                                                                            "$.final_result") " AS final_result,"
+                                                                                                                                              " o.thread AS thread_id,"
+                                                                                                                                              " coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
+                                                                                                                                              "  ORDER BY e.attempt DESC LIMIT 1)) AS error_message"
+                                                                                                                                              " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq;",
+};
+#define VERSION ((int)(sizeof migrations / sizeof *migrations))
+
+/* Jobs a dead server left running: the attempt is spent, and with the last one the job is. */
+static const char recovery[] =
+    "INSERT OR IGNORE INTO errors SELECT seq, attempt, strftime('%s', 'now') * 1000000,"
+    "  'the server ended during this attempt' FROM queue WHERE state = 3;"
+    "INSERT INTO outcomes SELECT seq, 7, worker, attempt, NULL, started_us,"
+    "  strftime('%s', 'now') * 1000000, NULL, 'the server ended during the last attempt'"
+    "  FROM queue WHERE state = 3 AND attempt >= attempts_max;"
+    "UPDATE totals SET dead = dead + (SELECT count(*) FROM queue"
+    "  WHERE state = 3 AND attempt >= attempts_max);"
+    "DELETE FROM queue WHERE state = 3 AND attempt >= attempts_max;"
+    "UPDATE queue SET state = 2, lease_token = NULL, started_us = NULL WHERE state = 3;"
+    "UPDATE totals SET opened = opened + 1, running = 0,"
+    "  scheduled = (SELECT count(*) FROM queue WHERE state = 1),"
+    "  available = (SELECT count(*) FROM queue WHERE state = 2),"
+    "  retryable = (SELECT count(*) FROM queue WHERE state = 4),"
+    "  blocked = (SELECT count(*) FROM queue WHERE state = 8);";
+
+int weft_sqlite_error(sqlite3 *db, int rc)
+{
+    int system = db ? sqlite3_system_errno(db) : 0;
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW:
+        return 0;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return WEFT_ECORRUPT;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return -EACCES;
+    case SQLITE_TOOBIG:
+        return -EMSGSIZE;
+    case SQLITE_CONSTRAINT:
+        return -EEXIST;
+    case SQLITE_CANTOPEN:
+        return system > 0 ? -system : -ENOENT;
+    default:
+        if (rc == SQLITE_IOERR_NOMEM)
+            return -ENOMEM;
+        return system == ENOSPC || system == EDQUOT || system == EFBIG ? -ENOSPC : -EIO;
+    }
+}
+
+int weft_sqlite_connect(sqlite3 **ret_db, const char *path, int flags)
+{
+    sqlite3 *db = NULL;
+    int rc =
+        sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_extended_result_codes(db, 1);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(db, 5000); /* somebody writes with the sqlite3 shell */
+    if (rc != SQLITE_OK) {
+        int err = weft_sqlite_error(db, rc);
+        (void)sqlite3_close(db);
+        return err;
+    }
+    *ret_db = db;
+    return 0;
+}
+
+/* Read the number that a statement gives. */
+static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value)
+{
+    sqlite3_stmt *statement;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW)
+            *ret_value = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_finalize(statement);
+    }
+    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -ENODATA : weft_sqlite_error(db, rc);
+}
+
+static int run(sqlite3 *db, const char *sql)
+{
+    return weft_sqlite_error(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
+}
+
+__attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, size_t bytes,
+                                                        const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (bytes > 0)
+        (void)vsnprintf(text, bytes, format, args);
+    va_end(args);
+    return err;
+}
+
+/* flock(2) on a file of its own: SQLite's locks stay free for readers, and the system takes it
+ * back the moment the holder dies. */
+static int take_lock(struct sqlite_broker *broker, char *error, size_t error_bytes)
+{
+    char *path;
+    if (asprintf(&path, "%s-lock", broker->path) < 0)
+        return -ENOMEM;
+    broker->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int err = broker->lock_fd < 0 ? -errno : 0;
+    free(path);
+    if (err)
+        return refuse(err, error, error_bytes, "cannot open %s-lock: %s", broker->path,
+                      weft_strerror(err));
+    if (flock(broker->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    err = -errno;
+    if (err == -EWOULDBLOCK)
+        return refuse(-EBUSY, error, error_bytes, "another server uses the database %s",
+                      broker->path);
+    return refuse(err, error, error_bytes, "cannot lock %s-lock: %s", broker->path,
+                  weft_strerror(err));
+}
+
+/* Look, without changing a byte, whether this file is ours to write.
+ * Returns the version, 0 for an empty file, or an error */
+static int check_file(sqlite3 *db, const char *path, char *error, size_t error_bytes)
+{
+    int64_t version = 0, application = 0, tables = 0;
+    /* Nothing is moved from log to file when a refused database is closed. */
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (sqlite3_db_readonly(db, "main") == 1)
+        return refuse(-EROFS, error, error_bytes, "the database %s cannot be written to", path);
+    int err = read_int(db, "PRAGMA user_version", &version);
+    if (!err)
+        err = read_int(db, "PRAGMA application_id", &application);
+    if (!err)
+        err = read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
+    if (err == WEFT_ECORRUPT)
+        return refuse(err, error, error_bytes, "%s is not an SQLite database", path);
+    if (err)
+        return refuse(err, error, error_bytes, "cannot read the database %s: %s", path,
+                      weft_strerror(err));
+    bool ours = application == atoll(APPLICATION_ID);
+    if (!ours && (tables > 0 || version != 0))
+        return refuse(WEFT_ECORRUPT, error, error_bytes,
+                      "%s is the database of another program: weft leaves it alone", path);
+    if (version > VERSION)
+        return refuse(WEFT_EVERSION, error, error_bytes,
+                      "the database %s has version %lld, written by a newer weft; this one knows "
+                      "up to version %d",
+                      path, (long long)version, VERSION);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return (int)version;
+}
+
+static int migrate(sqlite3 *db, int version)
+{
+    int err = 0;
+    for (; !err && version < VERSION; version++) {
+        char mark[96];
+        (void)snprintf(mark, sizeof mark,
+                       "PRAGMA application_id = " APPLICATION_ID "; PRAGMA user_version = %d;",
+                       version + 1);
+        err = run(db, "BEGIN IMMEDIATE");
+        if (!err)
+            err = run(db, migrations[version]);
+        if (!err)
+            err = run(db, mark);
+        if (!err)
+            err = run(db, "COMMIT");
+        if (err)
+            (void)run(db, "ROLLBACK");
+    }
+    return err;
+}
+
+static int recover(sqlite3 *db)
+{
+    int err = run(db, "BEGIN IMMEDIATE");
+    if (!err)
+        err = run(db, recovery);
+    if (!err)
+        err = run(db, "COMMIT");
+    if (err)
+        (void)run(db, "ROLLBACK");
+    return err;
+}
+
+int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
+{
+    int64_t page_bytes = 0;
+    int err = read_int(db, "PRAGMA page_size", &page_bytes);
+    if (err)
+        return err;
+    uint64_t pages = size_bytes_max ? size_bytes_max / (uint64_t)page_bytes : 0xfffffffe;
+    char sql[64];
+    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count = %llu",
+                   (unsigned long long)(pages > 0 ? pages : 1));
+    return run(db, sql);
+}
+
+int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqlite_options *options,
+                            char *error, size_t error_bytes)
+{
+    int err = weft_sqlite_connect(&broker->writer.db, broker->path,
+                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (err)
+        return refuse(err, error, error_bytes, "cannot open the database %s: %s", broker->path,
+                      weft_strerror(err));
+    sqlite3 *db = broker->writer.db;
+    if (sqlite3_db_readonly(db, "main") == 1)
+        return refuse(-EROFS, error, error_bytes, "the database %s cannot be written to",
+                      broker->path);
+    err = take_lock(broker, error, error_bytes);
+    if (err)
+        return err;
+    int version = check_file(db, broker->path, error, error_bytes);
+    if (version < 0)
+        return version;
+    int64_t opened = 0;
+    /* NORMAL orders writes so that a crash corrupts nothing; that the commit is on disk before it
+     * is answered is sqlite_sync.c's work. Together that is what FULL promises. */
+    err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                  "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
+                  "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
+    if (!err)
+        err = migrate(db, version);
+    if (!err)
+        err = recover(db);
+    if (!err)
+        err = read_int(db, "SELECT opened FROM totals", &opened);
+    if (!err)
+        err = weft_sqlite_limit_pages(db, options->size_bytes_max);
+    if (err)
+        return refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
+                      weft_strerror(err));
+    /* A token never comes again, also not after a restart. */
+    broker->writer.next_token = ((uint64_t)opened << 40) + 1;
+    return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ * sqlite_writer.c - the thread that writes: group commit.
+ *
+ * While one transaction runs and the one before it is being made durable (sqlite_sync.c), requests
+ * gather in the queue; the next transaction takes them all. The slower the disk, the larger the
+ * groups: nobody waits on a timer, and the rate does not depend on how long one fsync takes. */
+#include "sqlite_internal.h"
+
+#include <weft/runtime.h>
+
+#include <errno.h>
+#include <signal.h>
+
+#define TRANSACTION_BYTES_MAX    ((size_t)16 << 20)
+#define TRANSACTION_REQUESTS_MAX 8192u
+
+static void wait_for_work(struct sqlite_writer *writer)
+{
+    while (!writer->first && !writer->stopping && !writer->checkpoint_due)
+        (void)pthread_cond_wait(&writer->wake, &writer->lock);
+}
+
+/* Take the oldest requests, as many as one transaction may have. With the lock. */
+static struct sqlite_request *take_requests(struct sqlite_writer *writer)
+{
+    struct sqlite_request *first = writer->first, *last = NULL;
+    size_t bytes = 0, requests = 0;
+    for (struct sqlite_request *request = first; request; request = request->next) {
+        bytes += request->bytes;
+        if (last && (bytes > TRANSACTION_BYTES_MAX || requests == TRANSACTION_REQUESTS_MAX))
+            break;
+        last = request;
+        requests++;
+    }
+    if (last) {
+        writer->first = last->next;
+        if (!writer->first)
+            writer->last = NULL;
+        last->next = NULL;
+        writer->pending -= requests;
+    }
+    return first;
+}
+
+static int apply_all(struct sqlite_writer *writer, struct sqlite_request *requests)
+{
+    int rc = weft_sqlite_run(writer, SQL_BEGIN);
+    writer->delta = (struct sqlite_delta){.processing_min_us = INT64_MAX};
+    for (struct sqlite_request *request = requests; !rc && request; request = request->next)
+        rc = request->apply(writer, request);
+    if (!rc)
+        rc = weft_sqlite_write_totals(writer);
+    if (!rc)
+        rc = weft_sqlite_run(writer, SQL_COMMIT);
+    return rc;
+}
+
+static void count_commit(struct sqlite_writer *writer, const struct sqlite_request *requests)
+{
+    uint64_t operations = 0;
+    for (const struct sqlite_request *request = requests; request; request = request->next)
+        operations += request->count;
+    atomic_fetch_add(&writer->operations, operations);
+    atomic_fetch_add(&writer->commits, 1);
+    if (operations > atomic_load(&writer->batch_max))
+        atomic_store(&writer->batch_max, operations);
+}
+
+/* Run the requests in one transaction. Returns 0 when it is on disk; else nothing happened. */
+static int transact(struct sqlite_writer *writer, struct sqlite_request *requests)
+{
+    int rc = apply_all(writer, requests);
+    if (!rc) {
+        count_commit(writer, requests);
+        return 0;
+    }
+    int err = weft_sqlite_error(writer->db, rc);
+    /* On some errors, a full disk among them, SQLite has rolled back by itself. */
+    if (!sqlite3_get_autocommit(writer->db))
+        (void)weft_sqlite_run(writer, SQL_ROLLBACK);
+    return err;
+}
+
+void weft_sqlite_answer(struct sqlite_request *requests, int err)
+{
+    while (requests) {
+        struct sqlite_request *next = requests->next; /* gone as soon as it is signalled */
+        weft_completion_signal(&requests->done, err);
+        requests = next;
+    }
+}
+
+/* Run the requests; those that are committed go on to be made durable, the others are answered. */
+static void serve(struct sqlite_broker *broker, struct sqlite_request *requests)
+{
+    struct sqlite_writer *writer = &broker->writer;
+    int err = weft_sqlite_sync_wait(&broker->sync);
+    if (!err)
+        err = transact(writer, requests);
+    if (!err) {
+        weft_sqlite_sync_push(&broker->sync, requests);
+        return;
+    }
+    bool everybodys = err == -ENOSPC || err == -EIO || err == -EBUSY || !requests->next;
+    if (everybodys) {
+        weft_sqlite_answer(requests, err);
+        return;
+    }
+    /* One of them has a fault of its own: the others must not suffer for it. */
+    while (requests) {
+        struct sqlite_request *next = requests->next;
+        requests->next = NULL;
+        serve(broker, requests);
+        requests = next;
+    }
+}
+
+/* The checkpoint thread moved nearly all pages; what was written meanwhile is moved here, where
+ * nothing is written. After a complete checkpoint the next commit starts the log from its
+ * beginning: that keeps the log bounded under load without end. */
+static void finish_checkpoint(struct sqlite_writer *writer)
+{
+    (void)sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+static void *writer_main(void *arg)
+{
+    struct sqlite_broker *broker = arg;
+    struct sqlite_writer *writer = &broker->writer;
+    (void)pthread_mutex_lock(&writer->lock);
+    for (;;) {
+        wait_for_work(writer);
+        struct sqlite_request *requests = take_requests(writer);
+        bool checkpoint = writer->checkpoint_due, stopping = writer->stopping;
+        writer->checkpoint_due = false;
+        (void)pthread_mutex_unlock(&writer->lock);
+        if (checkpoint)
+            finish_checkpoint(writer);
+        if (requests)
+            serve(broker, requests);
+        (void)pthread_mutex_lock(&writer->lock);
+        if (stopping && !writer->first)
+            break;
+    }
+    (void)pthread_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+/* After each commit: how long the log is now. A reader that holds an old snapshot keeps the log
+ * from starting over; then it is tried again only after it has grown by half as much. */
+static int log_grew(void *context, sqlite3 *db, const char *name, int pages)
+{
+    struct sqlite_broker *broker = context;
+    struct sqlite_writer *writer = &broker->writer;
+    unsigned pages_max = broker->checkpoint.wal_pages_max;
+    (void)db, (void)name;
+    if ((unsigned)pages < atomic_load(&writer->wal_pages))
+        writer->checkpoint_at_pages = pages_max;
+    atomic_store(&writer->wal_pages, (unsigned)pages);
+    if ((unsigned)pages >= writer->checkpoint_at_pages) {
+        writer->checkpoint_at_pages = (unsigned)pages + pages_max / 2 + 1;
+        weft_sqlite_checkpoint_due(&broker->checkpoint);
+    }
+    return SQLITE_OK;
+}
+
+int weft_sqlite_writer_start(struct sqlite_broker *broker)
+{
+    struct sqlite_writer *writer = &broker->writer;
+    int err = weft_sqlite_prepare(writer);
+    if (err)
+        return err;
+    writer->checkpoint_at_pages = broker->checkpoint.wal_pages_max;
+    (void)sqlite3_wal_hook(writer->db, log_grew, broker);
+
+    sigset_t all, before; /* signals belong to the program's threads, not to this one */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    err = pthread_create(&writer->thread, NULL, writer_main, broker);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    writer->running = err == 0;
+    return -err;
+}
+
+void weft_sqlite_writer_stop(struct sqlite_writer *writer, struct sqlite_sync *sync)
+{
+    if (writer->running) {
+        (void)pthread_mutex_lock(&writer->lock);
+        writer->stopping = true;
+        (void)pthread_cond_signal(&writer->wake);
+        (void)pthread_mutex_unlock(&writer->lock);
+        (void)pthread_join(writer->thread, NULL);
+        writer->running = false;
+    }
+    weft_sqlite_sync_stop(sync);
+    weft_sqlite_finalize(writer);
+    (void)sqlite3_close(writer->db); /* the last connection: it empties the log */
+    writer->db = NULL;
+}
+
+int weft_sqlite_write(struct sqlite_broker *broker, struct sqlite_request *request)
+{
+    struct sqlite_writer *writer = &broker->writer;
+    request->next = NULL;
+    request->now_us = broker->clock_offset_us + weft_now() / 1000;
+
+    (void)pthread_mutex_lock(&writer->lock);
+    int err = writer->stopping                         ? -ESHUTDOWN
+              : writer->pending >= writer->pending_max ? WEFT_EFULL
+                                                       : 0;
+    if (!err) {
+        weft_completion_init(&request->done);
+        if (writer->last)
+            writer->last->next = request;
+        else
+            writer->first = request;
+        writer->last = request;
+        if (writer->pending++ == 0)
+            (void)pthread_cond_signal(&writer->wake);
+    }
+    (void)pthread_mutex_unlock(&writer->lock);
+    return err ? err : weft_completion_wait(&request->done);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * api.h - the HTTP interface of the service: requests in, jobs and answers out.
+ *
+ * The paths and keys are a contract with programs that exist (DESIGN section 7). */
+#ifndef WEFT_SERVE_API_H
+#define WEFT_SERVE_API_H
+
+#include <job/engine.h>
+#include <serve/settings.h>
+#include <weft/http_server.h>
+
+struct weft_api {
+    const struct weft_serve_options *options; /* for the log */
+    const struct weft_serve_settings *settings;
+    struct weft_broker *broker;
+    struct weft_engine *engine;
+    uint64_t completed_before; /* by earlier servers on this database */
+    bool draining;             /* /readyz says no */
+    int store_err;             /* why the last job could not be stored; 0 when it could */
+};
+
+extern const struct weft_http_route weft_api_routes[];
+extern const size_t weft_api_routes_count;
+
+#endif

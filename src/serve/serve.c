@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ * serve.c - weft_serve: opens broker, engine and HTTP server, and ends them in the right order. */
+#include <weft/serve.h>
+
+#include <broker/sqlite.h>
+#include <serve/api.h>
+#include <serve/log.h>
+#include <serve/settings.h>
+
+#include <weft/group.h>
+#include <weft/runtime.h>
+#include <weft/signal.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define ANSWERS_NS (10 * WEFT_SEC) /* at a drain, for requests under way */
+
+static const int stop_signals[] = {SIGTERM, SIGINT};
+#define STOP_SIGNALS (sizeof stop_signals / sizeof *stop_signals)
+
+struct service {
+    const struct weft_serve_options *options;
+    struct weft_serve_settings settings;
+    struct weft_api api;
+    struct weft_handler handler;
+    struct weft_http_server *http;
+    struct weft_scope http_scope;
+    struct weft_task http_task, engine_task;
+    char *error;
+    size_t error_bytes;
+};
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct service *service, int err,
+                                                        const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (service->error_bytes > 0)
+        (void)vsnprintf(service->error, service->error_bytes, format, args);
+    va_end(args);
+    return err;
+}
+
+/* --- the three fibers --- */
+
+static int http_main(void *arg)
+{
+    struct service *service = arg;
+    weft_scope_enter(&service->http_scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
+    int err = weft_http_server_run(service->http);
+    return weft_scope_leave(&service->http_scope, err);
+}
+
+static int engine_main(void *arg)
+{
+    struct service *service = arg;
+    return weft_engine_run(service->api.engine);
+}
+
+/* A second signal: whoever sends it does not want to wait. */
+static int hurry_main(void *arg)
+{
+    struct service *service = arg;
+    int signal = weft_signal_wait(stop_signals, STOP_SIGNALS, WEFT_FOREVER);
+    if (signal > 0) {
+        weft_serve_log(service->options, "warning", "hurry", "jobs under way are given back");
+        weft_scope_cancel(&service->http_scope);
+        weft_engine_drain(service->api.engine, 0);
+    }
+    return 0;
+}
+
+/* First no more requests, then no more jobs: each answer sent is about a job that is stored. */
+static int drain(struct service *service)
+{
+    struct weft_group hurry;
+    int result, err = weft_group_init(&hurry, NULL);
+    if (!err)
+        err = weft_spawn(&hurry, hurry_main, service);
+    if (err)
+        return err;
+    service->api.draining = true;
+    weft_http_server_drain(service->http);
+    err = weft_task_join(&service->http_task, weft_now() + ANSWERS_NS, &result);
+    if (err == -ETIMEDOUT)
+        weft_scope_cancel(&service->http_scope);
+    weft_engine_drain(service->api.engine, service->settings.grace_ns);
+    if (err != -ECANCELED)
+        err = weft_task_join(&service->engine_task, WEFT_FOREVER, &result);
+    weft_group_close(&hurry);
+    return err;
+}
+
+static int watch_main(void *arg)
+{
+    struct service *service = arg;
+    int signal = weft_signal_wait(stop_signals, STOP_SIGNALS, WEFT_FOREVER);
+    if (signal < 0)
+        return signal;
+    weft_serve_log(service->options, "info", "draining",
+                   signal == SIGTERM ? "received SIGTERM" : "received SIGINT");
+    return drain(service);
+}
+
+/* --- opening and closing --- */
+
+static int open_store(struct service *service)
+{
+    struct weft_sqlite_options options = {.path = service->settings.database_path};
+    int err =
+        weft_sqlite_open(&service->api.broker, &options, service->error, service->error_bytes);
+    if (err)
+        return err;
+    struct weft_broker_stats stats;
+    err = service->api.broker->ops->stats(service->api.broker, &stats);
+    if (err)
+        return refuse(service, err, "cannot read the database: %s", weft_strerror(err));
+    service->api.completed_before = stats.jobs[WEFT_JOB_COMPLETED];
+    return 0;
+}
+
+static int open_engine(struct service *service)
+{
+    const struct weft_serve_settings *settings = &service->settings;
+    service->handler = (struct weft_handler){
+        .name = "process", .run = weft_process_run, .settings = settings->steps_ns};
+    int err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
+                                                         .broker = service->api.broker,
+                                                         .handlers = &service->handler,
+                                                         .handlers_count = 1,
+                                                         .workers = settings->workers,
+                                                         .concurrency = settings->concurrency,
+                                                         .queue_size = settings->queue_size,
+                                                     });
+    return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
+}
+
+static int open_http(struct service *service, const struct weft_http_server_options *options)
+{
+    int err = weft_http_server_open(&service->http, options);
+    if (err == -EADDRINUSE)
+        return refuse(service, err, "%s port %u is in use by another program", options->address,
+                      (unsigned)options->port);
+    if (err)
+        return refuse(service, err, "cannot listen on %s port %u: %s", options->address,
+                      (unsigned)options->port, weft_strerror(err));
+    return 0;
+}
+
+static void announce(struct service *service)
+{
+    const struct weft_serve_settings *settings = &service->settings;
+    char address[96];
+    (void)snprintf(address, sizeof address, strchr(settings->address, ':') ? "[%s]:%u" : "%s:%u",
+                   settings->address, (unsigned)weft_http_server_port(service->http));
+    weft_serve_log(service->options, "info", "listening", address);
+    if (!settings->loopback && !settings->token[0])
+        weft_serve_log(service->options, "warning", "insecure",
+                       "anybody who reaches this address can use the service");
+    if (service->options->ready)
+        service->options->ready(service->options->ready_context, address);
+}
+
+static int run(struct service *service)
+{
+    struct weft_group group;
+    int err = weft_group_init(&group, NULL);
+    if (err)
+        return err;
+    err = weft_spawn_task(&group, &service->engine_task, engine_main, service);
+    if (!err)
+        err = weft_spawn_task(&group, &service->http_task, http_main, service);
+    if (!err)
+        err = weft_spawn(&group, watch_main, service);
+    if (err)
+        weft_group_cancel(&group);
+    else
+        announce(service);
+    int result = weft_group_wait(&group);
+    err = err ? err : result;
+    return err ? refuse(service, err, "the service ended: %s", weft_strerror(err)) : 0;
+}
+
+static int service_main(void *arg)
+{
+    struct service *service = arg;
+    struct weft_http_server_options http_options = {
+        .address = service->settings.address,
+        .port = service->settings.port,
+        .routes = weft_api_routes,
+        .routes_count = weft_api_routes_count,
+        .context = &service->api,
+        .server_name = "weft",
+    };
+    int err = open_http(service, &http_options); /* first: it changes nothing when it fails */
+    if (!err)
+        err = open_store(service);
+    if (!err)
+        err = open_engine(service);
+    if (!err)
+        err = run(service);
+    weft_http_server_close(service->http);
+    weft_engine_close(service->api.engine);
+    if (service->api.broker)
+        service->api.broker->ops->close(service->api.broker);
+    weft_serve_log(service->options, err ? "error" : "info", "stopped",
+                   err ? service->error : NULL);
+    return err;
+}
+
+/* Connections need descriptors: as many as the system allows without asking. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
+{
+    struct service service = {
+        .options = options,
+        .api = {.options = options, .settings = &service.settings},
+        .error = ret_error,
+        .error_bytes = error_bytes,
+    };
+    int err = weft_serve_settings_parse(&service.settings, options, ret_error, error_bytes);
+    if (!err)
+        err = weft_signal_block(stop_signals, STOP_SIGNALS);
+    if (err)
+        return err;
+    raise_descriptor_limit();
+    if (error_bytes > 0)
+        ret_error[0] = '\0';
+    err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, &service);
+    if (err && error_bytes > 0 && !ret_error[0])
+        (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
+    return err;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ * settings.c - see settings.h. */
+#include <serve/settings.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <job/job.h>
+
+#define CONCURRENCY_MAX 1000000u
+
+__attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, size_t bytes,
+                                                        const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (bytes > 0)
+        (void)vsnprintf(text, bytes, format, args);
+    va_end(args);
+    return err;
+}
+
+/* Take "address:port" apart; "[::1]:8001" for IPv6, "localhost" for 127.0.0.1. */
+static bool split_listen(struct weft_serve_settings *settings, const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    if (!colon || colon[1] < '0' || colon[1] > '9')
+        return false;
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (*end || port > UINT16_MAX)
+        return false;
+    const char *host = listen;
+    size_t len = (size_t)(colon - listen);
+    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+        host++;
+        len -= 2;
+    } else if (memchr(host, ':', len)) {
+        return false;
+    }
+    if (len == strlen("localhost") && strncasecmp(host, "localhost", len) == 0) {
+        host = "127.0.0.1";
+        len = strlen(host);
+    }
+    if (len == 0 || len >= sizeof settings->address)
+        return false;
+    memcpy(settings->address, host, len);
+    settings->address[len] = '\0';
+    settings->port = (uint16_t)port;
+    return true;
+}
+
+static bool check_address(struct weft_serve_settings *settings)
+{
+    unsigned char v4[4], v6[16];
+    static const unsigned char v6_loopback[16] = {[15] = 1};
+    if (inet_pton(AF_INET, settings->address, v4) == 1) {
+        settings->loopback = v4[0] == 127;
+        return true;
+    }
+    settings->loopback = false;
+    if (inet_pton(AF_INET6, settings->address, v6) != 1)
+        return false;
+    settings->loopback = memcmp(v6, v6_loopback, sizeof v6) == 0;
+    return true;
+}
+
+static int read_token(struct weft_serve_settings *settings, const char *path, char *error,
+                      size_t error_bytes)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return refuse(-errno, error, error_bytes, "cannot read the token file %s: %s", path,
+                      weft_strerror(-errno));
+    char text[WEFT_TOKEN_MAX + 3]; /* room to see that it is too long */
+    size_t len = fread(text, 1, sizeof text, file);
+    int broken = ferror(file);
+    (void)fclose(file);
+    if (broken)
+        return refuse(-EIO, error, error_bytes, "cannot read the token file %s", path);
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) && text[len - 1])
+        len--;
+    bool printable = true;
+    for (size_t i = 0; i < len; i++)
+        printable = printable && text[i] > ' ' && text[i] < 0x7f;
+    if (len < WEFT_TOKEN_MIN || len > WEFT_TOKEN_MAX || !printable)
+        return refuse(-EINVAL, error, error_bytes,
+                      "the token file %s must hold one word of %d to %d printable characters", path,
+                      WEFT_TOKEN_MIN, WEFT_TOKEN_MAX);
+    memcpy(settings->token, text, len);
+    settings->token[len] = '\0';
+    return 0;
+}
+
+static int check_numbers(struct weft_serve_settings *settings,
+                         const struct weft_serve_options *options, char *error, size_t error_bytes)
+{
+    static const int64_t steps_ns[WEFT_SERVE_STEPS] = {2 * WEFT_SEC, WEFT_SEC, WEFT_SEC / 2};
+    settings->workers = options->workers ? options->workers : 4;
+    settings->concurrency = options->concurrency ? options->concurrency : 1000;
+    settings->queue_size = options->queue_size ? options->queue_size : 100000;
+    settings->grace_ns = options->grace_ns ? options->grace_ns : 30 * WEFT_SEC;
+    if (settings->workers > WEFT_WORKERS_MAX)
+        return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers",
+                      WEFT_WORKERS_MAX);
+    if (settings->concurrency > CONCURRENCY_MAX)
+        return refuse(-EINVAL, error, error_bytes,
+                      "a worker can have at most %u jobs under way at once", CONCURRENCY_MAX);
+    if (settings->grace_ns < 0)
+        return refuse(-EINVAL, error, error_bytes, "the grace period cannot be negative");
+    for (int i = 0; i < WEFT_SERVE_STEPS; i++) {
+        settings->steps_ns[i] = options->steps_ns ? options->steps_ns[i] : steps_ns[i];
+        if (settings->steps_ns[i] < 0 || settings->steps_ns[i] > 24 * 3600 * WEFT_SEC)
+            return refuse(-EINVAL, error, error_bytes, "a step can take from 0 to 24 hours");
+    }
+    return 0;
+}
+
+static int check_broker(struct weft_serve_settings *settings, const char *broker, char *error,
+                        size_t error_bytes)
+{
+    static const char scheme[] = "sqlite:";
+    const char *path = broker + strlen(scheme);
+    if (strncmp(broker, scheme, strlen(scheme)) != 0 || !*path)
+        return refuse(-EINVAL, error, error_bytes,
+                      "the broker \"%s\" is not known; use sqlite:PATH", broker);
+    if (strcmp(path, ":memory:") == 0 || strncmp(path, "file:", 5) == 0)
+        return refuse(-EINVAL, error, error_bytes,
+                      "the broker needs the path of a file, not \"%s\"", path);
+    settings->database_path = path;
+    return 0;
+}
+
+int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
+                              const struct weft_serve_options *options, char *error,
+                              size_t error_bytes)
+{
+    struct weft_serve_settings settings = {0};
+    const char *listen = options->listen ? options->listen : "127.0.0.1:8001";
+    if (!split_listen(&settings, listen) || !check_address(&settings))
+        return refuse(-EINVAL, error, error_bytes,
+                      "\"%s\" is no address to listen on; write it like 127.0.0.1:8001", listen);
+    int err = check_numbers(&settings, options, error, error_bytes);
+    if (!err)
+        err = check_broker(&settings, options->broker ? options->broker : "sqlite:weft.db", error,
+                           error_bytes);
+    if (!err && options->token_file)
+        err = read_token(&settings, options->token_file, error, error_bytes);
+    if (err)
+        return err;
+    if (!settings.loopback && !settings.token[0] && !options->insecure)
+        return refuse(-EINVAL, error, error_bytes,
+                      "%s can be reached from other machines: give a token file, or say that it "
+                      "is to be insecure",
+                      listen);
+    *ret_settings = settings;
+    return 0;
+}
+
+bool weft_serve_token_matches(const char *token, const char *value)
+{
+    static const char scheme[] = "Bearer ";
+    if (!value || strncasecmp(value, scheme, strlen(scheme)) != 0)
+        return false;
+    const char *given = value + strlen(scheme);
+    size_t given_len = strlen(given), token_len = strlen(token);
+    /* Every character of what was given is looked at; the token's length is no secret. */
+    unsigned difference = given_len == token_len ? 0 : 1;
+    for (size_t i = 0; i < given_len; i++)
+        difference |= (unsigned char)given[i] ^ (unsigned char)token[i % token_len];
+    return difference == 0;
+}

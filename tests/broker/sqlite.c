@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ * sqlite.c - what is SQLite's own: the file, its versions, its limits, its log, its readers. */
+#include "fixture.h"
+
+#include <broker/sqlite.h>
+#include <weft/group.h>
+#include <weft/runtime.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *path_of(const char *name)
+{
+    static char path[160];
+    (void)snprintf(path, sizeof path, "%s/%s", test_directory(), name);
+    return path;
+}
+
+static int open_path(struct weft_broker **ret_broker, const char *path, char *error, size_t bytes)
+{
+    return weft_sqlite_open(ret_broker, &(struct weft_sqlite_options){.path = path}, error, bytes);
+}
+
+static struct weft_broker *open_new(const struct weft_sqlite_options *options)
+{
+    char error[256];
+    struct weft_broker *broker = NULL;
+    int err = weft_sqlite_open(&broker, options, error, sizeof error);
+    if (err)
+        test_note("%s", error);
+    REQUIRE(!err);
+    return broker;
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        test_note("%s: %s", sql, sqlite3_errmsg(db));
+    REQUIRE(rc == SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+/* The first column of the first row as text; free it. */
+static char *query(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    REQUIRE(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        test_note("%s: %s", sql, sqlite3_errmsg(db));
+    REQUIRE(statement && sqlite3_step(statement) == SQLITE_ROW);
+    const char *text = (const char *)sqlite3_column_text(statement, 0);
+    char *copy = text ? strdup(text) : NULL;
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return copy;
+}
+
+static void check_query(const char *path, const char *sql, const char *expected)
+{
+    char *actual = query(path, sql);
+    CHECK(actual && strcmp(actual, expected) == 0);
+    if (!actual || strcmp(actual, expected) != 0)
+        test_note("%s gave %s", sql, actual ? actual : "NULL");
+    free(actual);
+}
+
+static char *read_file(const char *path, size_t *ret_len)
+{
+    FILE *file = fopen(path, "rb");
+    REQUIRE(file);
+    char *data = malloc(1 << 20);
+    REQUIRE(data);
+    *ret_len = fread(data, 1, 1 << 20, file);
+    (void)fclose(file);
+    return data;
+}
+
+/* Opening must fail with err and a sentence that has word in it, and leave the file as it was. */
+static void check_refused(const char *path, int expected, const char *word)
+{
+    size_t before_len, after_len;
+    char error[256] = "";
+    struct weft_broker *broker = NULL;
+    char *before = read_file(path, &before_len);
+    int err = open_path(&broker, path, error, sizeof error);
+    CHECK_EQUAL(err, expected);
+    CHECK(!broker);
+    CHECK(strstr(error, word) != NULL);
+    if (!strstr(error, word))
+        test_note("the error was: %s", error);
+    char *after = read_file(path, &after_len);
+    CHECK(before_len == after_len && memcmp(before, after, before_len) == 0);
+    free(before);
+    free(after);
+}
+
+/* --- opening --- */
+
+FIBER_TEST(a_database_of_a_newer_version_is_refused_and_left_alone)
+{
+    const char *path = path_of("newer.db");
+    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    run_sql(path, "PRAGMA user_version = 1000");
+    check_refused(path, WEFT_EVERSION, "newer weft");
+}
+
+FIBER_TEST(a_file_that_is_no_database_is_refused_and_left_alone)
+{
+    const char *path = path_of("text.db");
+    FILE *file = fopen(path, "wb");
+    REQUIRE(file);
+    for (int i = 0; i < 500; i++)
+        (void)fputs("this is a diary, not a database\n", file);
+    (void)fclose(file);
+    check_refused(path, WEFT_ECORRUPT, "not an SQLite database");
+}
+
+FIBER_TEST(the_database_of_another_program_is_refused_and_left_alone)
+{
+    const char *path = path_of("foreign.db");
+    run_sql(path, "CREATE TABLE jobs (mine TEXT); INSERT INTO jobs VALUES ('precious')");
+    check_refused(path, WEFT_ECORRUPT, "another program");
+}
+
+FIBER_TEST(an_empty_file_becomes_a_database)
+{
+    const char *path = path_of("empty.db");
+    (void)fclose(fopen(path, "wb"));
+    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    check_query(path, "PRAGMA user_version", "1");
+}
+
+FIBER_TEST(a_directory_that_does_not_exist_gives_a_clear_error)
+{
+    char error[256] = "";
+    struct weft_broker *broker = NULL;
+    CHECK_EQUAL(open_path(&broker, path_of("no/such/place.db"), error, sizeof error), -ENOENT);
+    CHECK(strstr(error, "no/such/place.db") != NULL);
+}
+
+FIBER_TEST(two_servers_cannot_have_one_database)
+{
+    const char *path = path_of("shared.db");
+    struct weft_broker *first = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_broker *second = NULL;
+    char error[256] = "";
+    CHECK_EQUAL(open_path(&second, path, error, sizeof error), -EBUSY);
+    CHECK(strstr(error, "another server") != NULL);
+    struct weft_job job = fixture_job(first, 0);
+    CHECK_EQUAL(fixture_enqueue(first, &job), 0);
+    fixture_close(first);
+    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+}
+
+/* Root may write everywhere, so a child process becomes somebody else first. */
+static int open_as_nobody(void *arg)
+{
+    char error[256] = "";
+    struct weft_broker *broker = NULL;
+    int err = open_path(&broker, arg, error, sizeof error);
+    return err == -EROFS && strstr(error, "cannot be written to") ? 0 : -EINVAL;
+}
+
+TEST(a_read_only_database_is_refused)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("readonly.db"));
+    run_sql(path, "VACUUM");
+    CHECK(chmod(test_directory(), 0755) == 0);
+    CHECK(chmod(path, 0444) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && setuid(65534) != 0)
+            _exit(2);
+        _exit(weft_run(NULL, open_as_nobody, path) ? 1 : 0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQUAL(WEXITSTATUS(status), 0);
+    (void)chmod(path, 0644);
+}
+
+/* --- reading beside the server --- */
+
+FIBER_TEST(the_seeds_tables_can_be_read_while_the_server_runs)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("views.db"));
+    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_job job = fixture_job(broker, 2), *claimed = NULL;
+    static const char payload[] = "{\"text\":\"say \\\"h\xc3\xa4\\\"\"}";
+    job.payload = (struct weft_bytes){payload, strlen(payload), true};
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    check_query(path, "SELECT status FROM requests", "queued");
+    REQUIRE(fixture_claim(broker, 2, &claimed, 1) == 1);
+    check_query(path, "SELECT status FROM requests", "processing");
+    (void)weft_sleep(WEFT_SEC);
+    static const char result[] =
+        "{\"step1_result\":\"fun_1\",\"step2_result\":\"fun_2\",\"final_result\":\"end\"}";
+    struct weft_settlement item = {.job = claimed,
+                                   .event = WEFT_JOB_COMPLETE,
+                                   .result = {result, strlen(result), true},
+                                   .thread = 77};
+    CHECK_EQUAL(broker->ops->settle(broker, &item, 1), 0);
+    char id[WEFT_UUID_TEXT_LEN + 1];
+    weft_uuid_format(&job.id, id);
+    check_query(path, "SELECT id FROM requests", id);
+    check_query(path,
+                "SELECT text || '|' || worker_id || '|' || status || '|' || step1_result || '|' ||"
+                " step2_result || '|' || final_result || '|' || thread_id FROM requests",
+                "say \"h\xc3\xa4\"|2|completed|fun_1|fun_2|end|77");
+    check_query(path,
+                "SELECT created_at LIKE '____-__-__T__:__:__.___Z' AND queued_at = created_at"
+                " AND started_at >= created_at AND completed_at > started_at"
+                " AND processing_time >= 1.0 AND error_message IS NULL FROM requests",
+                "1");
+    struct weft_queue_metrics metrics = {.total = 3, .workers = {1, 2, 0, 0}, .processed = 9};
+    CHECK_EQUAL(broker->ops->record(broker, &metrics), 0);
+    check_query(path,
+                "SELECT total_queued || '|' || worker_0_queue || '|' || worker_1_queue || '|' ||"
+                " worker_2_queue || '|' || worker_3_queue || '|' || active_threads || '|' ||"
+                " processed_requests FROM queue_metrics",
+                "3|1|2|0|0|0|9");
+    weft_job_free(claimed);
+    fixture_close(broker);
+}
+
+FIBER_TEST(payloads_that_are_not_json_do_not_break_the_view)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("bytes.db"));
+    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_job bytes = fixture_job(broker, 0), broken = fixture_job(broker, 0);
+    bytes.payload = (struct weft_bytes){"\xff\0\xfe", 3, false};
+    broken.payload = (struct weft_bytes){"{\"text\":", 8, true};
+    CHECK_EQUAL(fixture_enqueue(broker, &bytes), 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &broken), 0);
+    check_query(path, "SELECT count(*) FROM requests WHERE text IS NULL", "2");
+    fixture_close(broker);
+}
+
+/* --- limits --- */
+
+static int enqueue_until_full(struct weft_broker *broker, struct weft_uuid *last)
+{
+    static char text[4000];
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 2000; i++) {
+        struct weft_job job = fixture_job(broker, 0);
+        job.payload = (struct weft_bytes){text, sizeof text, false};
+        int err = fixture_enqueue(broker, &job);
+        if (err)
+            return err;
+        *last = job.id;
+    }
+    return 0;
+}
+
+FIBER_TEST(a_full_disk_is_an_error_and_over_when_there_is_space_again)
+{
+    struct weft_sqlite_options options = {.path = path_of("full.db"), .size_bytes_max = 1 << 20};
+    struct weft_broker *broker = open_new(&options);
+    struct weft_uuid last = {{0}};
+    CHECK_EQUAL(enqueue_until_full(broker, &last), -ENOSPC);
+    struct weft_job *found = fixture_find(broker, &last);
+    CHECK_EQUAL(found->state, WEFT_JOB_AVAILABLE);
+    weft_job_free(found);
+    struct weft_broker_stats full, more;
+    CHECK_EQUAL(broker->ops->stats(broker, &full), 0);
+    CHECK_EQUAL(weft_sqlite_limit(broker, 0), 0);
+    struct weft_job job = fixture_job(broker, 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    CHECK_EQUAL(broker->ops->stats(broker, &more), 0);
+    CHECK_EQUAL(more.jobs[WEFT_JOB_AVAILABLE], full.jobs[WEFT_JOB_AVAILABLE] + 1);
+    fixture_close(broker);
+}
+
+struct burst {
+    struct weft_broker *broker;
+    unsigned accepted, refused, other;
+};
+
+static int enqueue_into_burst(void *arg)
+{
+    struct burst *burst = arg;
+    struct weft_job job = fixture_job(burst->broker, 0);
+    int err = fixture_enqueue(burst->broker, &job);
+    if (!err)
+        burst->accepted++;
+    else if (err == WEFT_EFULL)
+        burst->refused++;
+    else
+        burst->other++;
+    return 0;
+}
+
+FIBER_TEST(more_calls_than_the_limit_are_refused_not_queued)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("burst.db"));
+    struct burst burst = {
+        .broker = open_new(&(struct weft_sqlite_options){.path = path, .requests_max = 3})};
+    sqlite3 *shell = NULL; /* holds the writer up */
+    REQUIRE(sqlite3_open(path, &shell) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(shell, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+    struct weft_group group;
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_EQUAL(weft_spawn(&group, enqueue_into_burst, &burst), 0);
+    while (burst.refused == 0)
+        (void)weft_yield();
+    CHECK(sqlite3_exec(shell, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
+    (void)sqlite3_close(shell);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK(burst.accepted >= 3);
+    CHECK_EQUAL(burst.accepted + burst.refused, 20);
+    fixture_close(burst.broker);
+}
+
+static int enqueue_fifty(void *arg)
+{
+    struct burst *burst = arg;
+    for (int i = 0; i < 50; i++)
+        (void)enqueue_into_burst(burst);
+    return 0;
+}
+
+FIBER_TEST(many_requests_share_one_commit_and_the_log_stays_bounded)
+{
+    char path[160], log[200];
+    (void)snprintf(path, sizeof path, "%s", path_of("log.db"));
+    (void)snprintf(log, sizeof log, "%s-wal", path);
+    struct burst burst = {
+        .broker = open_new(&(struct weft_sqlite_options){.path = path, .wal_pages_max = 64})};
+    struct weft_group group;
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    for (int i = 0; i < 64; i++)
+        CHECK_EQUAL(weft_spawn(&group, enqueue_fifty, &burst), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(burst.accepted, 3200);
+    struct weft_broker_stats stats;
+    CHECK_EQUAL(burst.broker->ops->stats(burst.broker, &stats), 0);
+    CHECK(stats.commits * 4 < stats.operations);
+    CHECK(stats.batch_max <= 64);
+    struct stat info;
+    CHECK(stat(log, &info) == 0);
+    CHECK(info.st_size < 1000 * 4120); /* all of it would be over 1,500 pages */
+    test_note("%llu operations in %llu commits, log %lld bytes",
+              (unsigned long long)stats.operations, (unsigned long long)stats.commits,
+              (long long)info.st_size);
+    fixture_close(burst.broker);
+    CHECK(stat(log, &info) != 0); /* closed in order: nothing is left to replay */
+}
+
+FIBER_TEST(leases_of_a_killed_server_are_not_confused_with_new_ones)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("tokens.db"));
+    uint64_t tokens[3];
+    for (int i = 0; i < 3; i++) {
+        struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
+        struct weft_job job = fixture_job(broker, 0), *claimed = NULL;
+        CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+        REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
+        tokens[i] = claimed->lease_token;
+        weft_job_free(claimed);
+        fixture_close(broker);
+    }
+    CHECK(tokens[0] != tokens[1] && tokens[1] != tokens[2] && tokens[0] != tokens[2]);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * json_scan.c - finding a string in JSON without a parser's memory; whatever the bytes are. */
+#include "test.h"
+
+#include <base/random.h>
+#include <job/json_scan.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Returns what was found, or NULL with *ret_err set. The text is in exactly as much memory as it
+ * needs, so that a sanitizer sees every step too far. */
+static char *find(const char *json, const char *key, int *ret_err)
+{
+    size_t len = strlen(json), raw_len = 0;
+    char *exact = malloc(len ? len : 1);
+    REQUIRE(exact);
+    memcpy(exact, json, len);
+    const char *raw = NULL;
+    *ret_err = weft_json_find_string(exact, len, key, &raw, &raw_len);
+    char *found = *ret_err ? NULL : strndup(raw, raw_len);
+    free(exact);
+    return found;
+}
+
+static void expect(const char *json, const char *wanted)
+{
+    int err;
+    char *found = find(json, "text", &err);
+    CHECK(found && strcmp(found, wanted) == 0);
+    if (!found || strcmp(found, wanted) != 0)
+        test_note("in %s", json);
+    free(found);
+}
+
+static void expect_error(const char *json, int wanted)
+{
+    int err;
+    char *found = find(json, "text", &err);
+    CHECK_EQUAL(err, wanted);
+    if (err != wanted)
+        test_note("in %s", json);
+    free(found);
+}
+
+TEST(a_string_member_is_found_among_others)
+{
+    expect("{\"text\":\"a\"}", "a");
+    expect(" { \"text\" : \"\" } ", "");
+    expect("{\"n\":1,\"text\":\"b\",\"m\":null}", "b");
+    expect("{\"o\":{\"text\":\"inner\"},\"l\":[{\"text\":\"x\"},\"}\"],\"text\":\"outer\"}",
+           "outer");
+    expect("{\"s\":\"\\\"text\\\":\\\"no\\\"\",\"text\":\"yes\"}", "yes");
+    expect("{\"text2\":\"no\",\"tex\":\"no\",\"text\":\"yes\"}", "yes");
+}
+
+TEST(escapes_stay_as_they_are_written)
+{
+    expect("{\"text\":\"a\\\"b\\\\\"}", "a\\\"b\\\\");
+    expect("{\"text\":\"\\u0041\\n\"}", "\\u0041\\n");
+}
+
+TEST(a_key_may_be_written_with_escapes)
+{
+    expect("{\"\\u0074e\\u0078t\":\"a\"}", "a");
+    expect_error("{\"\\u0174ext\":\"a\"}", -ENOENT);
+    expect_error("{\"\\text\":\"a\"}", -ENOENT);
+}
+
+TEST(what_is_absent_or_no_string_is_told_apart)
+{
+    expect_error("{}", -ENOENT);
+    expect_error("{\"a\":1}", -ENOENT);
+    expect_error("{\"text\":1}", -EINVAL);
+    expect_error("{\"text\":{\"text\":\"a\"}}", -EINVAL);
+}
+
+TEST(what_is_not_json_is_refused)
+{
+    static const char *const broken[] = {
+        "",
+        " ",
+        "[]",
+        "\"text\"",
+        "{",
+        "{\"",
+        "{\"text",
+        "{\"text\"",
+        "{\"text\":",
+        "{\"text\":\"",
+        "{\"text\":\"\\",
+        "{\"text\":\"\\\"",
+        "{\"a\":1",
+        "{\"a\":[1,2",
+        "{\"a\":1,",
+        "{\"\\u00",
+        "{\"a\" 1}",
+        "{,}",
+        "{\"a\":}}",
+        "{\"\\u00\":\"x\"",
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        int err;
+        char *found = find(broken[i], "text", &err);
+        CHECK(err == -EINVAL || err == -ENOENT);
+        CHECK(!found);
+        free(found);
+    }
+}
+
+TEST(random_bytes_never_lead_outside)
+{
+    static const char letters[] = "{}[]\",:\\tex u0041\n";
+    struct weft_random random;
+    weft_random_seed(&random, 20);
+    for (int round = 0; round < 50000; round++) {
+        size_t len = weft_random_below(&random, 40);
+        char *text = malloc(len + 1);
+        REQUIRE(text);
+        for (size_t i = 0; i < len; i++)
+            text[i] = letters[weft_random_below(&random, sizeof letters - 1)];
+        const char *raw = text;
+        size_t raw_len = 0;
+        char *exact = realloc(text, len ? len : 1);
+        REQUIRE(exact);
+        int err = weft_json_find_string(exact, len, "text", &raw, &raw_len);
+        CHECK(err || (raw >= exact && raw + raw_len <= exact + len));
+        (void)weft_json_too_deep(exact, len, 5);
+        free(exact);
+    }
+}
+
+TEST(depth_counts_brackets_outside_of_strings)
+{
+    static const char three[] = "{\"a\":[{\"b\":\"[[[[[\\\"[[\"}]}";
+    CHECK(!weft_json_too_deep(three, strlen(three), 3));
+    CHECK(weft_json_too_deep(three, strlen(three), 2));
+    static const char flat[] = "[[],[],[],[]]";
+    CHECK(!weft_json_too_deep(flat, strlen(flat), 2));
+    char deep[5000];
+    memset(deep, '[', sizeof deep);
+    CHECK(weft_json_too_deep(deep, sizeof deep, 32));
+}
