@@ -393,7 +393,7 @@ TEST(a_blocked_interrupt_ends_the_load_with_what_was_measured)
     fixture_start(fixture, answer_and_interrupt, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .duration_ns = 100 * WEFT_SEC, .connections = 2});
-    CHECK(result.succeeded >= 9);
+    CHECK(result.succeeded >= 8); /* at the tenth, the other connection may wait for its ninth */
     CHECK(result.elapsed_ns < 100 * WEFT_SEC);
     fixture_stop(fixture);
     free(fixture);
