@@ -78,7 +78,7 @@ static int sqlite_extend(struct weft_broker *broker, struct weft_lease *items, s
 
 static int sqlite_promote(struct weft_broker *broker, struct weft_promotion *ret_promotion)
 {
-    struct weft_promotion promotion;
+    struct weft_promotion promotion = {0};
     struct sqlite_request request = {
         .apply = weft_sqlite_apply_promote, .arg = &promotion, .count = 1};
     int err = weft_sqlite_write(sqlite_of(broker), &request);
@@ -92,8 +92,9 @@ static int sqlite_adopt(struct weft_broker *broker, struct weft_worker_counts *r
 {
     if (count == 0 || count > WEFT_WORKERS_MAX)
         return -EINVAL;
+    struct sqlite_adoption adoption = {ret_counts, count};
     struct sqlite_request request = {
-        .apply = weft_sqlite_apply_adopt, .arg = ret_counts, .count = count};
+        .apply = weft_sqlite_apply_adopt, .arg = &adoption, .count = 1};
     return weft_sqlite_write(sqlite_of(broker), &request);
 }
 
@@ -171,15 +172,12 @@ static int close_on_thread(void *arg)
     struct sqlite_broker *broker = arg;
     weft_sqlite_checkpoint_stop(&broker->checkpoint);
     weft_sqlite_readers_close(broker);
-    weft_sqlite_writer_stop(&broker->writer, &broker->sync);
+    weft_sqlite_writer_stop(&broker->writer); /* the last connection: it empties the log */
     if (broker->lock_fd >= 0)
         (void)close(broker->lock_fd);
     (void)pthread_mutex_destroy(&broker->readers_lock);
     (void)pthread_mutex_destroy(&broker->writer.lock);
     (void)pthread_cond_destroy(&broker->writer.wake);
-    (void)pthread_mutex_destroy(&broker->sync.lock);
-    (void)pthread_cond_destroy(&broker->sync.wake);
-    (void)pthread_cond_destroy(&broker->sync.taken);
     (void)pthread_mutex_destroy(&broker->checkpoint.lock);
     (void)pthread_cond_destroy(&broker->checkpoint.wake);
     free(broker->path);
@@ -227,15 +225,12 @@ static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
     if (!broker)
         return NULL;
     broker->broker.ops = &sqlite_ops;
-    broker->lock_fd = broker->sync.log_fd = -1;
+    broker->lock_fd = -1;
     broker->writer.pending_max = options->requests_max ? options->requests_max : 65536;
     broker->checkpoint.wal_pages_max = options->wal_pages_max ? options->wal_pages_max : 8192;
     (void)pthread_mutex_init(&broker->readers_lock, NULL);
     (void)pthread_mutex_init(&broker->writer.lock, NULL);
     (void)pthread_cond_init(&broker->writer.wake, NULL);
-    (void)pthread_mutex_init(&broker->sync.lock, NULL);
-    (void)pthread_cond_init(&broker->sync.wake, NULL);
-    (void)pthread_cond_init(&broker->sync.taken, NULL);
     (void)pthread_mutex_init(&broker->checkpoint.lock, NULL);
     (void)pthread_cond_init(&broker->checkpoint.wake, NULL);
     broker->path = strdup(options->path ? options->path : "weft.db");
@@ -255,8 +250,6 @@ static int open_on_thread(void *arg)
     int err = weft_sqlite_schema_open(broker, call->options, call->error, call->error_bytes);
     if (!err)
         err = weft_sqlite_checkpoint_start(broker);
-    if (!err)
-        err = weft_sqlite_sync_start(broker);
     if (!err)
         err = weft_sqlite_writer_start(broker);
     if (err) {

@@ -4,7 +4,6 @@
  *   sqlite.c             open, close, the broker's functions as seen by fibers
  *   sqlite_schema.c      the file: lock, checks, tables, versions, recovery after a crash
  *   sqlite_writer.c      the thread that writes: group commit
- *   sqlite_sync.c        the thread that makes commits durable and answers
  *   sqlite_write.c       what each request does inside the transaction
  *   sqlite_read.c        connections that read, used on offload threads
  *   sqlite_checkpoint.c  the thread that moves the log into the file
@@ -89,19 +88,6 @@ struct sqlite_writer {
     unsigned checkpoint_at_pages; /* when the log is so long, wake the checkpoint thread */
 };
 
-/* Commits on their way to the disk. */
-struct sqlite_sync {
-    int log_fd;
-    pthread_t thread;
-    bool running;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;  /* the thread: there is something to sync */
-    pthread_cond_t taken; /* the writer: the last commit is being synced */
-    struct sqlite_request *committed;
-    bool stopping;
-    int broken; /* a sync failed: the error; nothing is accepted any more */
-};
-
 struct sqlite_reader {
     struct sqlite_reader *next;
     sqlite3 *db;
@@ -124,7 +110,6 @@ struct sqlite_broker {
     int lock_fd;
     int64_t clock_offset_us; /* time of day minus the runtime's clock, fixed at open */
     struct sqlite_writer writer;
-    struct sqlite_sync sync;
     struct sqlite_checkpoint checkpoint;
     pthread_mutex_t readers_lock;
     struct sqlite_reader *readers; /* idle ones */
@@ -148,23 +133,16 @@ int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max);
 
 /* sqlite_writer.c */
 int weft_sqlite_writer_start(struct sqlite_broker *broker);
-/* Finish what is pending, then end the thread, the one that syncs, and the connection. */
-void weft_sqlite_writer_stop(struct sqlite_writer *writer, struct sqlite_sync *sync);
+void weft_sqlite_writer_stop(struct sqlite_writer *writer); /* finishes what is pending */
 /* From a fiber: hand over and wait. Returns 0 or the error of the request's transaction. */
 int weft_sqlite_write(struct sqlite_broker *broker, struct sqlite_request *request);
 
-/* Signal every request of the list. */
-void weft_sqlite_answer(struct sqlite_request *requests, int err);
+struct sqlite_adoption {
+    struct weft_worker_counts *counts;
+    unsigned workers;
+};
 
-/* sqlite_sync.c */
-int weft_sqlite_sync_start(struct sqlite_broker *broker);
-void weft_sqlite_sync_stop(struct sqlite_sync *sync); /* finishes what is pending */
-/* Wait until the commit before is being synced. Returns 0, or the error of a sync that failed. */
-int weft_sqlite_sync_wait(struct sqlite_sync *sync);
-/* The requests are committed: make that durable, then answer them. */
-void weft_sqlite_sync_push(struct sqlite_sync *sync, struct sqlite_request *requests);
-
-/* sqlite_write.c: apply functions, by what arg points to. */
+/* sqlite_write.c: apply functions; arg is what the broker's function was given. */
 int weft_sqlite_prepare(struct sqlite_writer *writer);
 void weft_sqlite_finalize(struct sqlite_writer *writer);
 int weft_sqlite_apply_enqueue(struct sqlite_writer *writer, struct sqlite_request *request);

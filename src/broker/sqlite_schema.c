@@ -27,7 +27,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define APPLICATION_ID "1466254932" /* "WeFT": tells weft's files from other databases */
+#define APPLICATION_ID 1466254932 /* "WeFT": tells weft's files from other databases */
 
 _Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RUNNING == 3 &&
                    WEFT_JOB_RETRYABLE == 4 && WEFT_JOB_COMPLETED == 5 && WEFT_JOB_CANCELLED == 6 &&
@@ -250,6 +250,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
     va_list args;
     va_start(args, format);
     if (bytes > 0)
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(text, bytes, format, args);
     va_end(args);
     return err;
@@ -297,7 +298,7 @@ static int check_file(sqlite3 *db, const char *path, char *error, size_t error_b
     if (err)
         return refuse(err, error, error_bytes, "cannot read the database %s: %s", path,
                       weft_strerror(err));
-    bool ours = application == atoll(APPLICATION_ID);
+    bool ours = application == APPLICATION_ID;
     if (!ours && (tables > 0 || version != 0))
         return refuse(WEFT_ECORRUPT, error, error_bytes,
                       "%s is the database of another program: weft leaves it alone", path);
@@ -315,9 +316,8 @@ static int migrate(sqlite3 *db, int version)
     int err = 0;
     for (; !err && version < VERSION; version++) {
         char mark[96];
-        (void)snprintf(mark, sizeof mark,
-                       "PRAGMA application_id = " APPLICATION_ID "; PRAGMA user_version = %d;",
-                       version + 1);
+        (void)snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+                       APPLICATION_ID, version + 1);
         err = run(db, "BEGIN IMMEDIATE");
         if (!err)
             err = run(db, migrations[version]);
@@ -349,6 +349,8 @@ int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
     int err = read_int(db, "PRAGMA page_size", &page_bytes);
     if (err)
         return err;
+    if (page_bytes <= 0)
+        return WEFT_ECORRUPT;
     uint64_t pages = size_bytes_max ? size_bytes_max / (uint64_t)page_bytes : 0xfffffffe;
     char sql[64];
     (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count = %llu",
@@ -375,9 +377,7 @@ int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqli
     if (version < 0)
         return version;
     int64_t opened = 0;
-    /* NORMAL orders writes so that a crash corrupts nothing; that the commit is on disk before it
-     * is answered is sqlite_sync.c's work. Together that is what FULL promises. */
-    err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+    err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                   "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
                   "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLAIM_BYTES_MAX        ((size_t)8 << 20) /* of payloads; one job more may go beyond it */
 #define PROMOTE_MAX            1000
 #define METRICS_ROWS_MAX       "100000"
 #define SCHEDULED_OR_RETRYABLE "state IN (1, 4)" /* word for word as in the index queue_due */
@@ -218,14 +219,20 @@ static int claim_select(struct sqlite_writer *writer, struct weft_claim *claim, 
     sqlite3_stmt *select = writer->statements[SQL_CLAIM_SELECT];
     (void)sqlite3_bind_int64(select, 1, claim->worker);
     (void)sqlite3_bind_int64(select, 2, claim->jobs_max);
-    int rc, row = SQLITE_OK;
-    while (!row && (rc = sqlite3_step(select)) == SQLITE_ROW) {
-        row = claimed_job(select, claim, token, now_us, &claim->jobs[claim->count]);
-        if (!row)
-            claim->count++;
+    size_t bytes = 0;
+    int rc;
+    claim->more = false;
+    while ((rc = sqlite3_step(select)) == SQLITE_ROW && !claim->more) {
+        struct weft_job **ret_job = &claim->jobs[claim->count];
+        rc = claimed_job(select, claim, token, now_us, ret_job);
+        if (rc)
+            break;
+        claim->count++;
+        bytes += (*ret_job)->payload.len;
+        claim->more = bytes > CLAIM_BYTES_MAX;
     }
     (void)sqlite3_reset(select);
-    return row ? row : rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
 int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request *request)
@@ -434,16 +441,17 @@ int weft_sqlite_apply_promote(struct sqlite_writer *writer, struct sqlite_reques
 
 int weft_sqlite_apply_adopt(struct sqlite_writer *writer, struct sqlite_request *request)
 {
-    struct weft_worker_counts *counts = request->arg;
-    memset(counts, 0, request->count * sizeof *counts);
-    (void)sqlite3_bind_int64(writer->statements[SQL_ADOPT], 1, (int64_t)request->count);
+    const struct sqlite_adoption *adoption = request->arg;
+    struct weft_worker_counts *counts = adoption->counts;
+    memset(counts, 0, adoption->workers * sizeof *counts);
+    (void)sqlite3_bind_int64(writer->statements[SQL_ADOPT], 1, (int64_t)adoption->workers);
     int rc = weft_sqlite_run(writer, SQL_ADOPT);
     if (rc)
         return rc;
     sqlite3_stmt *select = writer->statements[SQL_COUNTS];
     while ((rc = sqlite3_step(select)) == SQLITE_ROW) {
         int worker = sqlite3_column_int(select, 0);
-        if (worker < 0 || worker >= (int)request->count)
+        if (worker < 0 || worker >= (int)adoption->workers)
             continue;
         uint64_t count = (uint64_t)sqlite3_column_int64(select, 2);
         if (sqlite3_column_int(select, 1))

@@ -35,6 +35,7 @@ struct weft_claim {
     struct weft_job **jobs; /* room for jobs_max; out: the caller owns them, weft_job_free. Lowest
                                priority number first, then earliest run_at, then oldest id */
     unsigned count;         /* out */
+    bool more; /* out: fewer than jobs_max because they are large, not because there are no more */
 };
 
 struct weft_settlement {

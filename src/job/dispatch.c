@@ -22,8 +22,10 @@ int weft_attempt_result(struct weft_attempt *attempt, char *data, size_t len, bo
         free(data);
         return -EMSGSIZE;
     }
-    free((void *)(uintptr_t)attempt->result.data);
-    attempt->result = (struct weft_bytes){data, len, json};
+    free(attempt->result);
+    attempt->result = data;
+    attempt->result_len = len;
+    attempt->result_json = json;
     return 0;
 }
 
@@ -142,7 +144,7 @@ static int claim(struct weft_worker_slot *worker)
         return err;
     }
     /* Fewer than asked for: of the jobs known before, none is left. */
-    uint64_t gone = claim.count < places ? known : claim.count;
+    uint64_t gone = claim.count < places && !claim.more ? known : claim.count;
     worker->available -= gone < worker->available ? gone : worker->available;
     worker->running += claim.count;
     for (unsigned i = 0; i < claim.count; i++)
@@ -150,7 +152,8 @@ static int claim(struct weft_worker_slot *worker)
     return (int)claim.count;
 }
 
-static int dispatch(struct weft_worker_slot *worker)
+/* Until a drain or a cancel. */
+static void dispatch(struct weft_worker_slot *worker)
 {
     struct weft_engine *engine = worker->engine;
     int err = 0;
@@ -162,7 +165,6 @@ static int dispatch(struct weft_worker_slot *worker)
             continue;
         err = weft_wake_wait(&worker->wake, err < 0 ? weft_now() + BACKOFF_NS : WEFT_FOREVER);
     }
-    return err;
 }
 
 int weft_dispatcher_main(void *worker_slot)
@@ -175,7 +177,7 @@ int weft_dispatcher_main(void *worker_slot)
                                               });
     if (err)
         return err;
-    err = dispatch(worker);
+    dispatch(worker);
     engine->stopping = true;
     release_ready(worker);
     weft_scope_set_deadline(&worker->group.scope, engine->deadline_ns);

@@ -25,10 +25,12 @@ struct weft_attempt {
     struct weft_worker_slot *worker;
     const struct weft_handler *handler; /* NULL: nobody knows the job's task */
     struct weft_job *job;               /* owned */
-    struct weft_bytes result;           /* owned */
-    const char *reason;                 /* static storage; NULL: what code means */
-    int code;                           /* what the task returned */
-    enum weft_job_event event;          /* once finished */
+    char *result;                       /* owned; NULL: none */
+    size_t result_len;
+    bool result_json;
+    const char *reason;        /* static storage; NULL: what code means */
+    int code;                  /* what the task returned */
+    enum weft_job_event event; /* once finished */
 };
 
 /* One logical worker. */
@@ -78,8 +80,8 @@ void weft_attempt_start(struct weft_worker_slot *worker, struct weft_job *job);
 void weft_attempt_finish(struct weft_attempt *attempt, enum weft_job_event event);
 int weft_dispatcher_main(void *worker_slot);
 
-/* settle.c */
-int weft_settler_main(void *engine);
-int weft_retrier_main(void *engine);
+/* settle.c: arg is the engine. */
+int weft_settler_main(void *arg);
+int weft_retrier_main(void *arg);
 
 #endif

@@ -3,7 +3,6 @@
 #include <job/json_scan.h>
 
 #include <errno.h>
-#include <string.h>
 
 struct cursor {
     const char *at, *end;
@@ -11,7 +10,8 @@ struct cursor {
 
 static void skip_space(struct cursor *cursor)
 {
-    while (cursor->at < cursor->end && memchr(" \t\r\n", *cursor->at, 4))
+    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t' ||
+                                        *cursor->at == '\r' || *cursor->at == '\n'))
         cursor->at++;
 }
 
@@ -58,7 +58,8 @@ static bool skip_value(struct cursor *cursor)
 
 static unsigned hex_digit(char c)
 {
-    return (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    int letter = c | 0x20;
+    return (unsigned)(c <= '9' ? c - '0' : letter - 'a' + 10);
 }
 
 /* Compare a raw string with a plain ASCII word; a key may be written with escapes. */
@@ -72,7 +73,9 @@ static bool raw_equals(const char *raw, size_t len, const char *word)
             if (c == 'u' && end - raw >= 4) {
                 unsigned code = hex_digit(raw[0]) << 12 | hex_digit(raw[1]) << 8 |
                                 hex_digit(raw[2]) << 4 | hex_digit(raw[3]);
-                c = code < 0x80 ? (char)code : '\0';
+                c = '\0';
+                if (code < 0x80)
+                    c = (char)code;
                 raw += 4;
             } else if (c != '"' && c != '\\' && c != '/') {
                 c = '\0'; /* a control character: in no word */

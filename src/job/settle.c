@@ -42,7 +42,7 @@ static size_t fill_batch(struct weft_engine *engine)
             .job = attempt->job,
             .event = attempt->event,
             .delay_us = retry_delay_ns(attempt) / 1000,
-            .result = attempt->result,
+            .result = {attempt->result, attempt->result_len, attempt->result_json},
             .error = error_of(attempt),
             .thread = thread,
         };
@@ -81,7 +81,7 @@ static void count_settled(struct weft_engine *engine, const struct weft_attempt 
 
 static void free_attempt(struct weft_attempt *attempt)
 {
-    free((void *)(uintptr_t)attempt->result.data);
+    free(attempt->result);
     weft_job_free(attempt->job);
     free(attempt);
 }

@@ -34,17 +34,21 @@ static bool has_place_to_wait(const struct weft_worker_slot *worker)
            worker->engine->options.queue_size;
 }
 
-/* The worker the id's hash points at, or the next one that has room. */
+/* The worker the id's hash points at. When it is busy, the next one that can run the job at once:
+ * nothing waits while a place is free. When all are busy, the queue of the first that has room. */
 static struct weft_worker_slot *route(struct weft_engine *engine, const struct weft_uuid *id)
 {
     unsigned workers = engine->options.workers;
     unsigned first = (unsigned)(weft_hash(id->bytes, sizeof id->bytes) % workers);
+    struct weft_worker_slot *waits = NULL;
     for (unsigned i = 0; i < workers; i++) {
         struct weft_worker_slot *worker = &engine->workers[(first + i) % workers];
-        if (has_place_to_run(worker) || has_place_to_wait(worker))
+        if (has_place_to_run(worker))
             return worker;
+        if (!waits && has_place_to_wait(worker))
+            waits = worker;
     }
-    return NULL;
+    return waits;
 }
 
 static int enqueue(struct weft_engine *engine, struct weft_enqueue *item)

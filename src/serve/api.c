@@ -427,12 +427,7 @@ static void get_database_stats(struct weft_http_exchange *exchange, void *contex
     append_times(&body, &stats);
     append_text(&body, "database_path", api->settings->database_path);
     append_time(&body, "timestamp", api->broker->ops->now_us(api->broker));
-    append_key(&body, "writer"); /* how many operations share a commit */
-    weft_buffer_append_char(&body, '{');
-    append_number(&body, "operations", stats.operations);
-    append_number(&body, "commits", stats.commits);
-    append_number(&body, "largest_batch", stats.batch_max);
-    weft_buffer_append_string(&body, "}}");
+    weft_buffer_append_char(&body, '}');
     reply_buffer(exchange, &body);
 }
 

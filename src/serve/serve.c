@@ -12,6 +12,7 @@
 #include <weft/signal.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #define ANSWERS_NS (10 * WEFT_SEC) /* at a drain, for requests under way */
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
+static const int write_signals[] = {SIGPIPE, SIGXFSZ}; /* a failed write is an error, no death */
 #define STOP_SIGNALS (sizeof stop_signals / sizeof *stop_signals)
 
 struct service {
@@ -41,6 +43,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct service *service,
     va_list args;
     va_start(args, format);
     if (service->error_bytes > 0)
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(service->error, service->error_bytes, format, args);
     va_end(args);
     return err;
@@ -121,7 +124,31 @@ static int open_store(struct service *service)
     if (err)
         return refuse(service, err, "cannot read the database: %s", weft_strerror(err));
     service->api.completed_before = stats.jobs[WEFT_JOB_COMPLETED];
+    uint64_t waiting = stats.jobs[WEFT_JOB_AVAILABLE] + stats.jobs[WEFT_JOB_SCHEDULED] +
+                       stats.jobs[WEFT_JOB_RETRYABLE];
+    char detail[512];
+    (void)snprintf(detail, sizeof detail, "%.400s: %" PRIu64 " jobs wait, %" PRIu64 " completed",
+                   options.path, waiting, stats.jobs[WEFT_JOB_COMPLETED]);
+    weft_serve_log(service->options, "info", "store_open", detail);
     return 0;
+}
+
+/* How well the group commit worked goes into the log, where it can be compared. */
+static void close_store(struct service *service)
+{
+    struct weft_broker *broker = service->api.broker;
+    if (!broker)
+        return;
+    struct weft_broker_stats stats;
+    if (broker->ops->stats(broker, &stats) == 0 && stats.commits > 0) {
+        char detail[160];
+        (void)snprintf(detail, sizeof detail,
+                       "%" PRIu64 " operations in %" PRIu64 " commits, %.1f each, at most %" PRIu64,
+                       stats.operations, stats.commits,
+                       (double)stats.operations / (double)stats.commits, stats.batch_max);
+        weft_serve_log(service->options, "info", "store_close", detail);
+    }
+    broker->ops->close(broker);
 }
 
 static int open_engine(struct service *service)
@@ -206,8 +233,7 @@ static int service_main(void *arg)
         err = run(service);
     weft_http_server_close(service->http);
     weft_engine_close(service->api.engine);
-    if (service->api.broker)
-        service->api.broker->ops->close(service->api.broker);
+    close_store(service);
     weft_serve_log(service->options, err ? "error" : "info", "stopped",
                    err ? service->error : NULL);
     return err;
@@ -234,6 +260,8 @@ int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t
     int err = weft_serve_settings_parse(&service.settings, options, ret_error, error_bytes);
     if (!err)
         err = weft_signal_block(stop_signals, STOP_SIGNALS);
+    if (!err)
+        err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
     if (err)
         return err;
     raise_descriptor_limit();

@@ -20,6 +20,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
     va_list args;
     va_start(args, format);
     if (bytes > 0)
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(text, bytes, format, args);
     va_end(args);
     return err;
@@ -115,7 +116,7 @@ static int check_numbers(struct weft_serve_settings *settings,
         return refuse(-EINVAL, error, error_bytes, "the grace period cannot be negative");
     for (int i = 0; i < WEFT_SERVE_STEPS; i++) {
         settings->steps_ns[i] = options->steps_ns ? options->steps_ns[i] : steps_ns[i];
-        if (settings->steps_ns[i] < 0 || settings->steps_ns[i] > 24 * 3600 * WEFT_SEC)
+        if (settings->steps_ns[i] < 0 || settings->steps_ns[i] > 24 * (3600 * WEFT_SEC))
             return refuse(-EINVAL, error, error_bytes, "a step can take from 0 to 24 hours");
     }
     return 0;

@@ -175,6 +175,30 @@ FIBER_TEST(claim_takes_only_from_the_workers_own_queue)
     fixture_close(broker);
 }
 
+FIBER_TEST(large_jobs_are_claimed_in_parts_and_none_is_forgotten)
+{
+    struct weft_broker *broker = fixture_open();
+    char *data = calloc(1, WEFT_JOB_PAYLOAD_MAX);
+    REQUIRE(data);
+    for (int i = 0; i < 20; i++) {
+        struct weft_job job = fixture_job(broker, 0);
+        job.payload = (struct weft_bytes){data, WEFT_JOB_PAYLOAD_MAX, false};
+        CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    }
+    free(data);
+    struct weft_job *jobs[30];
+    unsigned claimed = 0;
+    struct weft_claim claim = {.worker = 0, .jobs_max = 30, .jobs = jobs, .more = true};
+    while (claim.more) {
+        CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+        claimed += claim.count;
+        for (unsigned i = 0; i < claim.count; i++)
+            weft_job_free(jobs[i]);
+    }
+    CHECK_EQUAL(claimed, 20);
+    fixture_close(broker);
+}
+
 FIBER_TEST(a_claim_counts_the_attempt_and_gives_a_token)
 {
     struct weft_broker *broker = fixture_open();

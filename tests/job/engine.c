@@ -392,6 +392,24 @@ FIBER_TEST(finished_jobs_are_settled_as_soon_as_the_disk_has_space_again)
     world_stop(&world, 0);
 }
 
+FIBER_TEST(a_backlog_of_large_jobs_runs_to_the_last_one)
+{
+    struct world world = {.sleep_ns = WEFT_SEC};
+    world_start(&world, (struct weft_engine_options){.workers = 1, .concurrency = 25});
+    char *data = calloc(1, WEFT_JOB_PAYLOAD_MAX);
+    REQUIRE(data);
+    struct weft_bytes payload = {data, WEFT_JOB_PAYLOAD_MAX, false};
+    for (int i = 0; i < 60; i++) {
+        struct weft_receipt receipt;
+        CHECK_EQUAL(weft_engine_submit(world.engine, "note", &payload, &receipt), 0);
+    }
+    free(data);
+    (void)weft_sleep(60 * WEFT_SEC);
+    CHECK_EQUAL(world.runs, 60);
+    CHECK_EQUAL(counts_of(&world).completed, 60);
+    world_stop(&world, 0);
+}
+
 static int submit_hundred(void *arg)
 {
     for (int i = 0; i < 100; i++)
