@@ -44,7 +44,8 @@ void weft_buffer_append_json_string(struct weft_buffer *buffer, const char *text
 /* Append a JSON number with up to 6 decimals; what is not finite becomes null. */
 void weft_buffer_append_json_double(struct weft_buffer *buffer, double value);
 
-/* Append wall-clock time as ISO 8601 in UTC with microseconds and "Z", without quotes. */
+/* Append wall-clock time as ISO 8601 in UTC with microseconds and "Z", without quotes; all digits 0
+ * for years outside 0 ... 9999. */
 void weft_buffer_append_time(struct weft_buffer *buffer, int64_t unix_us);
 
 #endif

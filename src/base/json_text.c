@@ -88,6 +88,17 @@ void weft_buffer_append_json_double(struct weft_buffer *buffer, double value)
         buffer->len--;
 }
 
+/* Write a number with a fixed count of digits. Returns where the next character goes. */
+static char *put_digits(char *at, unsigned value, unsigned count)
+{
+    for (unsigned i = count; i > 0; i--) {
+        at[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return at + count;
+}
+
+/* By hand, for it is part of every reply, and printf's machinery costs more than all the rest. */
 void weft_buffer_append_time(struct weft_buffer *buffer, int64_t unix_us)
 {
     int64_t seconds = unix_us / 1000000;
@@ -98,11 +109,16 @@ void weft_buffer_append_time(struct weft_buffer *buffer, int64_t unix_us)
     }
     time_t when = (time_t)seconds;
     struct tm utc;
-    if (!gmtime_r(&when, &utc)) {
-        weft_buffer_append_string(buffer, "0000-00-00T00:00:00.000000Z");
-        return;
-    }
-    weft_buffer_append_format(buffer, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900,
-                              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                              (int)micros);
+    bool in_range = gmtime_r(&when, &utc) && utc.tm_year >= -1900 && utc.tm_year <= 8099;
+    if (!in_range)
+        utc = (struct tm){.tm_year = -1900, .tm_mon = -1};
+    char text[] = "0000-00-00T00:00:00.000000Z";
+    char *at = put_digits(text, (unsigned)(utc.tm_year + 1900), 4) + 1;
+    at = put_digits(at, (unsigned)(utc.tm_mon + 1), 2) + 1;
+    at = put_digits(at, (unsigned)utc.tm_mday, 2) + 1;
+    at = put_digits(at, (unsigned)utc.tm_hour, 2) + 1;
+    at = put_digits(at, (unsigned)utc.tm_min, 2) + 1;
+    at = put_digits(at, (unsigned)utc.tm_sec, 2) + 1;
+    (void)put_digits(at, in_range ? (unsigned)micros : 0, 6);
+    weft_buffer_append(buffer, text, sizeof text - 1);
 }

@@ -110,6 +110,9 @@ TEST(times_are_iso_8601_in_utc)
     weft_buffer_clear(&buffer);
     weft_buffer_append_time(&buffer, -1);
     CHECK(holds(&buffer, "1969-12-31T23:59:59.999999Z"));
+    weft_buffer_clear(&buffer);
+    weft_buffer_append_time(&buffer, INT64_MAX);
+    CHECK(holds(&buffer, "0000-00-00T00:00:00.000000Z"));
     weft_buffer_deinit(&buffer);
 }
 
