@@ -8,8 +8,14 @@
  *     static const struct weft_http_route routes[] = {{"GET", "/hello", hello}};
  *
  * Patterns may hold typed parameters: "/status/{id:uuid}", "/users/{n:int}", "/files/{name}". HEAD
- * is answered by the GET handler without the body; a known path with another method gets 405.
- * Keep-alive, pipelining, chunked bodies and "Expect: 100-continue" are the server's business. */
+ * is answered by the GET handler without the body; a known path with another method gets 405, and
+ * OPTIONS 204, both with "Allow". A parameter of another type makes the route not match.
+ * Keep-alive, pipelining, chunked bodies and "Expect: 100-continue" are the server's business.
+ *
+ * What is malformed, too large or too slow is answered with {"detail": "..."} and the end of the
+ * connection. Beside the options below: a target of 8 KiB (414), 100 headers (431), 64 MiB of
+ * reply (500). Replies to pipelined requests leave together, so a slow handler may hold back the
+ * replies of quick ones before it. */
 #ifndef WEFT_HTTP_SERVER_H
 #define WEFT_HTTP_SERVER_H
 
@@ -24,8 +30,10 @@ struct weft_http_server;
 typedef void (*weft_http_handler)(struct weft_http_exchange *exchange, void *context);
 
 struct weft_http_route {
-    const char *method;  /* "GET", "POST", ... */
-    const char *pattern; /* begins with "/"; a literal segment wins over a parameter */
+    const char *method; /* "GET", "POST", ... */
+    /* Begins with "/"; at most 16 segments and 8 parameters. A literal segment wins over a
+     * parameter, "{x:uuid}" over "{x:int}", and that over "{x}", which takes what is not empty. */
+    const char *pattern;
     weft_http_handler handler;
 };
 
@@ -48,7 +56,11 @@ struct weft_http_server_options {
 
 /* Counters since open; connections_now is the present number. */
 struct weft_http_server_stats {
-    uint64_t requests, bad_requests, connections, connections_refused, timeouts;
+    uint64_t requests;     /* well-formed ones, whatever the answer */
+    uint64_t bad_requests; /* refused before any handler: malformed, too large, too slow */
+    uint64_t connections;  /* accepted and served */
+    uint64_t connections_refused;
+    uint64_t timeouts; /* of headers, bodies and replies; closing an idle connection is none */
     unsigned connections_now;
 };
 
@@ -81,19 +93,24 @@ WEFT_API void weft_http_server_close(struct weft_http_server *server);
 WEFT_API const char *weft_http_method(const struct weft_http_exchange *exchange);
 WEFT_API const char *weft_http_path(const struct weft_http_exchange *exchange); /* decoded */
 WEFT_API const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *ret_len);
-/* A header by name in any case; NULL when it is absent. */
+/* A header by name in any case, the first if there are several; NULL when it is absent. */
 WEFT_API const char *weft_http_header(const struct weft_http_exchange *exchange, const char *name);
 /* A parameter of the route's pattern by name, decoded; NULL when the pattern has none. */
 WEFT_API const char *weft_http_param(const struct weft_http_exchange *exchange, const char *name);
-/* A value of the query string by name, decoded; NULL when it is absent. */
+/* A value of the query string by name, decoded ("+" is a space), the first if there are several;
+ * NULL when it is absent. */
 WEFT_API const char *weft_http_query(struct weft_http_exchange *exchange, const char *name);
 
-/* Add a header to the reply, before weft_http_reply. Both strings are copied. */
+/* Add a header to the reply, before weft_http_reply. Both strings are copied. Left out: what is no
+ * header name, and what the server itself says (Connection, Content-Length, Date,
+ * Transfer-Encoding). Control characters in the value become spaces. */
 WEFT_API void weft_http_reply_header(struct weft_http_exchange *exchange, const char *name,
                                      const char *value);
 
 /* Answer with a body, copied. Once per request; a second reply is ignored. Does not suspend: the
- * bytes go out when the handler has returned. content_type NULL: no such header. */
+ * bytes go out when the handler has returned. content_type NULL: no such header.
+ *
+ * status  200 to 599; anything else becomes a 500 */
 WEFT_API void weft_http_reply(struct weft_http_exchange *exchange, int status,
                               const char *content_type, const void *body, size_t len);
 

@@ -15,7 +15,7 @@ void weft_http_exchange_init(struct weft_http_exchange *exchange, struct weft_bu
     *exchange = (struct weft_http_exchange){.out = out};
     weft_buffer_init(&exchange->fields, WEFT_HTTP_FIELDS_BYTES_MAX);
     weft_buffer_init(&exchange->params, WEFT_HTTP_URL_BYTES_MAX + 1);
-    weft_buffer_init(&exchange->query, 2 * WEFT_HTTP_URL_BYTES_MAX);
+    weft_buffer_init(&exchange->query, (size_t)2 * WEFT_HTTP_URL_BYTES_MAX);
     weft_buffer_init(&exchange->detail, WEFT_HTTP_REPLY_BYTES_MAX);
 }
 

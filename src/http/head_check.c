@@ -88,8 +88,17 @@ struct head_fields {
  * another server could take for something else. An empty host is allowed. */
 static bool host_well_formed(const char *host)
 {
-    return host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                             "-._~!$&'()*+;=%:[]")] == '\0';
+    static const bool allowed[256] = {
+        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+        ['.'] = true,         ['_'] = true,         ['~'] = true,         ['!'] = true,
+        ['$'] = true,         ['&'] = true,         ['\''] = true,        ['('] = true,
+        [')'] = true,         ['*'] = true,         ['+'] = true,         [';'] = true,
+        ['='] = true,         ['%'] = true,         [':'] = true,         ['['] = true,
+        [']'] = true,
+    };
+    while (allowed[(unsigned char)*host])
+        host++;
+    return *host == '\0';
 }
 
 static void look_at_header(struct head_fields *fields, const char *name, size_t name_len,

@@ -24,9 +24,9 @@ static void format_date(char text[WEFT_HTTP_DATE_LEN + 1], const struct tm *time
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     memcpy(text, "Sun, 01 Jan 1970 00:00:00 GMT", WEFT_HTTP_DATE_LEN + 1);
-    memcpy(text, days + 3 * time->tm_wday, 3);
+    memcpy(text, days + (size_t)3 * (size_t)time->tm_wday, 3);
     put_two_digits(text + 5, time->tm_mday);
-    memcpy(text + 8, months + 3 * time->tm_mon, 3);
+    memcpy(text + 8, months + (size_t)3 * (size_t)time->tm_mon, 3);
     put_two_digits(text + 12, (1900 + time->tm_year) / 100);
     put_two_digits(text + 14, (1900 + time->tm_year) % 100);
     put_two_digits(text + 17, time->tm_hour);
@@ -154,8 +154,11 @@ int weft_http_field_append(struct weft_buffer *fields, const char *name, const c
     }
     char *at = put(line, name, name_len);
     at = PUT_LITERAL(at, ": ");
-    for (const char *c = value; *c; c++)
-        *at++ = (unsigned char)*c < ' ' && *c != '\t' ? ' ' : *c;
+    for (const char *c = value; *c; c++, at++) {
+        *at = *c;
+        if ((unsigned char)*c < ' ' && *c != '\t')
+            *at = ' ';
+    }
     at = PUT_LITERAL(at, "\r\n");
     fields->len += (size_t)(at - line);
     return 0;

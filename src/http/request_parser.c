@@ -85,7 +85,6 @@ static int on_headers_complete(llhttp_t *llhttp)
     struct weft_http_parser *parser = parser_of(llhttp);
     parser->refusal =
         weft_http_head_check(&parser->request, llhttp, parser->message_len, &parser->limits);
-    llhttp->upgrade = 0; /* no other protocol is spoken here: "Upgrade" is passed over */
     return parser->refusal.status ? -1 : 0;
 }
 
@@ -155,6 +154,17 @@ static enum weft_http_verdict malformed(struct weft_http_parser *parser, llhttp_
     return WEFT_HTTP_REFUSED;
 }
 
+/* Count the bytes of the message up to end that came since the last call as the body's; false when
+ * too many of them are framing. */
+static bool framing_bearable(struct weft_http_parser *parser, size_t end)
+{
+    const struct weft_http_request *request = &parser->request;
+    size_t counted = parser->parsed > request->body_at ? parser->parsed : request->body_at;
+    parser->body_received += end - counted;
+    return parser->body_received - request->body_len <=
+           parser->limits.header_bytes_max + FRAMING_PER_BYTE * request->body_len;
+}
+
 /* All bytes are seen and the message goes on. */
 static enum weft_http_verdict more(struct weft_http_parser *parser, size_t *len)
 {
@@ -168,11 +178,9 @@ static enum weft_http_verdict more(struct weft_http_parser *parser, size_t *len)
         refuse(parser, 431, "headers too large");
         return WEFT_HTTP_REFUSED;
     }
-    size_t old = parser->parsed > request->body_at ? parser->parsed : request->body_at;
-    parser->body_received += *len - old;
+    bool bearable = framing_bearable(parser, *len);
     parser->parsed = *len = request->body_at + request->body_len;
-    if (parser->body_received - request->body_len <=
-        parser->limits.header_bytes_max + FRAMING_PER_BYTE * request->body_len)
+    if (bearable)
         return WEFT_HTTP_MORE;
     refuse(parser, 413, "too much chunked framing");
     return WEFT_HTTP_REFUSED;
@@ -199,10 +207,15 @@ static enum weft_http_verdict complete(struct weft_http_parser *parser, size_t l
     parser->end = (size_t)(llhttp_get_error_pos(&parser->llhttp) - message);
     if (parser->request.chunked) {
         /* llhttp takes a bare line feed for the end of the trailers. */
-        char before =
-            parser->end - parser->parsed >= 2 ? message[parser->end - 2] : parser->last_byte;
+        char before = parser->last_byte;
+        if (parser->end - parser->parsed >= 2)
+            before = message[parser->end - 2];
         if (before != '\r') {
             refuse(parser, 400, "line feed without carriage return");
+            return WEFT_HTTP_REFUSED;
+        }
+        if (!framing_bearable(parser, parser->end)) {
+            refuse(parser, 413, "too much chunked framing");
             return WEFT_HTTP_REFUSED;
         }
     }

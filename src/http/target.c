@@ -125,8 +125,10 @@ size_t weft_http_query_decode(char *out, const char *text, size_t len)
     const char *end = text + len;
     size_t written = 0;
     for (const char *in = text; in < end; in++) {
-        char byte = *in == '+' ? ' ' : *in;
         int escape = *in == '%' ? decode_escape(in, end) : -1;
+        char byte = *in;
+        if (byte == '+')
+            byte = ' ';
         if (escape > 0) {
             byte = (char)escape;
             in += 2;

@@ -14,6 +14,8 @@
 
 #define PATIENCE (1000 * WEFT_SEC)
 
+static int described; /* only its address counts: handlers get it as their context */
+
 /* ---- routes ----------------------------------------------------------------------------- */
 
 static void hello(struct weft_http_exchange *exchange, void *context)
@@ -91,8 +93,43 @@ static void failing(struct weft_http_exchange *exchange, void *context)
     weft_http_reply_error(exchange, 422, "field \"text\" is missing\n");
 }
 
+/* What the server read of the request, as text. */
+static void describe(struct weft_http_exchange *exchange, void *context)
+{
+    const char *header = weft_http_header(exchange, "x-some-HEADER");
+    char text[256];
+    size_t body_len;
+    (void)weft_http_body(exchange, &body_len);
+    CHECK(context == &described);
+    CHECK(weft_http_body(exchange, NULL) != NULL);
+    int len = snprintf(text, sizeof text, "%s %s %s %zu", weft_http_method(exchange),
+                       weft_http_path(exchange), header ? header : "-", body_len);
+    weft_http_reply(exchange, 200, "text/plain", text, (size_t)len);
+}
+
+static void impossible(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    weft_http_reply(exchange, 99, "text/plain", "x", 1);
+}
+
+static void verbose(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    char value[1000];
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 20; i++)
+        weft_http_reply_header(exchange, "X-Verbose", value);
+    weft_http_reply(exchange, 200, "text/plain", "x", 1);
+}
+
 static const struct weft_http_route routes[] = {
     {"GET", "/hello", hello},
+    {"GET", "/describe/{id}", describe},
+    {"POST", "/describe/{id}", describe},
+    {"GET", "/impossible", impossible},
+    {"GET", "/verbose", verbose},
     {"POST", "/echo", echo},
     {"GET", "/slow", slow},
     {"POST", "/slow", slow},
@@ -118,6 +155,7 @@ void server_open(struct server *server, struct weft_http_server_options options)
     if (!options.routes) {
         options.routes = routes;
         options.routes_count = sizeof routes / sizeof routes[0];
+        options.context = &described;
     }
     REQUIRE(weft_http_server_open(&server->http, &options) == 0);
     server->port = weft_http_server_port(server->http);
@@ -259,6 +297,16 @@ bool reply_says(const struct client_reply *reply, const char *name, const char *
 {
     const char *found = reply_field(reply, name);
     return found && strcmp(found, value) == 0;
+}
+
+bool reply_body_is(const struct client_reply *reply, const char *text)
+{
+    bool same = reply->status && reply->body_len == strlen(text) &&
+                memcmp(reply->body, text, reply->body_len) == 0;
+    if (!same)
+        test_note("status %d, body %.*s", reply->status, (int)reply->body_len,
+                  reply->body ? reply->body : "");
+    return same;
 }
 
 struct client_reply client_ask(struct client *client, const char *text)

@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 
-#define HOST "Host: test\r\n"
+#define HOST      "Host: test\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 
 struct server {
     struct weft_http_server *http;
@@ -54,6 +55,9 @@ struct client_reply client_receive_head(struct client *client);
 /* The value of a field of the reply, NULL when it has none. */
 const char *reply_field(const struct client_reply *reply, const char *name);
 bool reply_says(const struct client_reply *reply, const char *name, const char *value);
+
+/* A reply came, and this is its body. Prints what came instead. */
+bool reply_body_is(const struct client_reply *reply, const char *text);
 
 /* Send and receive. */
 struct client_reply client_ask(struct client *client, const char *text);

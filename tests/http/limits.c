@@ -14,8 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
-
 /* The reply is an error, says what it should, and is the last one. */
 static void check_refused(struct client *client, int status)
 {
@@ -80,6 +78,11 @@ FIBER_TEST(every_request_of_a_connection_has_its_own_time)
         CHECK_EQUAL(weft_sleep(8 * WEFT_SEC), 0);
         CHECK_EQUAL(client_ask(&client, HOST "\r\n").status, 200);
         CHECK_EQUAL(weft_sleep(50 * WEFT_SEC), 0);
+        client_send(&client, "POST /echo HTTP/1.1\r\n");
+        CHECK_EQUAL(weft_sleep(8 * WEFT_SEC), 0);
+        client_send(&client, HOST "Content-Length: 5\r\n\r\nhell");
+        CHECK_EQUAL(weft_sleep(28 * WEFT_SEC), 0); /* the body's time begins with the body */
+        CHECK_EQUAL(client_ask(&client, "o").status, 200);
     }
     CHECK_EQUAL(server_stats(&server).timeouts, 0);
     client_close(&client);

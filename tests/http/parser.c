@@ -64,6 +64,21 @@ static bool is(const struct weft_http_request *request, struct weft_http_span sp
     return span.len == strlen(text) && strcmp(weft_http_text(request, span), text) == 0;
 }
 
+/* What becomes of text that comes in pieces: the refusal, 200, or 0 while it goes on. */
+static int status_of(const char *text, size_t len, size_t piece)
+{
+    struct feeder feeder;
+    feeder_init(&feeder);
+    enum weft_http_verdict verdict = WEFT_HTTP_MORE;
+    for (size_t at = 0; at < len && verdict == WEFT_HTTP_MORE; at += piece)
+        verdict = feed(&feeder, text + at, len - at < piece ? len - at : piece);
+    int status = verdict == WEFT_HTTP_REFUSED    ? feeder.parser.refusal.status
+                 : verdict == WEFT_HTTP_COMPLETE ? 200
+                                                 : 0;
+    feeder_deinit(&feeder);
+    return status;
+}
+
 static const char chunked[] = "POST /a%20b?c=d HTTP/1.1\r\nHost: example.com\r\nX-Empty:\r\n"
                               "X-Padded: \t value \t\r\nTransfer-Encoding: chunked\r\n\r\n"
                               "5;name=value\r\nhello\r\n"
@@ -167,6 +182,24 @@ TEST(framing_without_content_is_refused)
     CHECK_EQUAL(feeder.parser.refusal.status, 413);
     CHECK(rounds < 1000);
     feeder_deinit(&feeder);
+}
+
+TEST(trailers_may_be_as_large_as_a_head_and_not_larger)
+{
+    static const char head[] = "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n";
+    for (size_t extra = 0; extra < 2; extra++) {
+        struct weft_buffer text;
+        weft_buffer_init(&text, 100000);
+        weft_buffer_append_string(&text, head);
+        size_t framing = limits.header_bytes_max + extra;
+        weft_buffer_append_string(&text, "X: ");
+        for (size_t i = 3 + 3 + 4; i < framing; i++) /* the last chunk, the name, both line ends */
+            weft_buffer_append_char(&text, 'x');
+        weft_buffer_append_string(&text, "\r\n\r\n");
+        CHECK_EQUAL(status_of(text.data, text.len, 100000), extra ? 413 : 200);
+        CHECK_EQUAL(status_of(text.data, text.len, 100), extra ? 413 : 200);
+        weft_buffer_deinit(&text);
+    }
 }
 
 /* Every malformed message gets its status wherever it is cut in two. */
@@ -351,20 +384,6 @@ static char *head_of(size_t len)
     memcpy(text, start, sizeof start - 1);
     memcpy(text + len - (sizeof stop - 1), stop, sizeof stop);
     return text;
-}
-
-static int status_of(const char *text, size_t len, size_t piece)
-{
-    struct feeder feeder;
-    feeder_init(&feeder);
-    enum weft_http_verdict verdict = WEFT_HTTP_MORE;
-    for (size_t at = 0; at < len && verdict == WEFT_HTTP_MORE; at += piece)
-        verdict = feed(&feeder, text + at, len - at < piece ? len - at : piece);
-    int status = verdict == WEFT_HTTP_REFUSED    ? feeder.parser.refusal.status
-                 : verdict == WEFT_HTTP_COMPLETE ? 200
-                                                 : 0;
-    feeder_deinit(&feeder);
-    return status;
 }
 
 TEST(a_head_may_reach_its_limit_and_not_exceed_it)
