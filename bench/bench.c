@@ -149,15 +149,19 @@ int main(int argc, char **argv)
             return strcmp(argv[i], "--help") == 0 ? 0 : 2;
         }
     }
+    unsigned ran = 0;
     for (struct benchmark *b = first_benchmark; b; b = b->next) {
         if (!chosen(b->name, argc, argv))
             continue;
         struct result result = measure(b);
+        ran++;
         if (json)
             print_json(b, &result);
         else
             print_text(b, &result);
         (void)fflush(stdout);
     }
-    return 0;
+    if (ran == 0)
+        (void)fprintf(stderr, "weft-bench: no benchmark of that name; see --help\n");
+    return ran == 0 ? 2 : 0;
 }

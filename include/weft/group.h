@@ -7,6 +7,8 @@
  *     weft_spawn(&group, fetch, "b");
  *     int err = weft_group_wait(&group);   // both ended; the first failure cancelled the other
  *
+ * A weft_spawn that is refused because the group is cancelled shows in weft_group_wait as well.
+ *
  * Every weft_group_init is followed by weft_group_wait or weft_group_close in the same fiber;
  * both return only when every child has ended, whatever was cancelled. */
 #ifndef WEFT_GROUP_H
@@ -81,12 +83,15 @@ WEFT_API int weft_spawn_task(struct weft_group *group, struct weft_task *task, i
 WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result);
 
 /* Wait until every child has ended. When the caller is cancelled meanwhile, so are the children,
- * and the wait goes on until they are gone.
+ * and the wait goes on until they are gone. A cancelled child's -ECANCELED is no failure of its
+ * own.
  *
- * Returns  by policy, see enum weft_policy; -ETIMEDOUT when the group's own deadline, -ECANCELED
- *          when the caller's cancellation kept a child from succeeding. A cancelled child's
- * -ECANCELED is no failure of its own. After weft_group_cancel, 0 unless a child had failed before;
- * -EINVAL when all succeeded and were still fewer than the quorum Suspends */
+ * Returns  by policy, see enum weft_policy. Where a cancellation kept a child from succeeding, or
+ *          from being spawned: -ETIMEDOUT by the group's own deadline, -ECANCELED by the caller's
+ *          scope. After weft_group_cancel: 0, unless a child had failed before. -EINVAL when too
+ *          few children for the policy were there, and none failed: an empty race, a quorum larger
+ *          than the group
+ * Suspends, and is no checkpoint: it always joins */
 WEFT_API int weft_group_wait(struct weft_group *group);
 
 /* Cancel every child, now and in future. Idempotent. From the group's own thread. */

@@ -3,7 +3,9 @@
  *
  * Plain non-blocking descriptors: those made here already are, others need O_NONBLOCK. A
  * descriptor on which a fiber has waited must be closed with weft_close, by the same thread.
- * Every call is a checkpoint; -ECANCELED and -ETIMEDOUT mean that nothing was transferred. */
+ * Every call that can wait is a checkpoint; -ECANCELED and -ETIMEDOUT mean that nothing was
+ * transferred. A deadline counts while a call waits; data that is there is taken whatever the time.
+ * Urgent data (MSG_OOB) is not supported: bytes behind it may be noticed late. */
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
@@ -34,7 +36,7 @@ WEFT_API int weft_tcp_port(int fd);
 WEFT_API int weft_tcp_accept(int fd, int64_t deadline_ns);
 
 /* Connect to a host, numeric or a name (looked up on the offload pool; each address is tried in
- * turn until the deadline), with TCP_NODELAY set.
+ * turn until the deadline; the lookup itself is not cut short), with TCP_NODELAY set.
  * Returns  a descriptor; -ETIMEDOUT, -ECANCELED, -ECONNREFUSED, -EADDRNOTAVAIL (no such name) */
 WEFT_API int weft_tcp_connect(const char *host, uint16_t port, int64_t deadline_ns);
 
@@ -49,7 +51,7 @@ WEFT_API ssize_t weft_write(int fd, const void *buffer, size_t len, int64_t dead
 
 /* Write all the bytes.
  * ret_written  NULL, or set in every case to the bytes that went out
- * Returns      0 or the error that ended it */
+ * Returns      0 or the error that ended it, with part of the bytes written perhaps */
 WEFT_API int weft_write_all(int fd, const void *buffer, size_t len, int64_t deadline_ns,
                             size_t *ret_written);
 

@@ -12,7 +12,7 @@ WEFT_BEGIN_DECLS
  * A call that has started is always waited for, even if the fiber is cancelled meanwhile: arg may
  * live on the fiber's stack. One that is still queued when the cancel comes does not run.
  * Returns  fn's result; -ECANCELED (fn did not run), WEFT_EFULL (too many calls queued),
- *          -EAGAIN (no thread can be made), -EPERM outside a runtime
+ *          -EAGAIN (no thread can be made), -ENOMEM, -EPERM outside a runtime
  * Threads  fn runs on a plain thread: no call of weft that suspends works there */
 WEFT_API int weft_offload(int (*fn)(void *), void *arg);
 

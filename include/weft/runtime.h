@@ -30,9 +30,11 @@ struct weft_run_options {
  * options  NULL means all defaults; read before the first fiber starts, not kept
  * fn       0 or more is success, negative an error; its value is returned
  * Returns  fn's result, or before fn was called: -EINVAL (options), -EBUSY (the thread already
- *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. With the virtual clock,
- *          when every fiber waits for something that cannot come: -EDEADLK
- * Threads  any thread outside a runtime; several runtimes may run on several threads */
+ *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. When every fiber waits and
+ *          nothing can come (no timer, no descriptor, no thread that owes an answer), all are
+ *          cancelled, and the result is -EDEADLK
+ * Threads  any thread outside a runtime; several runtimes may run on several threads. A child of
+ *          fork() must not call weft: it would share the parent's reactor */
 WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
 
 /* Let every other runnable fiber of this thread run once. A checkpoint.

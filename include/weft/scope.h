@@ -57,7 +57,7 @@ WEFT_API void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, un
  *          not an outer one, was the cause
  * Returns  result; -ETIMEDOUT where this scope's deadline caused -ECANCELED; -ECANCELED where
  *          weft_scope_cancel or an outer scope did; with WEFT_SCOPE_MOVE_ON 0 in place of
- *          either, unless an outer scope is cancelled as well
+ *          either, unless an outer scope that is not shielded from it is cancelled as well
  * Never suspends */
 WEFT_API int weft_scope_leave(struct weft_scope *scope, int result);
 

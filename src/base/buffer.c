@@ -32,10 +32,12 @@ static int grow(struct weft_buffer *buffer, size_t len)
     if (len > buffer->len_max - buffer->len)
         return -EMSGSIZE;
     size_t needed = buffer->len + len;
+    if (needed > SIZE_MAX / 4)
+        return -ENOMEM;
     size_t capacity = buffer->capacity ? buffer->capacity : CAPACITY_MIN;
     while (capacity < needed)
         capacity *= 2;
-    char *data = realloc(buffer->data, capacity);
+    char *data = realloc(buffer->data, capacity + 1); /* room for a NUL that does not count */
     if (!data)
         return -ENOMEM;
     buffer->data = data;
@@ -105,8 +107,7 @@ void weft_buffer_append_format(struct weft_buffer *buffer, const char *format, .
     va_end(args);
     if (len < 0 && !buffer->err)
         buffer->err = -EINVAL;
-    /* One byte more for the NUL that vsnprintf insists on; it does not count as content. */
-    char *end = len < 0 ? NULL : weft_buffer_reserve(buffer, (size_t)len + 1);
+    char *end = len < 0 ? NULL : weft_buffer_reserve(buffer, (size_t)len);
     if (end) {
         (void)vsnprintf(end, (size_t)len + 1, format, again);
         buffer->len += (size_t)len;

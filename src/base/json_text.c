@@ -73,21 +73,6 @@ void weft_buffer_append_json_string(struct weft_buffer *buffer, const char *text
     weft_buffer_append_char(buffer, '"');
 }
 
-void weft_buffer_append_json_double(struct weft_buffer *buffer, double value)
-{
-    if (!isfinite(value)) {
-        weft_buffer_append_string(buffer, "null");
-        return;
-    }
-    size_t start = buffer->len;
-    weft_buffer_append_format(buffer, "%.6f", value);
-    if (buffer->err)
-        return;
-    while (buffer->len > start + 2 && buffer->data[buffer->len - 1] == '0' &&
-           buffer->data[buffer->len - 2] != '.')
-        buffer->len--;
-}
-
 /* Write a number with a fixed count of digits. Returns where the next character goes. */
 static char *put_digits(char *at, unsigned value, unsigned count)
 {
@@ -96,6 +81,31 @@ static char *put_digits(char *at, unsigned value, unsigned count)
         value /= 10;
     }
     return at + count;
+}
+
+/* Not printf: its decimal point follows the locale, JSON's does not. */
+void weft_buffer_append_json_double(struct weft_buffer *buffer, double value)
+{
+    const double exact_max = 9e12; /* times a million still fits 64 bits */
+    if (!isfinite(value)) {
+        weft_buffer_append_string(buffer, "null");
+        return;
+    }
+    if (fabs(value) > exact_max) {
+        weft_buffer_append_format(buffer, "%.0f.0", value);
+        return;
+    }
+    int64_t micros = llround(fabs(value) * 1e6);
+    char fraction[6];
+    (void)put_digits(fraction, (unsigned)(micros % 1000000), sizeof fraction);
+    size_t len = sizeof fraction;
+    while (len > 1 && fraction[len - 1] == '0')
+        len--;
+    if (value < 0 && micros > 0)
+        weft_buffer_append_char(buffer, '-');
+    weft_buffer_append_int(buffer, micros / 1000000);
+    weft_buffer_append_char(buffer, '.');
+    weft_buffer_append(buffer, fraction, len);
 }
 
 /* By hand, for it is part of every reply, and printf's machinery costs more than all the rest. */

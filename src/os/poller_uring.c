@@ -78,14 +78,6 @@ static int uring_open(struct weft_poller **ret_poller)
     return 0;
 }
 
-static void uring_close(struct weft_poller *poller)
-{
-    if (!poller)
-        return;
-    io_uring_queue_exit(&uring_of(poller)->ring);
-    free(poller);
-}
-
 static struct io_uring_sqe *next_sqe(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
@@ -94,6 +86,42 @@ static struct io_uring_sqe *next_sqe(struct io_uring *ring)
         sqe = io_uring_get_sqe(ring);
     }
     return sqe;
+}
+
+/* Whether the kernel waits for us to enter, to turn what happened into completions. Completions
+ * that lie in the ring already say nothing about that. */
+static bool kernel_has_more(const struct io_uring *ring)
+{
+    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE);
+    return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+/* Hand over what is queued and let the kernel finish what that set in motion; files are released
+ * only then. Completions stay in the ring. */
+static void submit_and_settle(struct io_uring *ring)
+{
+    int err = 0;
+    for (int i = 0; i < SUBMIT_MAX; i++) {
+        err = io_uring_submit_and_get_events(ring);
+        unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE);
+        if (err != -EINTR && !(flags & IORING_SQ_TASKRUN))
+            break;
+    }
+}
+
+static void uring_close(struct weft_poller *poller)
+{
+    if (!poller)
+        return;
+    struct io_uring *ring = &uring_of(poller)->ring;
+    struct io_uring_sqe *sqe = next_sqe(ring);
+    if (sqe) {
+        /* A ring is torn down behind our back: its polls would hold their files a while longer. */
+        io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+        submit_and_settle(ring);
+    }
+    io_uring_queue_exit(ring);
+    free(poller);
 }
 
 static uint64_t tag(int fd, uint32_t generation)
@@ -121,11 +149,7 @@ static void uring_unwatch(struct weft_poller *poller, int fd, uint32_t generatio
     /* Not poll_remove, which gives up with -EALREADY while the poll reports something. */
     io_uring_prep_cancel64(sqe, tag(fd, generation), 0);
     io_uring_sqe_set_data64(sqe, IGNORED);
-    /* With task work run here, the file is released now; its completion stays in the ring. */
-    int err;
-    do {
-        err = io_uring_submit_and_get_events(ring);
-    } while (err == -EINTR);
+    submit_and_settle(ring);
 }
 
 static unsigned ready_events(int result)
@@ -163,14 +187,6 @@ static size_t collect(struct io_uring *ring, struct weft_ready *ready, size_t re
     }
     io_uring_cq_advance(ring, seen);
     return count;
-}
-
-/* Whether the kernel waits for us to enter, to turn what happened into completions. Completions
- * that lie in the ring already say nothing about that. */
-static bool kernel_has_more(const struct io_uring *ring)
-{
-    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE);
-    return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 static int uring_wait(struct weft_poller *poller, struct weft_ready *ready, size_t ready_max,

@@ -111,7 +111,7 @@ int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_n
         return err;
     err = try_send(channel, item);
     if (err != -EAGAIN) {
-        weft_spend(self);
+        weft_spend(self, deadline_ns);
         return err;
     }
     if (deadline_ns == WEFT_NOWAIT)
@@ -128,7 +128,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
         return err;
     err = try_receive(channel, ret_item);
     if (err != -EAGAIN) {
-        weft_spend(self);
+        weft_spend(self, deadline_ns);
         return err;
     }
     if (deadline_ns == WEFT_NOWAIT)

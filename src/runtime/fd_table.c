@@ -123,11 +123,13 @@ int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t de
     if (deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
     struct weft_waiter waiter;
+    uint32_t generation = entry->generation;
     worker->fd_waiters++;
     err = weft_park_in(self, direction == WEFT_READY_READ ? &entry->readers : &entry->writers,
                        &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
     worker->fd_waiters--;
-    return err;
+    /* Closed after we were woken: the number may belong to another descriptor by now. */
+    return err == 0 && entry->generation != generation ? -EBADF : err;
 }
 
 void weft_fd_made(struct weft_worker *worker, int fd, bool stream)

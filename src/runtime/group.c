@@ -14,6 +14,7 @@ int weft_group_init(struct weft_group *group, const struct weft_group_options *o
         return -EPERM;
     if (options->policy == WEFT_QUORUM && options->quorum == 0)
         return -EINVAL;
+    self->groups_open++;
     *group = (struct weft_group){
         .live_max = options->concurrency_max,
         .quorum = options->quorum,
@@ -72,8 +73,10 @@ int weft_spawn_task(struct weft_group *group, struct weft_task *task, int (*fn)(
     if (!weft_self())
         return -EPERM;
     int err = take_place(group);
-    if (err < 0)
+    if (err < 0) {
+        group->cut++; /* work that was wanted and will not be done */
         return err;
+    }
     struct weft_fiber *child = weft_fiber_start(weft_current_worker, &group->scope, fn, arg);
     if (!child) {
         give_place_back(group);
@@ -103,6 +106,9 @@ static void finish_task(struct weft_group *group, struct weft_task *task, int re
     else
         group->first_completed = task;
     group->last_completed = task;
+    /* *task may be gone when a joiner runs, so it gets the result now. */
+    WEFT_LIST_FOR_EACH (link, &task->joiners)
+        *(int *)weft_container_of(link, struct weft_waiter, link)->target = result;
     weft_wake_all(&task->joiners, 0);
 }
 
@@ -155,12 +161,13 @@ int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result)
         return err;
     if (!task->done && deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
+    int result = task->result;
     if (!task->done) {
-        struct weft_waiter waiter;
+        struct weft_waiter waiter = {.target = &result};
         err = weft_park_in(self, &task->joiners, &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
     }
     if (err == 0)
-        *ret_result = task->result;
+        *ret_result = result;
     return err;
 }
 
@@ -182,13 +189,14 @@ static int group_result(const struct weft_group *group)
 {
     bool short_of_quorum = group->policy == WEFT_QUORUM && group->successes < group->quorum;
     bool nobody_won = group->policy == WEFT_RACE && group->successes == 0;
+    bool undecided = (short_of_quorum || nobody_won) && group->scope.cause == 0;
     int verdict = weft_scope_verdict(&group->scope);
     if (verdict < 0 && group->cut > 0)
         return verdict;
     if (group->policy == WEFT_SUPERVISE || short_of_quorum || nobody_won) {
         if (group->first_failure)
             return group->first_failure;
-        return short_of_quorum && group->scope.cause == 0 ? -EINVAL : 0;
+        return undecided ? -EINVAL : 0;
     }
     return group->result;
 }
@@ -200,6 +208,8 @@ int weft_group_wait(struct weft_group *group)
         return -EPERM;
     join_children(group, self);
     int result = group_result(group);
+    if (!weft_list_empty(&group->scope.sibling)) /* the first of perhaps several waits */
+        self->groups_open--;
     weft_scope_detach(&group->scope);
     weft_scope_cancel(&group->scope); /* a later weft_spawn is refused */
     return result;

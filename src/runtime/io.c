@@ -25,11 +25,11 @@ ssize_t weft_read(int fd, void *buffer, size_t len, int64_t deadline_ns)
         return err;
     struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     for (;;) {
-        if (!entry || !entry->drained) {
+        if (!entry || !entry->drained || deadline_ns == WEFT_NOWAIT) {
             ssize_t count = read(fd, buffer, len);
             if (count >= 0) {
                 note_read(entry, count, len);
-                weft_spend(self);
+                weft_spend(self, deadline_ns);
                 return count;
             }
             if (errno == EINTR)
@@ -61,7 +61,7 @@ ssize_t weft_write(int fd, const void *buffer, size_t len, int64_t deadline_ns)
     for (;;) {
         ssize_t count = write_quietly(fd, buffer, len);
         if (count >= 0) {
-            weft_spend(self);
+            weft_spend(self, deadline_ns);
             return count;
         }
         if (errno == EINTR)
@@ -79,8 +79,16 @@ int weft_write_all(int fd, const void *buffer, size_t len, int64_t deadline_ns, 
     const char *bytes = buffer;
     size_t written = 0;
     ssize_t count = 0;
+    const struct weft_fiber *self = weft_self();
+    const struct weft_fd *entry = self ? weft_fd_entry(&self->worker->fds, fd) : NULL;
+    uint32_t generation = entry ? entry->generation : 0;
     while (written < len) {
-        count = weft_write(fd, bytes + written, len - written, deadline_ns);
+        /* Closed by another fiber between two writes: the rest is not for who has the number now.
+         */
+        if (entry && entry->generation != generation)
+            count = -EBADF;
+        else
+            count = weft_write(fd, bytes + written, len - written, deadline_ns);
         if (count < 0)
             break;
         written += (size_t)count;
@@ -112,10 +120,11 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
     if (flags != WEFT_READABLE && flags != WEFT_WRITABLE)
         return -EINVAL;
     const struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
-    bool known_empty = flags == WEFT_READABLE && entry && entry->drained;
+    bool known_empty =
+        flags == WEFT_READABLE && entry && entry->drained && deadline_ns != WEFT_NOWAIT;
     err = known_empty ? -EAGAIN : ask_level(fd, flags);
     if (err != -EAGAIN) {
-        weft_spend(self);
+        weft_spend(self, deadline_ns);
         return err;
     }
     return weft_fd_wait(self, fd, flags == WEFT_READABLE ? WEFT_READY_READ : WEFT_READY_WRITE,

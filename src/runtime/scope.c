@@ -104,32 +104,28 @@ void weft_scope_detach(struct weft_scope *scope)
     weft_list_unlink(&scope->sibling);
 }
 
-/* A scope outside a runtime, or left out of order, is a mistake in the program: going on would
- * corrupt the tree of whoever is around it. */
-static struct weft_fiber *self_or_abort(const char *function)
+void weft_misuse(const char *what)
 {
-    struct weft_fiber *self = weft_self();
-    if (!self) {
-        (void)fprintf(stderr, "weft: %s called outside a fiber\n", function);
-        abort();
-    }
-    return self;
+    (void)fprintf(stderr, "weft: %s\n", what);
+    abort();
 }
 
 void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned flags)
 {
-    struct weft_fiber *self = self_or_abort("weft_scope_enter");
+    struct weft_fiber *self = weft_self();
+    if (!self)
+        weft_misuse("weft_scope_enter called outside a fiber");
     weft_scope_attach(scope, self->scope, deadline_ns, flags);
     self->scope = scope;
 }
 
 int weft_scope_leave(struct weft_scope *scope, int result)
 {
-    struct weft_fiber *self = self_or_abort("weft_scope_leave");
-    if (self->scope != scope) {
-        (void)fprintf(stderr, "weft: weft_scope_leave of a scope that is not the innermost\n");
-        abort();
-    }
+    struct weft_fiber *self = weft_self();
+    if (!self || self->scope != scope)
+        weft_misuse("weft_scope_leave of a scope that is not the innermost");
+    if (!weft_list_empty(&scope->children))
+        weft_misuse("weft_scope_leave of a scope with an open group inside");
     weft_scope_detach(scope);
     self->scope = scope->parent;
     bool outer = scope->cause == BY_OUTER ||

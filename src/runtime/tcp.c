@@ -83,6 +83,14 @@ int weft_tcp_port(int fd)
     return -EAFNOSUPPORT;
 }
 
+/* Errors that accept(2) hands on from a connection that died before it was taken: no concern of
+ * the caller, who wants the next one. */
+static bool died_in_queue(int err)
+{
+    return err == ECONNABORTED || err == EPROTO || err == ENETDOWN || err == ENETUNREACH ||
+           err == EHOSTDOWN || err == EHOSTUNREACH || err == ENONET || err == ENOPROTOOPT;
+}
+
 int weft_tcp_accept(int fd, int64_t deadline_ns)
 {
     struct weft_fiber *self;
@@ -92,13 +100,12 @@ int weft_tcp_accept(int fd, int64_t deadline_ns)
     for (;;) {
         int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (peer >= 0) {
-            weft_spend(self);
             weft_fd_made(self->worker, peer, true);
             set_option(peer, IPPROTO_TCP, TCP_NODELAY);
+            weft_spend(self, deadline_ns);
             return peer;
         }
-        /* A connection that died in the queue is no concern of the caller. */
-        if (errno == EINTR || errno == ECONNABORTED)
+        if (errno == EINTR || died_in_queue(errno))
             continue;
         if (errno != EAGAIN)
             return -errno;
@@ -110,12 +117,22 @@ int weft_tcp_accept(int fd, int64_t deadline_ns)
 
 static int finish_connect(struct weft_fiber *self, int fd, int64_t deadline_ns)
 {
-    int err = weft_fd_wait(self, fd, WEFT_READY_WRITE, deadline_ns);
-    int failure = 0;
-    socklen_t len = sizeof failure;
-    if (err == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
-        failure = errno;
-    return err < 0 ? err : -failure;
+    for (;;) {
+        struct sockaddr_storage peer;
+        int failure = 0;
+        socklen_t failure_len = sizeof failure, peer_len = sizeof peer;
+        int err = weft_fd_wait(self, fd, WEFT_READY_WRITE, deadline_ns);
+        if (err < 0)
+            return err;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &failure_len) < 0)
+            return -errno;
+        if (failure)
+            return -failure;
+        if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0)
+            return 0;
+        if (errno != ENOTCONN) /* else we were woken without need */
+            return -errno;
+    }
 }
 
 static int connect_to(struct weft_fiber *self, const struct addrinfo *address, int64_t deadline_ns)
@@ -160,11 +177,13 @@ static int run_lookup(void *arg)
 }
 
 /* Numbers need no thread. */
-static int look_up(struct lookup *lookup)
+static int look_up(struct lookup *lookup, int64_t deadline_ns)
 {
     lookup->flags = AI_NUMERICHOST | AI_NUMERICSERV;
     if (run_lookup(lookup) == 0)
         return 0;
+    if (deadline_ns == WEFT_NOWAIT)
+        return -EAGAIN;
     lookup->flags = AI_NUMERICSERV;
     return weft_offload(run_lookup, lookup);
 }
@@ -177,13 +196,13 @@ int weft_tcp_connect(const char *host, uint16_t port, int64_t deadline_ns)
         return err;
     struct lookup lookup = {.host = host};
     (void)snprintf(lookup.service, sizeof lookup.service, "%u", (unsigned)port);
-    err = look_up(&lookup);
+    err = look_up(&lookup, deadline_ns);
     if (err < 0)
         return err;
     int fd = -EADDRNOTAVAIL;
     for (const struct addrinfo *address = lookup.found; address; address = address->ai_next) {
         fd = connect_to(self, address, deadline_ns);
-        if (fd >= 0 || fd == -ECANCELED || fd == -ETIMEDOUT)
+        if (fd >= 0 || fd == -ECANCELED || weft_worker_now(self->worker) >= deadline_ns)
             break;
     }
     freeaddrinfo(lookup.found);

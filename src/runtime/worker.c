@@ -8,6 +8,7 @@
 #include <runtime/worker.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -15,7 +16,7 @@
 
 #define SWITCHES_MAX     64u
 #define BUDGET           128u
-#define POLL_INTERVAL_NS (50 * WEFT_USEC) /* how long runnable fibers may keep I/O waiting */
+#define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
 #define READY_MAX        256
 #define STACK_DEFAULT    ((size_t)64 << 10)
 #define OFFLOAD_DEFAULT  4u
@@ -89,7 +90,10 @@ static void fiber_main(void *arg)
 {
     struct weft_fiber *self = arg;
     weft_sanitizer_arrive(&self->context.sanitizer);
+    const struct weft_scope *outermost = self->scope;
     int result = self->fn(self->arg);
+    if (self->scope != outermost || self->groups_open > 0)
+        weft_misuse("a fiber ended inside a scope or group of its own");
     weft_group_child_ended(self, result);
     end_fiber(self->worker, self);
 }
@@ -114,6 +118,7 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, struct weft_scop
     fiber->fn = fn;
     fiber->arg = arg;
     fiber->stack = stack;
+    fiber->groups_open = 0;
     worker->fibers++;
     run_push(worker, fiber);
     return fiber;
@@ -132,10 +137,10 @@ int weft_enter(struct weft_fiber **ret_self)
     return 0;
 }
 
-void weft_spend(struct weft_fiber *self)
+void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
 {
     struct weft_worker *worker = self->worker;
-    if (--worker->budget > 0)
+    if (deadline_ns == WEFT_NOWAIT || --worker->budget > 0)
         return;
     worker->budget = BUDGET;
     run_push(worker, self);
@@ -174,6 +179,9 @@ void weft_park_abandon(struct weft_fiber *self)
 int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind kind)
 {
     struct weft_worker *worker = self->worker;
+    /* Cancellation is a level: the scope may have been cancelled since weft_enter looked. */
+    if (kind == WEFT_PARK_CANCELLABLE && weft_fiber_cancelled(self) && weft_claim(self))
+        return -ECANCELED;
     bool timed = deadline_ns != WEFT_FOREVER;
     if (timed)
         weft_timer_arm(worker, &self->timer, deadline_ns, fiber_timer_fired);
@@ -201,10 +209,12 @@ int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_wa
     return result;
 }
 
-/* The store and the load of `sleeping` on the two sides are ordered against the inbox by
- * sequentially consistent fences: either the sleeper sees the fiber, or we see it asleep. */
+/* The inbox and `sleeping` are written and read in opposite order by the two sides, all of it
+ * sequentially consistent: either the sleeper sees the fiber, or we see it asleep. */
 static void inbox_push(struct weft_worker *worker, struct weft_fiber *fiber)
 {
+    /* Once the fiber is in the inbox it may run, end, and the runtime with it. */
+    atomic_fetch_add_explicit(&worker->wakers, 1, memory_order_relaxed);
     struct weft_fiber *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
     do {
         fiber->next = head;
@@ -216,6 +226,7 @@ static void inbox_push(struct weft_worker *worker, struct weft_fiber *fiber)
         ssize_t written = write(worker->wake_fd, &one, sizeof one);
         (void)written;
     }
+    atomic_fetch_sub_explicit(&worker->wakers, 1, memory_order_release);
 }
 
 void weft_wake(struct weft_fiber *fiber, int result)
@@ -297,6 +308,11 @@ static void break_deadlock(struct weft_worker *worker)
 
 static void sleep_until_woken(struct weft_worker *worker, int64_t timeout_ns)
 {
+    int err = weft_fd_watch(worker, worker->wake_fd); /* io_uring may have ended its poll */
+    if (err < 0) {
+        worker->broken = err;
+        return;
+    }
     atomic_store(&worker->sleeping, true);
     bool woken = atomic_load(&worker->inbox) != NULL;
     if (!woken)
@@ -334,11 +350,24 @@ static void resume_first(struct weft_worker *worker)
     weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
 
+/* After a long computation data may have come in time that nobody has seen yet: it must win over
+ * the deadlines that have passed since. */
+static void look_before_timers(struct weft_worker *worker, int64_t now_ns)
+{
+    const struct weft_timer *first = weft_heap_first(&worker->timers);
+    if (!first || first->deadline_ns > now_ns || worker->fd_waiters == 0 ||
+        now_ns - worker->polled_at_ns < POLL_INTERVAL_NS)
+        return;
+    poll_reactor(worker, 0);
+    worker->polled_at_ns = now_ns;
+}
+
 static void run_fibers(struct weft_worker *worker)
 {
     while (worker->fibers > 0 && !worker->broken) {
         int64_t now_ns = weft_worker_now(worker);
         take_inbox(worker);
+        look_before_timers(worker, now_ns);
         fire_timers(worker, now_ns);
         if (!worker->run_first) {
             wait_for_work(worker, now_ns);
@@ -388,6 +417,8 @@ static int worker_init(struct weft_worker *worker, const struct weft_run_options
 static void worker_deinit(struct weft_worker *worker)
 {
     weft_offload_pool_close(worker->offload);
+    while (atomic_load_explicit(&worker->wakers, memory_order_acquire) > 0)
+        (void)sched_yield();
     if (worker->poller_ops)
         worker->poller_ops->close(worker->poller);
     weft_fd_table_deinit(&worker->fds);

@@ -42,7 +42,8 @@ struct weft_fiber {
     struct weft_task *task;    /* where the outcome goes; may be NULL */
     int (*fn)(void *);
     void *arg;
-    char *stack; /* lowest usable byte */
+    char *stack;          /* lowest usable byte */
+    unsigned groups_open; /* made by this fiber and not waited for yet */
 };
 
 struct weft_worker {
@@ -72,6 +73,7 @@ struct weft_worker {
     int wake_fd;                        /* eventfd, written only when the worker sleeps */
     _Atomic(struct weft_fiber *) inbox; /* woken by other threads, newest first */
     atomic_bool sleeping;
+    atomic_uint wakers; /* threads inside inbox_push, which still touch this struct */
 
     struct weft_scope root;
     int root_result;
@@ -98,8 +100,8 @@ static inline bool weft_fiber_cancelled(const struct weft_fiber *fiber)
 int weft_enter(struct weft_fiber **ret_self);
 
 /* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
- * is always there does not starve the others. */
-void weft_spend(struct weft_fiber *self);
+ * is always there does not starve the others. With WEFT_NOWAIT it never does. */
+void weft_spend(struct weft_fiber *self, int64_t deadline_ns);
 
 /* A place in a queue of waiting fibers, on the waiting fiber's stack. */
 struct weft_waiter {
@@ -166,6 +168,9 @@ void weft_group_child_ended(struct weft_fiber *fiber, int result);
 void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int64_t deadline_ns,
                        unsigned flags);
 void weft_scope_detach(struct weft_scope *scope);
+
+/* Say what is wrong and abort: going on would corrupt somebody's stack. */
+_Noreturn void weft_misuse(const char *what);
 
 /* Cancel as if a scope around this one had been. */
 void weft_scope_cancel_from_outside(struct weft_scope *scope);

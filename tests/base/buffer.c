@@ -37,6 +37,9 @@ TEST(buffer_at_its_limit_fails_and_stays_failed)
     weft_buffer_append_char(&buffer, '9');
     CHECK_EQUAL(buffer.err, -EMSGSIZE);
     weft_buffer_clear(&buffer);
+    weft_buffer_append_format(&buffer, "%08d", 7); /* exactly the limit */
+    CHECK(holds(&buffer, "00000007"));
+    weft_buffer_clear(&buffer);
     weft_buffer_append_string(&buffer, "again");
     CHECK(holds(&buffer, "again"));
     weft_buffer_deinit(&buffer);
@@ -96,6 +99,10 @@ TEST(json_numbers_are_short_and_never_nan)
     check_double(3.5, "3.5");
     check_double(0, "0.0");
     check_double(-2.25, "-2.25");
+    check_double(-0.0000001, "0.0");
+    check_double(-0.05, "-0.05");
+    check_double(0.9999999, "1.0");
+    check_double(1e15, "1000000000000000.0");
     check_double(1.0 / 3, "0.333333");
     check_double((double)NAN, "null");
     check_double((double)INFINITY, "null");

@@ -84,7 +84,12 @@ FIBER_TEST(quorum_returns_when_enough_have_succeeded)
 FIBER_TEST(an_empty_group_succeeds_at_once)
 {
     CHECK_EQUAL(run_group(WEFT_FAIL_FAST, 0, NULL, 0), 0);
-    CHECK_EQUAL(run_group(WEFT_RACE, 0, NULL, 0), 0);
+    CHECK_EQUAL(run_group(WEFT_SUPERVISE, 0, NULL, 0), 0);
+}
+
+FIBER_TEST(an_empty_race_has_no_winner)
+{
+    CHECK_EQUAL(run_group(WEFT_RACE, 0, NULL, 0), -EINVAL);
 }
 
 FIBER_TEST(results_are_kept_by_task_and_in_order_of_completion)
@@ -130,8 +135,55 @@ FIBER_TEST(a_deadline_that_comes_after_the_work_was_done_changes_nothing)
     CHECK_EQUAL(weft_group_init(&group, &options), 0);
     CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
     CHECK_EQUAL(weft_sleep(20), 0);
-    CHECK_EQUAL(weft_spawn(&group, run_child, &child), -ECANCELED);
     CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+FIBER_TEST(work_that_was_refused_is_not_reported_as_done)
+{
+    struct child child = {5, 3, NULL};
+    struct weft_group group;
+    struct weft_group_options options = {.deadline_ns = weft_now() + 10};
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    CHECK_EQUAL(weft_sleep(20), 0);
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), -ECANCELED);
+    CHECK_EQUAL(weft_group_wait(&group), -ETIMEDOUT);
+}
+
+struct joiner {
+    struct weft_task *task;
+    int err, result;
+};
+
+static int join_task(void *arg)
+{
+    struct joiner *joiner = arg;
+    joiner->err = weft_task_join(joiner->task, WEFT_FOREVER, &joiner->result);
+    return joiner->err;
+}
+
+static int own_a_task(void *arg)
+{
+    struct joiner *joiner = arg;
+    struct child child = {10, 77, NULL};
+    struct weft_task task;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, run_child, &child), 0);
+    joiner->task = &task;
+    return weft_group_wait(&group); /* returns before the joiner runs, and the task is gone */
+}
+
+FIBER_TEST(a_joiner_gets_the_result_even_when_the_task_is_gone)
+{
+    struct joiner joiner = {.result = -1};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, own_a_task, &joiner), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_spawn(&group, join_task, &joiner), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(joiner.err, 0);
+    CHECK_EQUAL(joiner.result, 77);
 }
 
 FIBER_TEST(cancel_ends_the_children_and_is_no_error)

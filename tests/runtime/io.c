@@ -257,6 +257,120 @@ FIBER_TEST(several_fibers_may_wait_on_one_listener)
     CHECK_EQUAL(weft_close(listener), 0);
 }
 
+struct reader {
+    int fd;
+    struct weft_scope *victim; /* cancelled before the read returns, if set */
+    int close_fd;              /* closed after the read, if not 0 */
+    ssize_t result;
+};
+
+static int read_then_act(void *arg)
+{
+    struct reader *reader = arg;
+    char byte;
+    reader->result = weft_read(reader->fd, &byte, 1, WEFT_FOREVER);
+    if (reader->victim)
+        weft_scope_cancel(reader->victim);
+    if (reader->close_fd)
+        CHECK_EQUAL(weft_close(reader->close_fd), 0);
+    return 0;
+}
+
+FIBER_TEST(a_cancel_is_not_lost_on_a_reader_that_was_just_woken)
+{
+    struct pair pair = connected();
+    struct weft_group group, victims;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_group_init(&victims, NULL), 0);
+    struct reader first = {.fd = pair.server, .victim = &victims.scope},
+                  second = {.fd = pair.server};
+    CHECK_EQUAL(weft_spawn(&group, read_then_act, &first), 0);
+    CHECK_EQUAL(weft_spawn(&victims, read_then_act, &second), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_write(pair.client, "x", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_group_wait(&victims), 0); /* both were woken, one got the byte */
+    CHECK_EQUAL(first.result, 1);
+    CHECK_EQUAL(second.result, -ECANCELED);
+    disconnect(&pair);
+}
+
+FIBER_TEST(a_reader_that_was_just_woken_does_not_read_from_the_number_s_next_owner)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    struct reader first = {.fd = pair.server, .close_fd = pair.server},
+                  second = {.fd = pair.server};
+    CHECK_EQUAL(weft_spawn(&group, read_then_act, &first), 0);
+    CHECK_EQUAL(weft_spawn(&group, read_then_act, &second), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_write(pair.client, "xy", 2, WEFT_FOREVER), 2);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(first.result, 1);
+    CHECK_EQUAL(second.result, -EBADF);
+    CHECK_EQUAL(weft_close(pair.client), 0);
+    CHECK_EQUAL(weft_close(pair.listener), 0);
+}
+
+FIBER_TEST(polling_without_waiting_sees_what_is_there)
+{
+    struct pair pair = connected();
+    char buffer[8];
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, weft_now() + 1), -ETIMEDOUT);
+    CHECK_EQUAL(weft_write(pair.client, "a", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 1); /* drained now */
+    CHECK_EQUAL(weft_write(pair.client, "b", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_READABLE, WEFT_NOWAIT), 0);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_NOWAIT), 1);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_NOWAIT), -EAGAIN);
+    disconnect(&pair);
+}
+
+static int listen_and_wait(void *arg)
+{
+    int *listener = arg;
+    *listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    REQUIRE(*listener >= 0);
+    CHECK_EQUAL(weft_tcp_accept(*listener, weft_now() + 1), -ETIMEDOUT);
+    return 0;
+}
+
+TEST(nothing_holds_a_descriptor_after_the_runtime_has_ended)
+{
+    for (int i = 0; i < 20; i++) {
+        struct weft_run_options options = {.clock = WEFT_CLOCK_VIRTUAL};
+        int listener = -1;
+        CHECK_EQUAL(weft_run(&options, listen_and_wait, &listener), 0);
+        uint16_t port = (uint16_t)weft_tcp_port(listener);
+        CHECK_EQUAL(close(listener), 0);
+        int again = weft_tcp_listen("127.0.0.1", port, NULL);
+        CHECK(again >= 0);
+        (void)close(again);
+    }
+}
+
+REAL_TIME_FIBER_TEST(data_that_came_in_time_wins_over_the_deadline_that_passed_since)
+{
+    struct pair pair = connected();
+    char byte;
+    CHECK_EQUAL(weft_read(pair.server, &byte, 1, weft_now() + 1), -ETIMEDOUT);
+    struct weft_group group;
+    struct reader reader = {.fd = pair.server};
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.deadline_ns = weft_now() +
+                                                                                    5 * WEFT_MSEC}),
+                0);
+    CHECK_EQUAL(weft_spawn(&group, read_then_act, &reader), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_write(pair.client, "x", 1, WEFT_FOREVER), 1);
+    int64_t busy_until_ns = weft_now() + 8 * WEFT_MSEC;
+    while (weft_now() < busy_until_ns)
+        ;
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(reader.result, 1);
+    disconnect(&pair);
+}
+
 FIBER_TEST(connecting_to_nobody_is_refused)
 {
     int listener = weft_tcp_listen("127.0.0.1", 0, NULL);

@@ -4,13 +4,16 @@
 
 #include <runtime/completion.h>
 #include <weft/group.h>
+#include <weft/io.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 static int add_one(void *arg)
 {
@@ -88,6 +91,23 @@ FIBER_TEST(virtual_time_stands_still_while_a_thread_works)
     CHECK_EQUAL(weft_task_join(&task, weft_now() + 1, &result), 0);
     CHECK_EQUAL(result, 5);
     CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+/* More polls begun and ended than io_uring's completion queue holds, in one go. */
+FIBER_TEST(wake_ups_from_threads_survive_a_flood_of_descriptors)
+{
+    int value = 7;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4500; i++) {
+            int ends[2];
+            REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+            REQUIRE(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_NOWAIT) == -EAGAIN);
+            REQUIRE(weft_close(ends[0]) == 0);
+            REQUIRE(close(ends[1]) == 0);
+        }
+        for (int i = 0; i < 20; i++)
+            REQUIRE(weft_offload(add_one, &value) == 8);
+    }
 }
 
 static int cancel_offloads(void *arg)

@@ -7,6 +7,10 @@
 #include <weft/scope.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 FIBER_TEST(a_deadline_is_canceled_inside_and_timed_out_outside)
 {
@@ -112,6 +116,63 @@ FIBER_TEST(a_deadline_can_be_moved_both_ways)
     CHECK_EQUAL(weft_sleep(20), -ECANCELED);
     CHECK_EQUAL(weft_now(), start + 25);
     CHECK_EQUAL(weft_scope_leave(&scope, -ECANCELED), -ETIMEDOUT);
+}
+
+static int leave_with_open_group(void *arg)
+{
+    struct weft_scope scope;
+    struct weft_group group;
+    (void)arg;
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    (void)weft_group_init(&group, NULL);
+    return weft_scope_leave(&scope, 0);
+}
+
+static int leave_out_of_order(void *arg)
+{
+    struct weft_scope outer, inner;
+    (void)arg;
+    weft_scope_enter(&outer, WEFT_FOREVER, 0);
+    weft_scope_enter(&inner, WEFT_FOREVER, 0);
+    return weft_scope_leave(&outer, 0);
+}
+
+static int end_inside_a_scope(void *arg)
+{
+    struct weft_scope scope;
+    (void)arg;
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    return 0;
+}
+
+static int end_with_an_open_group(void *arg)
+{
+    struct weft_group group;
+    (void)arg;
+    return weft_group_init(&group, NULL);
+}
+
+static bool aborts(int (*fn)(void *))
+{
+    int status = 0;
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        int quiet = open("/dev/null", O_WRONLY);
+        (void)dup2(quiet, STDERR_FILENO);
+        (void)weft_run(NULL, fn, NULL);
+        _exit(0);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+TEST(misuse_that_would_corrupt_a_stack_aborts)
+{
+    CHECK(aborts(leave_with_open_group));
+    CHECK(aborts(leave_out_of_order));
+    CHECK(aborts(end_inside_a_scope));
+    CHECK(aborts(end_with_an_open_group));
 }
 
 static int sleep_in_group(void *arg)

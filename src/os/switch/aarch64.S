@@ -53,7 +53,7 @@ weft_context_swap:
         msr     fpcr, x9
         add     sp, sp, #FRAME
         .cfi_def_cfa_offset 0
-        br      x30
+        ret                             /* not br: see x86_64.S, and BTI traps it */
         .cfi_endproc
         .size   weft_context_swap, . - weft_context_swap
 
