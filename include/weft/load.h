@@ -45,6 +45,7 @@ struct weft_load_result {
     uint64_t bytes_read, bytes_written;
     uint64_t not_started; /* open loop: due before the end, no connection was free */
     int64_t elapsed_ns;
+    int stopped;           /* 1 when a signal ended it early */
     double requests_per_s; /* succeeded per second */
     /* Latency of succeeded requests; 0 when there were none. */
     int64_t latency_min_ns, latency_mean_ns, latency_max_ns;

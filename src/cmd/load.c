@@ -183,6 +183,8 @@ static int measure(const struct command *command, const char *url,
         complain(command->name, "%s", error);
         return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
     }
+    if (result.stopped)
+        complain(command->name, "interrupted: these are the figures until then");
     if (arguments->json)
         print_json(&options, &result);
     else
@@ -256,7 +258,7 @@ static const struct option options[] = {
      .help = "for one request (default 30s)"},
     {.name = "io",
      .metavar = "NAME",
-     .kind = OPTION_STRING,
+     .kind = OPTION_REACTOR,
      .offset = FIELD(io),
      .help = "reactor, uring or epoll (default: the best there is)"},
     {.name = "config",

@@ -3,8 +3,10 @@
 #include "commands.h"
 #include "values.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_SERVE
@@ -87,8 +89,21 @@ static int dispatch(int argc, char **argv)
     return command->run(command, argc - 1, argv + 1);
 }
 
+/* A standard stream that the caller has closed would be the next descriptor somebody opens, and
+ * receive what is printed. */
+static bool fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard_streams())
+        return EXIT_FAILED; /* there may be no stream to say it on */
     int status = dispatch(argc, argv);
     /* What could not be printed, on a full disk say, was not done. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK) {

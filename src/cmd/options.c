@@ -73,6 +73,8 @@ static const char *suggest(const struct command *command, const char *name, cons
     unsigned best_distance = *dashes ? word_distance(name, best) : 99;
     for (const struct option *option = command->options; option->name; option++) {
         unsigned distance = word_distance(name, option->name);
+        if (!*dashes && strcmp(option->name, "config") == 0)
+            continue; /* no setting in a file */
         if (distance < best_distance) {
             best = option->name;
             best_distance = distance;
@@ -254,12 +256,17 @@ static int complain_value(const struct reader *reader, size_t index)
                        option->items);
         break;
     case OPTION_RATE:
-        (void)snprintf(wanted, sizeof wanted, "a number above 0");
+        (void)snprintf(wanted, sizeof wanted, "a number from 0.001 up");
+        break;
+    case OPTION_REACTOR:
+        (void)snprintf(wanted, sizeof wanted, "a reactor: uring or epoll");
         break;
     case OPTION_FLAG:
-    case OPTION_STRING:
-        (void)snprintf(wanted, sizeof wanted, "%s", option->metavar ? "a text" : "yes or no");
+        (void)snprintf(wanted, sizeof wanted, "yes or no");
         break;
+    case OPTION_STRING:
+        complain(reader->command->name, "%s: the value is empty", where);
+        return EXIT_USAGE;
     }
     complain(reader->command->name, "%s: '%s' is not %s", where, found->text, wanted);
     return EXIT_USAGE;
@@ -300,6 +307,12 @@ static bool convert(const struct option *option, const char *text, void *field)
         return parse_durations(text, ns, option->items);
     case OPTION_RATE:
         return parse_rate(text, field);
+    case OPTION_REACTOR:
+        if (strcmp(text, "uring") != 0 && strcmp(text, "io_uring") != 0 &&
+            strcmp(text, "epoll") != 0)
+            return false;
+        *(const char **)field = text;
+        return true;
     }
     return false;
 }

@@ -30,6 +30,7 @@ enum option_kind {
     OPTION_DURATION,  /* int64_t, nanoseconds */
     OPTION_DURATIONS, /* int64_t[items], each between min and max */
     OPTION_RATE,      /* double */
+    OPTION_REACTOR,   /* const char *, a name that weft_run takes */
 };
 
 struct option {

@@ -131,7 +131,7 @@ static const struct option options[] = {
      .help = "listen on any address without a token"},
     {.name = "io",
      .metavar = "NAME",
-     .kind = OPTION_STRING,
+     .kind = OPTION_REACTOR,
      .offset = FIELD(io),
      .help = "reactor, uring or epoll (default: the best there is)"},
     {.name = "config",
@@ -147,7 +147,8 @@ const struct command command_serve = {
     .summary = "run the durable job service",
     .description =
         "A job is answered with 200 when it is on disk. SIGTERM or Ctrl-C drains: running\n"
-        "jobs get the grace time, the others run at the next start.\n",
+        "jobs get the grace time, the others run at the next start. A second signal ends\n"
+        "the grace time at once.\n",
     .options = options,
     .examples = "  weft serve\n"
                 "  weft serve --listen 127.0.0.1:9000 --broker sqlite:/var/lib/weft/weft.db\n"

@@ -8,8 +8,8 @@ struct settings_text {
     const char *name, *value;
 };
 
-/* Read section [section] of a file; other sections are passed over. The last one of equal names
- * comes first in the list.
+/* Read section [section] of a file; those of other commands are passed over, and any others are an
+ * error. The last one of equal names comes first in the list.
  *
  * ret_texts  set in every case; release it
  * Returns    EXIT_OK, EXIT_USAGE after a sentence on standard error */

@@ -12,6 +12,7 @@
 #define DISTANCE_MAX  99u
 #define TEXT_MAX      64u /* characters of a duration; longer is nothing sensible */
 #define DURATIONS_MAX 16u
+#define RATE_MIN      0.001 /* as in weft_load */
 
 static bool is_digit(char c)
 {
@@ -153,11 +154,11 @@ bool parse_rate(const char *text, double *ret_rate)
 {
     char *end;
     /* strtod alone would take spaces, signs, "inf", "nan" and hexadecimal. */
-    if (text[strspn(text, "0123456789.eE+")] != '\0' || !(is_digit(*text) || *text == '.'))
+    if (text[strspn(text, "0123456789.eE+-")] != '\0' || !(is_digit(*text) || *text == '.'))
         return false;
     errno = 0;
     double value = strtod(text, &end);
-    if (errno || *end != '\0' || !(value > 0))
+    if (errno || *end != '\0' || !(value >= RATE_MIN))
         return false;
     *ret_rate = value;
     return true;

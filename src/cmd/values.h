@@ -21,7 +21,7 @@ bool parse_duration(const char *text, int64_t *ret_ns);
 /* Exactly count durations between commas. */
 bool parse_durations(const char *text, int64_t *ret_ns, size_t count);
 
-/* A decimal number above 0. */
+/* A decimal number from 0.001 up. */
 bool parse_rate(const char *text, double *ret_rate);
 
 /* yes, true, on, 1, or no, false, off, 0. */

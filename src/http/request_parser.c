@@ -139,6 +139,9 @@ static bool names_a_version(const char *message, size_t len)
            version[2] <= '9' && memcmp(version, "1.1", 3) != 0 && memcmp(version, "1.0", 3) != 0;
 }
 
+/* An unknown method is answered with 400, though RFC 9110 would like 501: llhttp stops at its first
+ * strange letter, and whether a method or noise goes on there may not have arrived yet. The answer
+ * must not depend on how the bytes were cut. */
 static enum weft_http_verdict malformed(struct weft_http_parser *parser, llhttp_errno_t error)
 {
     const char *message = parser->request.message;

@@ -334,6 +334,7 @@ static void sum_up(struct load *load, struct weft_load_result *ret_result)
     const struct weft_histogram *latency = shared->latency;
     struct weft_load_result result = shared->result;
 
+    result.stopped = load->stopped;
     result.not_started = weft_load_schedule_left(schedule);
     result.elapsed_ns = shared->last_ns - schedule->start_ns;
     /* An open loop whose last request was answered early still lasted until its end. */

@@ -78,7 +78,8 @@ static int send_request(struct weft_load_client *client, int64_t deadline_ns)
     return err;
 }
 
-/* 0 when the response is complete; -EPROTO for what is not HTTP; -ECONNRESET at an early end. */
+/* 0 when the response is complete; -EPROTO for what is not HTTP; -ECONNRESET at an early end. A
+ * read that finds bytes does not look at its deadline, so that is done here. */
 static int read_response(struct weft_load_client *client, int64_t deadline_ns)
 {
     for (;;) {
@@ -94,6 +95,8 @@ static int read_response(struct weft_load_client *client, int64_t deadline_ns)
         progress = weft_load_response_feed(&client->response, client->input, (size_t)len);
         if (progress != WEFT_LOAD_MORE)
             return progress == WEFT_LOAD_COMPLETE ? 0 : -EPROTO;
+        if (weft_now() >= deadline_ns)
+            return -ETIMEDOUT;
     }
 }
 

@@ -12,6 +12,12 @@
 #define ALLOW                      "allow"
 #define ALLOW_LEN                  (sizeof ALLOW - 1)
 
+/* 100 Continue and the like: the final response follows. */
+static bool is_interim(const llhttp_t *parser)
+{
+    return parser->status_code / 100 == 1 && parser->status_code != STATUS_SWITCHING_PROTOCOLS;
+}
+
 static int on_message_begin(llhttp_t *parser)
 {
     struct weft_load_response *response = parser->data;
@@ -57,6 +63,7 @@ static int on_headers_complete(llhttp_t *parser)
     struct weft_load_response *response = parser->data;
     bool bodiless = response->head || parser->status_code == STATUS_NO_CONTENT ||
                     parser->status_code == STATUS_NOT_MODIFIED;
+    response->head_complete = !is_interim(parser);
     response->body_len = bodiless || (parser->flags & F_CHUNKED) ? 0 : parser->content_length;
     return bodiless;
 }
@@ -64,8 +71,8 @@ static int on_headers_complete(llhttp_t *parser)
 static int on_message_complete(llhttp_t *parser)
 {
     struct weft_load_response *response = parser->data;
-    if (parser->status_code / 100 == 1 && parser->status_code != STATUS_SWITCHING_PROTOCOLS)
-        return 0; /* an interim response: the final one follows */
+    if (is_interim(parser))
+        return 0;
     response->complete = true;
     response->status = parser->status_code;
     response->keep_alive =
@@ -91,7 +98,8 @@ void weft_load_response_init(struct weft_load_response *response, const char *me
 
 void weft_load_response_begin(struct weft_load_response *response)
 {
-    response->started = response->complete = false;
+    response->started = response->head_complete = response->complete = false;
+    response->head_bytes = 0;
     response->status = 0;
     if (llhttp_get_errno(&response->parser) == HPE_PAUSED)
         llhttp_resume(&response->parser);
@@ -126,8 +134,12 @@ enum weft_load_progress weft_load_response_feed(struct weft_load_response *respo
         return WEFT_LOAD_COMPLETE;
     }
     llhttp_errno_t err = llhttp_execute(&response->parser, data, len);
+    if (!response->head_complete)
+        response->head_bytes += len;
     if (!response->complete)
-        return err == HPE_OK ? WEFT_LOAD_MORE : WEFT_LOAD_MALFORMED;
+        return err == HPE_OK && response->head_bytes < WEFT_LOAD_HEAD_BYTES_MAX
+                   ? WEFT_LOAD_MORE
+                   : WEFT_LOAD_MALFORMED;
     /* Bytes nobody asked for: this answer counts, the next one could not be told apart. */
     if (err != HPE_PAUSED || llhttp_get_error_pos(&response->parser) != data + len)
         response->keep_alive = false;

@@ -16,21 +16,26 @@
 enum weft_load_progress {
     WEFT_LOAD_MORE,      /* the response goes on; read again */
     WEFT_LOAD_COMPLETE,  /* it ended; status and keep_alive are set */
-    WEFT_LOAD_MALFORMED, /* not HTTP; the connection is of no use any more */
+    WEFT_LOAD_MALFORMED, /* not HTTP, or a head without end; the connection is of no use any more */
 };
 
-#define WEFT_LOAD_KNOWN_BYTES 512
+/* Of the head of a response, together with the interim responses before it. */
+#define WEFT_LOAD_HEAD_BYTES_MAX ((size_t)64 << 10)
+
+#define WEFT_LOAD_KNOWN_BYTES    512
 
 struct weft_load_response {
     llhttp_t parser;
-    bool head;         /* answers HEAD: never a body */
-    bool started;      /* some byte of the response has come */
-    bool complete;     /* set by the parser's callback */
-    bool keep_alive;   /* the connection can take another request */
-    int status;        /* of the final response */
-    uint64_t body_len; /* as its head says; 0 for chunked ones */
-    bool allow_field;  /* the header being parsed is Allow ... */
-    char field[6];     /* ... found out here, lower case */
+    bool head;          /* answers HEAD: never a body */
+    bool started;       /* some byte of the response has come */
+    bool head_complete; /* that of the final response */
+    size_t head_bytes;  /* read while it was not */
+    bool complete;      /* set by the parser's callback */
+    bool keep_alive;    /* the connection can take another request */
+    int status;         /* of the final response */
+    uint64_t body_len;  /* as its head says; 0 for chunked ones */
+    bool allow_field;   /* the header being parsed is Allow ... */
+    char field[6];      /* ... found out here, lower case */
     size_t field_len;
     char allow[128]; /* the value of Allow, cut to fit, NUL-terminated */
     size_t allow_len;

@@ -134,7 +134,10 @@ if has load; then
     expect 2 err "--requests: '0' is not a number from 1 up" load --requests 0
     expect 2 err "--duration: '0' is not a duration above 0" load --duration 0
     expect 2 err "--timeout: '5' is not a duration above 0" load --timeout 5
-    expect 2 err "--rate: '-1' is not a number above 0" load --rate -1
+    expect 2 err "--rate: '-1' is not a number from 0.001 up" load --rate -1
+    expect 2 err "--rate: '1e-9' is not a number from 0.001 up" load --rate 1e-9
+    expect 2 err "--io: 'foo' is not a reactor: uring or epoll" load "$url" --io foo
+    expect 2 err '--body: the value is empty' load "$url" --body ''
     expect 2 err '--rate needs a value: --rate R' load --rate
     expect 2 err '--body needs a value: --body JSON' load --body --json
     expect 2 err "there is no flag '--conections'; did you mean --connections?" load --conections 1
@@ -158,8 +161,26 @@ if has load; then
         expect 2 err "other.ini: line 3 is neither '[section]' nor 'name = value'" \
             load "$url" --config other.ini
         printf '[load]\nbody = %0300d\n' 0 >other.ini
-        expect 2 err 'other.ini: line 2 is too long' load "$url" --config other.ini
+        expect 2 err 'other.ini: line 2: it is too long' load "$url" --config other.ini
         expect 2 err '. cannot be read' load "$url" --config .
+        printf '[load]\n\n[foo]\nx = 1\n' >other.ini
+        expect 2 err 'other.ini: line 3: there is no section [foo]' load "$url" --config other.ini
+        printf '[load]\n[SERVE]\n' >other.ini
+        expect 2 err 'other.ini: line 2: there is no section [SERVE]' load "$url" --config other.ini
+        printf '\357\273\277[foo]\nx = 1\n' >other.ini # behind a byte order mark
+        expect 2 err 'there is no section [foo]' load "$url" --config other.ini
+        printf '; a comment\nworkers = 4\n[serve]\n' >other.ini
+        expect 2 err "other.ini: line 2: 'workers' stands before any section" \
+            load "$url" --config other.ini
+        printf '\0\0\0\0[load]\nconnections = y\n' >other.ini
+        expect 2 err 'other.ini: line 1: there is a NUL character in it' \
+            load "$url" --config other.ini
+        printf '[load]\nconfig = x\n' >other.ini
+        expect 2 err "other.ini: [load] has no setting 'config'" load "$url" --config other.ini
+        grep -q 'did you mean' err
+        ok $((! $?)) 'what is not there is not suggested'
+        printf '[load]\nconnections = 2' >other.ini # without a line feed
+        expect 1 err 'cannot connect' load "$url" --config other.ini
         rm -f weft.ini other.ini
     else
         skip 'weft.ini' 'built without inih'
@@ -175,6 +196,8 @@ if has serve; then
     expect 2 err "--steps: '1s,2s' is not 3 durations" serve --steps 1s,2s
     expect 2 err "did you mean --queue-size?" serve --queue_size 5
     WEFT_QUEUE_SIZE=lots expect_env 2 err "WEFT_QUEUE_SIZE: 'lots' is not a number" serve
+    expect 2 err "weft serve: --io: 'foo' is not a reactor: uring or epoll" serve --io foo
+    expect 2 err 'weft serve: --token-file: the value is empty' serve --token-file ''
 
     : >serve.out
     "$weft" serve --listen 127.0.0.1:0 --broker "sqlite:$work/jobs.db" --steps 0,0,0 \
@@ -201,6 +224,25 @@ if has serve; then
     kill -TERM $server 2>/dev/null
     wait $server
     ok $? 'weft serve ends with 0 after SIGTERM'
+
+    # What weft opens must not become its standard streams.
+    "$weft" serve --listen 127.0.0.1:0 --broker "sqlite:$work/closed.db" <&- >&- 2>&- &
+    server=$!
+    waited=0
+    while [ ! -s closed.db ] && [ $waited -lt 100 ] && kill -0 $server 2>/dev/null; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    if [ -d /proc/$server/fd ]; then
+        streams=$(readlink /proc/$server/fd/0 /proc/$server/fd/1 /proc/$server/fd/2 | sort -u)
+        [ "$streams" = /dev/null ]
+        ok $? 'closed standard streams become /dev/null'
+    else
+        skip 'closed standard streams become /dev/null' 'there is no /proc'
+    fi
+    kill -TERM $server 2>/dev/null
+    wait $server
+    ok $? 'weft serve runs without standard streams'
 else
     skip 'weft serve' 'built without the job service'
 fi

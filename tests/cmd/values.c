@@ -76,15 +76,17 @@ TEST(lists_of_durations_have_exactly_so_many)
     CHECK(values[0] == 2000000000 && values[1] == 0 && values[2] == 500000000);
 }
 
-TEST(rates_are_above_0)
+TEST(rates_are_at_least_one_in_1000_s)
 {
-    static const char *const wrong[] = {"", "0", "-1", "1x", "inf", "nan", "0x10", " 1", "1e999"};
+    static const char *const wrong[] = {"",     "0",  "-1",    "1x",   "inf", "nan",
+                                        "0x10", " 1", "1e999", "1e-9", "1-2", "0.0009"};
     double value = 7;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         CHECK(!parse_rate(wrong[i], &value));
     CHECK(value > 6.9 && value < 7.1);
     CHECK(parse_rate("2.5", &value) && value > 2.49 && value < 2.51);
     CHECK(parse_rate("1e3", &value) && value > 999 && value < 1001);
+    CHECK(parse_rate("1e-3", &value) && value > 0.0009 && value < 0.0011);
 }
 
 TEST(yes_and_no_have_four_names_each)

@@ -370,6 +370,7 @@ TEST(progress_is_told_and_never_falls)
                                          .progress = note_progress,
                                          .progress_context = &progress});
     CHECK_EQUAL(result.succeeded, 41);
+    CHECK_EQUAL(result.stopped, 0);
     CHECK(progress.calls >= 1); /* 800 ms: four, on a machine that is not overloaded */
     CHECK(!progress.falls);
     fixture_stop(fixture);
@@ -395,6 +396,7 @@ TEST(a_blocked_interrupt_ends_the_load_with_what_was_measured)
         .url = fixture->url, .method = "GET", .duration_ns = 100 * WEFT_SEC, .connections = 2});
     CHECK(result.succeeded >= 8); /* at the tenth, the other connection may wait for its ninth */
     CHECK(result.elapsed_ns < 100 * WEFT_SEC);
+    CHECK_EQUAL(result.stopped, 1);
     fixture_stop(fixture);
     free(fixture);
 }

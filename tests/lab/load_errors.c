@@ -158,6 +158,57 @@ TEST(silence_is_a_timeout)
     free(fixture);
 }
 
+/* A body that never ends, so that there is always something to read. */
+static bool answer_endlessly(struct fixture *fixture, int fd, unsigned number, const char *text)
+{
+    char piece[4096];
+    (void)number, (void)text;
+    memset(piece, 'x', sizeof piece - 1);
+    piece[sizeof piece - 1] = '\0';
+    bool sent = fixture_send(fd, "HTTP/1.1 200 OK\r\n\r\n");
+    while (sent && !atomic_load(&fixture->stopping))
+        sent = fixture_send(fd, piece);
+    return false;
+}
+
+TEST(the_timeout_holds_while_bytes_keep_coming)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct weft_load_result result = {0};
+    char error[256];
+    REQUIRE(fixture);
+    fixture_start(fixture, answer_endlessly, 0);
+    CHECK_EQUAL(weft_load(&(struct weft_load_options){.url = fixture->url,
+                                                      .method = "GET",
+                                                      .requests = 2,
+                                                      .connections = 1,
+                                                      .timeout_ns = 100 * WEFT_MSEC},
+                          &result, error, sizeof error),
+                0);
+    CHECK_EQUAL(result.errors[WEFT_LOAD_TIMEOUT], 2);
+    CHECK(result.elapsed_ns >= 200 * WEFT_MSEC);
+    CHECK(result.elapsed_ns < 2 * WEFT_SEC);
+    fixture_stop(fixture);
+    free(fixture);
+}
+
+static bool answer_with_endless_head(struct fixture *fixture, int fd, unsigned number,
+                                     const char *text)
+{
+    (void)text;
+    bool sent = fixture_send(fd, "HTTP/1.1 200 OK\r\n");
+    while (sent && !atomic_load(&fixture->stopping))
+        sent = fixture_send(fd, number % 2 ? "X: y\r\n" : "xxxxxxxxxxxxxxxx");
+    return false;
+}
+
+TEST(a_head_without_end_is_a_protocol_error)
+{
+    struct weft_load_result result = load_of_12(answer_with_endless_head, 0);
+    CHECK_EQUAL(result.errors[WEFT_LOAD_PROTOCOL], 12);
+    CHECK(result.bytes_read < 12 * (65536 + 8192 + 1));
+}
+
 TEST(nobody_listening_is_a_failure_with_a_sentence)
 {
     char url[64], error[256] = "";

@@ -221,3 +221,50 @@ TEST(the_allow_header_is_kept)
         CHECK(strcmp(response.allow, "GET, POST") == 0);
     }
 }
+
+/* Feed the same piece until the parser gives up; the bytes that took. */
+static size_t bytes_until_malformed(struct weft_load_response *response, const char *piece)
+{
+    size_t len = strlen(piece), bytes = 0;
+    enum weft_load_progress progress = WEFT_LOAD_MORE;
+    while (progress == WEFT_LOAD_MORE && bytes < 2 * WEFT_LOAD_HEAD_BYTES_MAX) {
+        progress = weft_load_response_feed(response, piece, len);
+        bytes += len;
+    }
+    CHECK_EQUAL(progress, WEFT_LOAD_MALFORMED);
+    return bytes;
+}
+
+TEST(a_head_without_end_is_malformed)
+{
+    static const char *const pieces[] = {"X: 0123456789\r\n", "x"};
+    struct weft_load_response response;
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        weft_load_response_init(&response, "GET");
+        weft_load_response_begin(&response);
+        CHECK_EQUAL(weft_load_response_feed(&response, "HTTP/1.1 200 OK\r\n", 17), WEFT_LOAD_MORE);
+        CHECK(bytes_until_malformed(&response, pieces[i]) <= WEFT_LOAD_HEAD_BYTES_MAX);
+    }
+    weft_load_response_init(&response, "GET");
+    weft_load_response_begin(&response);
+    CHECK(bytes_until_malformed(&response, "HTTP/1.1 100 Continue\r\n\r\n") <=
+          WEFT_LOAD_HEAD_BYTES_MAX + 25);
+}
+
+TEST(bodies_do_not_count_as_head)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n";
+    char piece[1000];
+    struct weft_load_response response;
+    memset(piece, 'x', sizeof piece);
+    weft_load_response_init(&response, "GET");
+    for (int round = 0; round < 2; round++) {
+        enum weft_load_progress progress;
+        weft_load_response_begin(&response);
+        progress = weft_load_response_feed(&response, head, sizeof head - 1);
+        for (int i = 0; i < 200 && progress == WEFT_LOAD_MORE; i++)
+            progress = weft_load_response_feed(&response, piece, sizeof piece);
+        CHECK_EQUAL(progress, WEFT_LOAD_COMPLETE);
+        CHECK(response.keep_alive);
+    }
+}
