@@ -18,12 +18,14 @@ struct weft_sqlite_options {
 
 /* Open or make the database and take its lock, "PATH-lock", so that no second server uses it;
  * programs that only read, like the sqlite3 shell, may use it at any time. Jobs that a server
- * that died left running are made available again, or dead when that was their last attempt.
+ * that died left running are made available again without having spent the attempt, or dead when
+ * it happened to them WEFT_JOB_CRASHES_MAX times.
  *
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
- * Returns    0; -EBUSY (a server has it), -EROFS, WEFT_EVERSION (made by a newer weft: nothing was
- *            changed), WEFT_ECORRUPT (not a database, or not weft's), -ENOSPC, -EACCES, ...
- * Threads    a fiber; suspends. The calls of the broker come from fibers of the same runtime */
+ * Returns    0; -EBUSY (a server has it), -EROFS, -EINVAL (no regular file), WEFT_EVERSION (made by
+ * a newer weft: nothing was changed), WEFT_ECORRUPT (not a database, or not weft's), -ENOSPC,
+ * -EACCES, ... Threads    a fiber; suspends. The calls of the broker come from fibers of the same
+ * runtime */
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,
                      char *ret_error, size_t error_bytes);
 

@@ -13,7 +13,7 @@ static const char find_sql[] =
     " coalesce(o.state, q.state), coalesce(o.worker, q.worker), coalesce(o.attempt, q.attempt),"
     " q.run_at_us, q.lease_token, coalesce(o.started_us, q.started_us), o.finished_us, o.thread,"
     " o.result, coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
-    "  ORDER BY e.attempt DESC LIMIT 1))"
+    "  ORDER BY e.attempt DESC LIMIT 1)), coalesce(o.crashes, q.crashes)"
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
     " WHERE j.seq = ?1";
 static const char totals_sql[] =
@@ -126,6 +126,7 @@ static int row_to_job(sqlite3_stmt *row, const struct weft_uuid *id, struct weft
         .thread = sqlite3_column_int64(row, 13),
         .result = weft_sqlite_column_bytes(row, 14),
         .error = (const char *)sqlite3_column_text(row, 15),
+        .crashes = (uint16_t)sqlite3_column_int(row, 16),
     };
     if (!job.task || job.state == WEFT_JOB_NONE)
         return WEFT_ECORRUPT;

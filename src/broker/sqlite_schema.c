@@ -20,11 +20,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 1466254932 /* "WeFT": tells weft's files from other databases */
@@ -34,6 +36,9 @@ _Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RU
                    WEFT_JOB_DEAD == 7 && WEFT_JOB_BLOCKED == 8,
                "the SQL of this file and of sqlite_write.c has these numbers in it");
 
+#define CRASHED_TOO_OFTEN "state = 3 AND crashes >= 10"
+_Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of the recovery has this number in it");
+
 #define ISO_TIME(column)                                                                           \
     "CASE WHEN " column " > 0 THEN strftime('%Y-%m-%dT%H:%M:%f', " column                          \
     " / 1000000.0, 'unixepoch') || 'Z' END"
@@ -41,6 +46,7 @@ _Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RU
     "CASE WHEN typeof(" column ") = 'text' AND json_valid(" column ") THEN json_extract(" column   \
     ", '" path "') END"
 
+// clang-format off
 static const char *const migrations[] = {
     /* 1 */
     "CREATE TABLE jobs ("
@@ -51,15 +57,15 @@ static const char *const migrations[] = {
     "CREATE TABLE queue ("
     " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER NOT NULL,"
     " priority INTEGER NOT NULL, run_at_us INTEGER NOT NULL, attempt INTEGER NOT NULL,"
-    " attempts_max INTEGER NOT NULL, lease_token INTEGER, started_us INTEGER);"
+    " attempts_max INTEGER NOT NULL, lease_token INTEGER, started_us INTEGER,"
+    " crashes INTEGER NOT NULL DEFAULT 0);" /* times the server ended while it ran */
     /* What is claimed at once is in neither index and costs neither. */
     "CREATE INDEX queue_ready ON queue (worker, priority, run_at_us) WHERE state = 2;"
     "CREATE INDEX queue_due ON queue (run_at_us) WHERE state IN (1, 4);"
     "CREATE TABLE outcomes ("
     " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER NOT NULL,"
-    " attempt INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT "
-    "NULL,"
-    " result BLOB, error TEXT);"
+    " attempt INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT NULL,"
+    " result BLOB, error TEXT, crashes INTEGER NOT NULL);"
     "CREATE TABLE errors ("
     " seq INTEGER NOT NULL, attempt INTEGER NOT NULL, at_us INTEGER NOT NULL, error TEXT,"
     " PRIMARY KEY (seq, attempt)) WITHOUT ROWID;"
@@ -74,96 +80,45 @@ static const char *const migrations[] = {
     " opened INTEGER NOT NULL DEFAULT 0);" /* times; part of every lease token */
     "INSERT INTO totals (one) VALUES (1);"
     "CREATE TABLE queue_metrics ("
-    " timestamp TIMESTAMP, total_queued INTEGER, worker_0_queue INTEGER, worker_1_queue "
-    "INTEGER,"
+    " timestamp TIMESTAMP, total_queued INTEGER, worker_0_queue INTEGER, worker_1_queue INTEGER,"
     " worker_2_queue INTEGER, worker_3_queue INTEGER, active_threads INTEGER,"
     " processed_requests INTEGER);"
     "CREATE VIEW requests AS SELECT"
     " lower(substr(hex(j.id), 1, 8) || '-' || substr(hex(j.id), 9, 4) || '-' ||"
     "  substr(hex(j.id), 13, 4) || '-' || substr(hex(j.id), 17, 4) || '-' ||"
     "  substr(hex(j.id), 21)) AS id,"
-    " " TEXT_OF(
-        "j.payload",
-        "$.text") " AS text,"
-                  " coalesce(o.worker, q.worker) AS worker_id,"
-                  " CASE coalesce(o.state, q.state) WHEN 5 THEN 'completed' WHEN 6 THEN "
-                  "'failed'"
-                  "  WHEN 7 THEN 'failed' WHEN 3 THEN 'processing' ELSE 'queued' END AS status,"
-                  " " ISO_TIME(
-                      "j.created_us") " AS created_at,"
-                                      " " ISO_TIME(
-                                          "j.created_us") " AS queued_at,"
-                                                          " " ISO_TIME(
-                                                              "coalesce(o.started_us, "
-                                                              "q.started_us)") " AS started_at,"
-                                                                               " " ISO_TIME(
-                                                                                   "o.finished_"
-                                                                                   "us") " AS "
-                                                                                         "compl"
-                                                                                         "eted_"
-                                                                                         "at,"
-                                                                                         " (o."
-                                                                                         "finis"
-                                                                                         "hed_"
-                                                                                         "us - "
-                                                                                         "o."
-                                                                                         "start"
-                                                                                         "ed_"
-                                                                                         "us) "
-                                                                                         "/ "
-                                                                                         "10000"
-                                                                                         "00.0 "
-                                                                                         "AS "
-                                                                                         "proce"
-                                                                                         "ssing"
-                                                                                         "_time"
-                                                                                         ","
-                                                                                         " " TEXT_OF(
-                                                                                             "o"
-                                                                                             "."
-                                                                                             "r"
-                                                                                             "e"
-                                                                                             "s"
-                                                                                             "u"
-                                                                                             "l"
-                                                                                             "t",
-                                                                                             "$"
-                                                                                             "."
-                                                                                             "s"
-                                                                                             "t"
-                                                                                             "e"
-                                                                                             "p"
-                                                                                             "1"
-                                                                                             "_"
-                                                                                             "r"
-                                                                                             "e"
-                                                                                             "s"
-                                                                                             "u"
-                                                                                             "l"
-                                                                                             "t") " AS step1_result,"
-                                                                                                  " " TEXT_OF(
-                                                                                                      "o.result",
-                                                                                                      "$.step2_result") " AS step2_result,"
-                                                                                                                        " " TEXT_OF(
-                                                                                                                            "o.result",
-                                                                                                                            "$.final_result") " AS final_result,"
-                                                                                                                                              " o.thread AS thread_id,"
-                                                                                                                                              " coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
-                                                                                                                                              "  ORDER BY e.attempt DESC LIMIT 1)) AS error_message"
-                                                                                                                                              " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq;",
+    " " TEXT_OF("j.payload", "$.text") " AS text,"
+    " coalesce(o.worker, q.worker) AS worker_id,"
+    " CASE coalesce(o.state, q.state) WHEN 5 THEN 'completed' WHEN 6 THEN 'failed'"
+    "  WHEN 7 THEN 'failed' WHEN 3 THEN 'processing' ELSE 'queued' END AS status,"
+    " " ISO_TIME("j.created_us") " AS created_at,"
+    " " ISO_TIME("j.created_us") " AS queued_at,"
+    " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
+    " " ISO_TIME("o.finished_us") " AS completed_at,"
+    " (o.finished_us - o.started_us) / 1000000.0 AS processing_time,"
+    " " TEXT_OF("o.result", "$.step1_result") " AS step1_result,"
+    " " TEXT_OF("o.result", "$.step2_result") " AS step2_result,"
+    " " TEXT_OF("o.result", "$.final_result") " AS final_result,"
+    " o.thread AS thread_id,"
+    /* What went wrong before it went right is in errors; here it would look like a failure. */
+    " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
+    "  WHERE e.seq = j.seq ORDER BY e.attempt DESC LIMIT 1)) END AS error_message"
+    " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq;",
 };
+// clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
-/* Jobs a dead server left running: the attempt is spent, and with the last one the job is. */
+/* Jobs a dead server left running go back to the queue without having spent the attempt, which
+ * says nothing about them. A job that brings the server down must not do so for ever, so these
+ * ends are counted, and the last one that is allowed makes it dead. */
 static const char recovery[] =
-    "INSERT OR IGNORE INTO errors SELECT seq, attempt, strftime('%s', 'now') * 1000000,"
-    "  'the server ended during this attempt' FROM queue WHERE state = 3;"
+    "UPDATE queue SET attempt = attempt - 1, crashes = crashes + 1 WHERE state = 3;"
     "INSERT INTO outcomes SELECT seq, 7, worker, attempt, NULL, started_us,"
-    "  strftime('%s', 'now') * 1000000, NULL, 'the server ended during the last attempt'"
-    "  FROM queue WHERE state = 3 AND attempt >= attempts_max;"
-    "UPDATE totals SET dead = dead + (SELECT count(*) FROM queue"
-    "  WHERE state = 3 AND attempt >= attempts_max);"
-    "DELETE FROM queue WHERE state = 3 AND attempt >= attempts_max;"
+    "  strftime('%s', 'now') * 1000000, NULL,"
+    "  'the server ended ' || crashes || ' times while it ran', crashes"
+    "  FROM queue WHERE " CRASHED_TOO_OFTEN ";"
+    "UPDATE totals SET dead = dead + (SELECT count(*) FROM queue WHERE " CRASHED_TOO_OFTEN ");"
+    "DELETE FROM queue WHERE " CRASHED_TOO_OFTEN ";"
     "UPDATE queue SET state = 2, lease_token = NULL, started_us = NULL WHERE state = 3;"
     "UPDATE totals SET opened = opened + 1, running = 0,"
     "  scheduled = (SELECT count(*) FROM queue WHERE state = 1),"
@@ -171,9 +126,21 @@ static const char recovery[] =
     "  retryable = (SELECT count(*) FROM queue WHERE state = 4),"
     "  blocked = (SELECT count(*) FROM queue WHERE state = 8);";
 
+/* Whether the last I/O error was that the file cannot grow. A failed commit tells the reason only
+ * to the file of the log. */
+static bool is_for_want_of_space(sqlite3 *db)
+{
+    int reason = db ? sqlite3_system_errno(db) : 0;
+    sqlite3_file *log = NULL;
+    if (!reason && db &&
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
+        log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
+    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
+}
+
 int weft_sqlite_error(sqlite3 *db, int rc)
 {
-    int system = db ? sqlite3_system_errno(db) : 0;
     switch (rc & 0xff) {
     case SQLITE_OK:
     case SQLITE_DONE:
@@ -190,7 +157,7 @@ int weft_sqlite_error(sqlite3 *db, int rc)
     case SQLITE_NOTADB:
         return WEFT_ECORRUPT;
     case SQLITE_READONLY:
-        return -EROFS;
+        return rc == SQLITE_READONLY_DBMOVED ? -EIO : -EROFS;
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return -EACCES;
@@ -199,11 +166,11 @@ int weft_sqlite_error(sqlite3 *db, int rc)
     case SQLITE_CONSTRAINT:
         return -EEXIST;
     case SQLITE_CANTOPEN:
-        return system > 0 ? -system : -ENOENT;
+        return db && sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -ENOENT;
     default:
         if (rc == SQLITE_IOERR_NOMEM)
             return -ENOMEM;
-        return system == ENOSPC || system == EDQUOT || system == EFBIG ? -ENOSPC : -EIO;
+        return is_for_want_of_space(db) ? -ENOSPC : -EIO;
     }
 }
 
@@ -257,26 +224,60 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
 }
 
 /* flock(2) on a file of its own: SQLite's locks stay free for readers, and the system takes it
- * back the moment the holder dies. */
+ * back the moment the holder dies. It is beside the file that SQLite opened, whatever links led
+ * there: one database, one lock. */
 static int take_lock(struct sqlite_broker *broker, char *error, size_t error_bytes)
 {
     char *path;
-    if (asprintf(&path, "%s-lock", broker->path) < 0)
+    if (asprintf(&path, "%s-lock", sqlite3_db_filename(broker->writer.db, "main")) < 0)
         return -ENOMEM;
+    int err = 0;
     broker->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    int err = broker->lock_fd < 0 ? -errno : 0;
-    free(path);
-    if (err)
-        return refuse(err, error, error_bytes, "cannot open %s-lock: %s", broker->path,
-                      weft_strerror(err));
-    if (flock(broker->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    err = -errno;
+    if (broker->lock_fd < 0 || flock(broker->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        err = -errno;
     if (err == -EWOULDBLOCK)
-        return refuse(-EBUSY, error, error_bytes, "another server uses the database %s",
-                      broker->path);
-    return refuse(err, error, error_bytes, "cannot lock %s-lock: %s", broker->path,
-                  weft_strerror(err));
+        err =
+            refuse(-EBUSY, error, error_bytes, "another server uses the database %s", broker->path);
+    else if (err)
+        err = refuse(err, error, error_bytes, "cannot %s %s: %s",
+                     broker->lock_fd < 0 ? "open" : "lock", path, weft_strerror(err));
+    free(path);
+    return err;
+}
+
+/* SQLite's own error says only that there is no such file. */
+static int refuse_open(int err, const char *path, char *error, size_t error_bytes)
+{
+    char *copy = strdup(path);
+    const char *directory = copy ? dirname(copy) : path;
+    if (access(path, F_OK) < 0 && access(directory, F_OK) == 0 && access(directory, W_OK) < 0)
+        err = refuse(-errno, error, error_bytes,
+                     "cannot make the database %s: the directory %s cannot be written to", path,
+                     directory);
+    else
+        err = refuse(err, error, error_bytes, "cannot open the database %s: %s", path,
+                     weft_strerror(err));
+    free(copy);
+    return err;
+}
+
+/* Open the file. Devices and the like are refused before they are touched, and so is what SQLite
+ * would keep in memory. */
+static int connect_writer(struct sqlite_broker *broker, char *error, size_t error_bytes)
+{
+    const char *path = broker->path;
+    struct stat info;
+    bool regular = stat(path, &info) < 0 || S_ISREG(info.st_mode);
+    if (regular) {
+        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+        int err = weft_sqlite_connect(&broker->writer.db, path, flags);
+        if (err)
+            return refuse_open(err, path, error, error_bytes);
+        regular = sqlite3_db_filename(broker->writer.db, "main")[0] != '\0';
+    }
+    return regular
+               ? 0
+               : refuse(-EINVAL, error, error_bytes, "the database %s is no regular file", path);
 }
 
 /* Look, without changing a byte, whether this file is ours to write.
@@ -294,7 +295,10 @@ static int check_file(sqlite3 *db, const char *path, char *error, size_t error_b
     if (!err)
         err = read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
     if (err == WEFT_ECORRUPT)
-        return refuse(err, error, error_bytes, "%s is not an SQLite database", path);
+        return refuse(err, error, error_bytes,
+                      (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB ? "%s is not an SQLite database"
+                                                                    : "the database %s is damaged",
+                      path);
     if (err)
         return refuse(err, error, error_bytes, "cannot read the database %s: %s", path,
                       weft_strerror(err));
@@ -358,28 +362,32 @@ int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
     return run(db, sql);
 }
 
+/* Looks before it locks, to leave no lock file beside a file that is not ours, and again with the
+ * lock, because another server may have made the database meanwhile.
+ * Returns the version, 0 for an empty file, or an error */
+static int open_file(struct sqlite_broker *broker, char *error, size_t error_bytes)
+{
+    int result = connect_writer(broker, error, error_bytes);
+    if (!result)
+        result = check_file(broker->writer.db, broker->path, error, error_bytes);
+    if (result >= 0)
+        result = take_lock(broker, error, error_bytes);
+    if (!result)
+        result = check_file(broker->writer.db, broker->path, error, error_bytes);
+    return result;
+}
+
 int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqlite_options *options,
                             char *error, size_t error_bytes)
 {
-    int err = weft_sqlite_connect(&broker->writer.db, broker->path,
-                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (err)
-        return refuse(err, error, error_bytes, "cannot open the database %s: %s", broker->path,
-                      weft_strerror(err));
-    sqlite3 *db = broker->writer.db;
-    if (sqlite3_db_readonly(db, "main") == 1)
-        return refuse(-EROFS, error, error_bytes, "the database %s cannot be written to",
-                      broker->path);
-    err = take_lock(broker, error, error_bytes);
-    if (err)
-        return err;
-    int version = check_file(db, broker->path, error, error_bytes);
+    int version = open_file(broker, error, error_bytes);
     if (version < 0)
         return version;
+    sqlite3 *db = broker->writer.db;
     int64_t opened = 0;
-    err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                  "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
-                  "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
+    int err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                      "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
+                      "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)
         err = migrate(db, version);
     if (!err)

@@ -34,7 +34,7 @@ static const char *const sql[SQL_STATEMENTS] = {
         " lease_token, started_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [SQL_CLAIM_SELECT] =
         "SELECT q.seq, j.id, j.task, q.priority, q.attempts_max, j.created_us, j.payload,"
-        " q.attempt, q.run_at_us FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
+        " q.attempt, q.run_at_us, q.crashes FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
         " WHERE q.state = 2 AND q.worker = ?1 ORDER BY q.priority, q.run_at_us, q.seq LIMIT ?2",
     [SQL_CLAIM_UPDATE] =
         "UPDATE queue SET state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3"
@@ -49,7 +49,7 @@ static const char *const sql[SQL_STATEMENTS] = {
         " WHERE seq = ?1 AND lease_token = ?2 AND state = 3",
     [SQL_OUTCOME_INSERT] =
         "INSERT INTO outcomes (seq, state, worker, attempt, thread, started_us, finished_us,"
-        " result, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        " result, error, crashes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_ERROR_INSERT] =
         "INSERT OR REPLACE INTO errors (seq, attempt, at_us, error) VALUES (?1, ?2, ?3, ?4)",
     [SQL_DUE_SELECT] =
@@ -199,6 +199,7 @@ static int claimed_job(sqlite3_stmt *row, const struct weft_claim *claim, uint64
         .worker = (uint16_t)claim->worker,
         .attempt = (uint16_t)(sqlite3_column_int(row, 7) + 1),
         .run_at_us = sqlite3_column_int64(row, 8),
+        .crashes = (uint16_t)sqlite3_column_int(row, 9),
         .lease_token = token,
         .started_us = now_us,
     };
@@ -327,6 +328,7 @@ static int insert_outcome(struct sqlite_writer *writer, const struct weft_settle
     (void)sqlite3_bind_int64(insert, 7, now_us);
     bind_bytes(insert, 8, completed ? &item->result : &nothing);
     bind_error(insert, 9, completed ? NULL : item->error);
+    (void)sqlite3_bind_int(insert, 10, job->crashes);
     int rc = weft_sqlite_run(writer, SQL_OUTCOME_INSERT);
     (void)sqlite3_clear_bindings(insert);
     if (!rc && completed)

@@ -45,10 +45,21 @@ static struct sqlite_request *take_requests(struct sqlite_writer *writer)
     return first;
 }
 
+/* A file that was removed or replaced still takes writes, and they are gone when it is closed:
+ * nothing may be acknowledged from then on. Costs one stat(2). */
+static int check_file_is_there(struct sqlite_writer *writer)
+{
+    int moved = 0;
+    int rc = sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return rc == SQLITE_OK && moved ? SQLITE_READONLY_DBMOVED : SQLITE_OK;
+}
+
 static int apply_all(struct sqlite_writer *writer, struct sqlite_request *requests)
 {
-    int rc = weft_sqlite_run(writer, SQL_BEGIN);
     writer->delta = (struct sqlite_delta){.processing_min_us = INT64_MAX};
+    int rc = check_file_is_there(writer);
+    if (!rc)
+        rc = weft_sqlite_run(writer, SQL_BEGIN);
     for (struct sqlite_request *request = requests; !rc && request; request = request->next)
         rc = request->apply(writer, request);
     if (!rc)

@@ -39,8 +39,8 @@ struct weft_claim {
 };
 
 struct weft_settlement {
-    const struct weft_job *job; /* as it was claimed: id, lease_token, worker, attempt, started_us
-                                   are read; borrowed */
+    const struct weft_job *job; /* as it was claimed: id, lease_token, worker, attempt, crashes,
+                                   started_us are read; borrowed */
     enum weft_job_event event;  /* WEFT_JOB_COMPLETE, _RETRY, _DIE, _RELEASE, _CANCEL */
     int64_t delay_us;           /* _RETRY: from now until the next attempt */
     struct weft_bytes result;   /* _COMPLETE; borrowed */

@@ -17,7 +17,7 @@
 #include <base/list.h>
 #include <weft/group.h>
 
-#define WEFT_CLAIM_MAX  512  /* jobs per claim: what a crash can spend an attempt of */
+#define WEFT_CLAIM_MAX  512  /* jobs per claim: so many can be hit by one crash */
 #define WEFT_SETTLE_MAX 1024 /* jobs per settlement */
 
 struct weft_attempt {

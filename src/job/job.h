@@ -18,6 +18,7 @@
 #define WEFT_JOB_ERROR_MAX    ((size_t)512)     /* longer messages are cut */
 #define WEFT_JOB_NAME_MAX     ((size_t)128)     /* of a task */
 #define WEFT_JOB_ATTEMPTS_MAX 1000u
+#define WEFT_JOB_CRASHES_MAX  10u /* a job that takes the server with it must not do so for ever */
 #define WEFT_PRIORITY_DEFAULT 5
 #define WEFT_PRIORITY_LAST    9 /* 0 goes first */
 #define WEFT_WORKERS_MAX      64u
@@ -41,7 +42,8 @@ struct weft_job {
     /* What is to do. */
     enum weft_job_state state;
     uint16_t worker;      /* whose queue it is in */
-    uint16_t attempt;     /* counted when it is claimed */
+    uint16_t attempt;     /* counted when it is claimed; one that a crash cut off does not count */
+    uint16_t crashes;     /* times the server ended while it ran */
     int64_t run_at_us;    /* not before */
     uint64_t lease_token; /* of the present claim, 0 when nobody holds it */
 

@@ -16,7 +16,7 @@ enum weft_job_state {
     WEFT_JOB_RETRYABLE, /* an attempt failed; waits for the time of the next one */
     WEFT_JOB_COMPLETED, /* done */
     WEFT_JOB_CANCELLED, /* somebody asked for it not to be done */
-    WEFT_JOB_DEAD,      /* every attempt failed */
+    WEFT_JOB_DEAD,      /* every attempt failed, or the server ended too often while it ran */
     WEFT_JOB_BLOCKED,   /* waits for other jobs */
     WEFT_JOB_STATES,
 };
@@ -27,11 +27,11 @@ enum weft_job_event {
     WEFT_JOB_CLAIM,    /* a worker takes it; this counts the attempt */
     WEFT_JOB_COMPLETE, /* the attempt succeeded */
     WEFT_JOB_RETRY,    /* the attempt failed, another one follows */
-    WEFT_JOB_DIE,      /* the attempt failed, it was the last */
+    WEFT_JOB_DIE,      /* the attempt failed, it was the last; or one crash too many */
     WEFT_JOB_RELEASE,  /* given back unfinished, without spending the attempt */
-    WEFT_JOB_LOSE,     /* the holder of the lease is gone; the attempt is spent */
-    WEFT_JOB_CANCEL,   /* nobody wants it any more */
-    WEFT_JOB_REVIVE,   /* once more from the start, by hand */
+    WEFT_JOB_LOSE,   /* the holder of the lease is gone: a crash is counted, no attempt is spent */
+    WEFT_JOB_CANCEL, /* nobody wants it any more */
+    WEFT_JOB_REVIVE, /* once more from the start, by hand */
     WEFT_JOB_EVENTS,
 };
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -102,12 +103,27 @@ static bool is_json_type(const char *type)
            (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
+static void refuse_json(struct weft_http_exchange *exchange, const json_error_t *error)
+{
+    /* JSON all the same, but with a number that no double can hold. */
+    bool overflow = json_error_code(error) == json_error_numeric_overflow;
+    char detail[sizeof error->text + 64];
+    (void)snprintf(detail, sizeof detail, "the body %s: %s",
+                   overflow ? "cannot be read" : "is not JSON", error->text);
+    weft_http_reply_error(exchange, 400, detail);
+}
+
 /* Check the body of a request; answer and return false when it is no good. */
 static bool check_body(struct weft_http_exchange *exchange, const char *body, size_t len)
 {
     const char *type = weft_http_header(exchange, "Content-Type");
     if (type && !is_json_type(type)) {
         weft_http_reply_error(exchange, 415, "the body must be application/json");
+        return false;
+    }
+    const char *encoding = weft_http_header(exchange, "Content-Encoding");
+    if (encoding && strcasecmp(encoding, "identity") != 0) {
+        weft_http_reply_error(exchange, 415, "the body must not be compressed");
         return false;
     }
     if (len == 0) {
@@ -119,15 +135,12 @@ static bool check_body(struct weft_http_exchange *exchange, const char *body, si
         return false;
     }
     json_error_t error;
-    const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
+    /* Integers may have any length: nobody here computes with them. */
+    const size_t flags =
+        JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
     json_t *root = json_loadb(body, len, flags, &error);
     if (!root) {
-        struct weft_buffer detail;
-        weft_buffer_init(&detail, 1024);
-        weft_buffer_append_format(&detail, "the body is not JSON: %s", error.text);
-        weft_buffer_append_char(&detail, '\0');
-        weft_http_reply_error(exchange, 400, detail.err ? "the body is not JSON" : detail.data);
-        weft_buffer_deinit(&detail);
+        refuse_json(exchange, &error);
         return false;
     }
     const json_t *text = json_object_get(root, "text");
@@ -145,6 +158,8 @@ static bool check_body(struct weft_http_exchange *exchange, const char *body, si
 static void note_store(struct weft_api *api, int err)
 {
     bool failing = err == -ENOSPC || err == -EIO || err == -EROFS || err == WEFT_ECORRUPT;
+    if (err && !failing)
+        return; /* says nothing about the disk */
     int now = failing ? err : 0;
     if (now == api->store_err)
         return;
@@ -163,6 +178,14 @@ static void refuse_job(struct weft_http_exchange *exchange, int err)
         break;
     case -ENOSPC:
         reply_busy(exchange, "5", "the disk is full: the request was not accepted");
+        break;
+    case -EIO:
+        reply_busy(exchange, "5",
+                   "the database cannot be written: the disk fails, or the file was removed or "
+                   "replaced");
+        break;
+    case -EBUSY:
+        reply_busy(exchange, "1", "another program writes to the database");
         break;
     case -ESHUTDOWN:
         reply_busy(exchange, "5", "the server is stopping");
@@ -328,6 +351,23 @@ static struct weft_queue_metrics metrics_of(const struct weft_api *api,
     return metrics;
 }
 
+/* One slot: of the rows that come while one is being written, the newest is kept. */
+int weft_api_recorder_main(void *arg)
+{
+    struct weft_api *api = arg;
+    int err = 0;
+    while (err != -ECANCELED && (api->metrics_due || !api->metrics_over)) {
+        if (api->metrics_due) {
+            struct weft_queue_metrics metrics = api->metrics;
+            api->metrics_due = false;
+            (void)api->broker->ops->record(api->broker, &metrics);
+        } else {
+            err = weft_wake_wait(&api->metrics_wake, WEFT_FOREVER);
+        }
+    }
+    return 0;
+}
+
 static void get_queue_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
@@ -336,8 +376,10 @@ static void get_queue_status(struct weft_http_exchange *exchange, void *context)
     struct weft_engine_counts counts;
     weft_engine_counts(api->engine, &counts);
     struct weft_queue_metrics metrics = metrics_of(api, &counts);
-    /* The answer does not depend on whether the row could be written. */
-    (void)api->broker->ops->record(api->broker, &metrics);
+    /* The answer neither depends on the row nor waits for it. */
+    api->metrics = metrics;
+    api->metrics_due = true;
+    weft_wake_post(&api->metrics_wake);
 
     struct weft_buffer body;
     weft_buffer_init(&body, REPLY_BYTES_MAX);
@@ -471,9 +513,21 @@ static void get_healthz(struct weft_http_exchange *exchange, void *context)
     reply_status(exchange, "ok");
 }
 
+/* Whoever is told that the service is not ready sends no jobs: without a row of our own, nobody
+ * would notice that storing works again. */
+static void probe_store(struct weft_api *api)
+{
+    struct weft_engine_counts counts;
+    weft_engine_counts(api->engine, &counts);
+    struct weft_queue_metrics metrics = metrics_of(api, &counts);
+    note_store(api, api->broker->ops->record(api->broker, &metrics));
+}
+
 static void get_readyz(struct weft_http_exchange *exchange, void *context)
 {
-    const struct weft_api *api = context;
+    struct weft_api *api = context;
+    if (api->store_err && !api->draining)
+        probe_store(api);
     if (api->draining)
         reply_busy(exchange, "5", "the server is stopping");
     else if (api->store_err)

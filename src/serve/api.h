@@ -6,6 +6,7 @@
 #define WEFT_SERVE_API_H
 
 #include <job/engine.h>
+#include <job/wake.h>
 #include <serve/settings.h>
 #include <weft/http_server.h>
 
@@ -17,7 +18,14 @@ struct weft_api {
     uint64_t completed_before; /* by earlier servers on this database */
     bool draining;             /* /readyz says no */
     int store_err;             /* why the last job could not be stored; 0 when it could */
+
+    struct weft_queue_metrics metrics; /* the row to be recorded next, if due */
+    bool metrics_due, metrics_over;    /* over: the recorder ends when nothing is due */
+    struct weft_wake metrics_wake;
 };
+
+/* The fiber that records what /queue-status shows; arg is the api. */
+int weft_api_recorder_main(void *arg);
 
 extern const struct weft_http_route weft_api_routes[];
 extern const size_t weft_api_routes_count;

@@ -19,7 +19,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define ANSWERS_NS (10 * WEFT_SEC) /* at a drain, for requests under way */
+#define ANSWERS_NS       (10 * WEFT_SEC) /* at a drain, for requests under way */
+#define PORT_NS          (WEFT_SEC / 2)  /* wait so long for a port to become free */
+#define PORT_PAUSE_NS    (20 * WEFT_MSEC)
+#define CONNECTIONS_MAX  10000u
+#define DESCRIPTORS_KEPT 160u /* rings, store, readers on threads: not for connections */
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
 static const int write_signals[] = {SIGPIPE, SIGXFSZ}; /* a failed write is an error, no death */
@@ -33,6 +37,7 @@ struct service {
     struct weft_http_server *http;
     struct weft_scope http_scope;
     struct weft_task http_task, engine_task;
+    unsigned connections_max;
     char *error;
     size_t error_bytes;
 };
@@ -78,7 +83,8 @@ static int hurry_main(void *arg)
     return 0;
 }
 
-/* First no more requests, then no more jobs: each answer sent is about a job that is stored. */
+/* First no more requests, then no more jobs: each answer sent is about a job that is stored. The
+ * grace is for both together. */
 static int drain(struct service *service)
 {
     struct weft_group hurry;
@@ -87,12 +93,17 @@ static int drain(struct service *service)
         err = weft_spawn(&hurry, hurry_main, service);
     if (err)
         return err;
+    int64_t grace_ns = service->settings.grace_ns, begin_ns = weft_now();
+    int64_t answers_ns = grace_ns < ANSWERS_NS ? grace_ns : ANSWERS_NS;
     service->api.draining = true;
     weft_http_server_drain(service->http);
-    err = weft_task_join(&service->http_task, weft_now() + ANSWERS_NS, &result);
+    err = weft_task_join(&service->http_task, begin_ns + answers_ns, &result);
     if (err == -ETIMEDOUT)
         weft_scope_cancel(&service->http_scope);
-    weft_engine_drain(service->api.engine, service->settings.grace_ns);
+    int64_t left_ns = grace_ns - (weft_now() - begin_ns);
+    weft_engine_drain(service->api.engine, left_ns > 0 ? left_ns : 0);
+    service->api.metrics_over = true;
+    weft_wake_post(&service->api.metrics_wake);
     if (err != -ECANCELED)
         err = weft_task_join(&service->engine_task, WEFT_FOREVER, &result);
     weft_group_close(&hurry);
@@ -169,7 +180,12 @@ static int open_engine(struct service *service)
 
 static int open_http(struct service *service, const struct weft_http_server_options *options)
 {
+    int64_t end_ns = weft_now() + PORT_NS;
     int err = weft_http_server_open(&service->http, options);
+    /* After kill -9 the kernel takes the dead server's io_uring down in the background, and holds
+     * its socket as long. */
+    while (err == -EADDRINUSE && weft_now() < end_ns && weft_sleep(PORT_PAUSE_NS) == 0)
+        err = weft_http_server_open(&service->http, options);
     if (err == -EADDRINUSE)
         return refuse(service, err, "%s port %u is in use by another program", options->address,
                       (unsigned)options->port);
@@ -203,6 +219,8 @@ static int run(struct service *service)
     if (!err)
         err = weft_spawn_task(&group, &service->http_task, http_main, service);
     if (!err)
+        err = weft_spawn(&group, weft_api_recorder_main, &service->api);
+    if (!err)
         err = weft_spawn(&group, watch_main, service);
     if (err)
         weft_group_cancel(&group);
@@ -213,15 +231,29 @@ static int run(struct service *service)
     return err ? refuse(service, err, "the service ended: %s", weft_strerror(err)) : 0;
 }
 
+/* Beyond this number a client gets its 503 while there are descriptors left to answer with. */
+static void log_connections(const struct service *service)
+{
+    if (service->connections_max == CONNECTIONS_MAX)
+        return;
+    char detail[120];
+    (void)snprintf(detail, sizeof detail,
+                   "at most %u connections: the limit of open files (ulimit -n) is low",
+                   service->connections_max);
+    weft_serve_log(service->options, "warning", "few_connections", detail);
+}
+
 static int service_main(void *arg)
 {
     struct service *service = arg;
+    log_connections(service);
     struct weft_http_server_options http_options = {
         .address = service->settings.address,
         .port = service->settings.port,
         .routes = weft_api_routes,
         .routes_count = weft_api_routes_count,
         .context = &service->api,
+        .connections_max = service->connections_max,
         .server_name = "weft",
     };
     int err = open_http(service, &http_options); /* first: it changes nothing when it fails */
@@ -230,7 +262,11 @@ static int service_main(void *arg)
     if (!err)
         err = open_engine(service);
     if (!err)
+        err = weft_wake_init(&service->api.metrics_wake);
+    if (!err) {
         err = run(service);
+        weft_wake_deinit(&service->api.metrics_wake);
+    }
     weft_http_server_close(service->http);
     weft_engine_close(service->api.engine);
     close_store(service);
@@ -239,14 +275,27 @@ static int service_main(void *arg)
     return err;
 }
 
-/* Connections need descriptors: as many as the system allows without asking. */
-static void raise_descriptor_limit(void)
+/* Connections need descriptors: as many as the system allows without asking.
+ * Returns the limit */
+static rlim_t raise_descriptor_limit(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    struct rlimit limit = {0};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            return raised.rlim_cur;
     }
+    return limit.rlim_cur;
+}
+
+static unsigned connections_for(rlim_t descriptors)
+{
+    if (descriptors >= CONNECTIONS_MAX + DESCRIPTORS_KEPT)
+        return CONNECTIONS_MAX;
+    if (descriptors >= 2 * DESCRIPTORS_KEPT)
+        return (unsigned)descriptors - DESCRIPTORS_KEPT;
+    return (unsigned)descriptors / 2 + 1; /* 0 would mean the default */
 }
 
 int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
@@ -264,7 +313,7 @@ int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t
         err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
     if (err)
         return err;
-    raise_descriptor_limit();
+    service.connections_max = connections_for(raise_descriptor_limit());
     if (error_bytes > 0)
         ret_error[0] = '\0';
     err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, &service);

@@ -501,7 +501,7 @@ FIBER_TEST(everything_is_there_after_reopening)
     fixture_close(broker);
 }
 
-FIBER_TEST(what_a_dead_server_left_running_runs_again_with_the_attempt_spent)
+FIBER_TEST(what_a_dead_server_left_running_runs_again_without_having_spent_the_attempt)
 {
     struct weft_broker *broker = fixture_open();
     struct weft_job *lost = claimed_job(broker), *again = NULL;
@@ -510,8 +510,15 @@ FIBER_TEST(what_a_dead_server_left_running_runs_again_with_the_attempt_spent)
     CHECK_EQUAL(fixture_settle(broker, lost, WEFT_JOB_COMPLETE, 0), -ESTALE);
     REQUIRE(fixture_claim(broker, 0, &again, 1) == 1);
     CHECK(same_id(again, lost));
-    CHECK_EQUAL(again->attempt, 2);
+    CHECK_EQUAL(again->attempt, 1);
+    CHECK_EQUAL(again->crashes, 1);
     CHECK(again->lease_token != lost->lease_token);
+    CHECK_EQUAL(fixture_settle(broker, again, WEFT_JOB_COMPLETE, 0), 0);
+    struct weft_job *found = fixture_find(broker, &lost->id);
+    CHECK_EQUAL(found->state, WEFT_JOB_COMPLETED);
+    CHECK_EQUAL(found->attempt, 1);
+    CHECK_EQUAL(found->crashes, 1);
+    weft_job_free(found);
     weft_job_free(again);
     weft_job_free(lost);
     fixture_close(broker);
@@ -522,8 +529,10 @@ FIBER_TEST(a_job_that_takes_the_server_with_it_each_time_ends_dead)
     struct weft_broker *broker = fixture_open();
     struct weft_job job = fixture_job(broker, 0), *claimed = NULL;
     CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
-    for (int i = 0; i < job.attempts_max; i++) {
+    for (unsigned i = 0; i < WEFT_JOB_CRASHES_MAX; i++) {
         REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
+        CHECK_EQUAL(claimed->attempt, 1);
+        CHECK_EQUAL(claimed->crashes, i);
         weft_job_free(claimed);
         fixture_close(broker);
         broker = fixture_reopen();
@@ -531,7 +540,8 @@ FIBER_TEST(a_job_that_takes_the_server_with_it_each_time_ends_dead)
     CHECK_EQUAL(fixture_claim(broker, 0, &claimed, 1), 0);
     struct weft_job *found = fixture_find(broker, &job.id);
     CHECK_EQUAL(found->state, WEFT_JOB_DEAD);
-    CHECK(found->error != NULL);
+    CHECK_EQUAL(found->crashes, WEFT_JOB_CRASHES_MAX);
+    CHECK(found->error && strcmp(found->error, "the server ended 10 times while it ran") == 0);
     weft_job_free(found);
     struct weft_broker_stats stats;
     CHECK_EQUAL(broker->ops->stats(broker, &stats), 0);

@@ -131,6 +131,28 @@ FIBER_TEST(the_database_of_another_program_is_refused_and_left_alone)
     const char *path = path_of("foreign.db");
     run_sql(path, "CREATE TABLE jobs (mine TEXT); INSERT INTO jobs VALUES ('precious')");
     check_refused(path, WEFT_ECORRUPT, "another program");
+    CHECK(access(path_of("foreign.db-lock"), F_OK) != 0);
+}
+
+FIBER_TEST(a_damaged_database_is_not_called_something_else)
+{
+    const char *path = path_of("short.db");
+    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    CHECK(truncate(path, 8192) == 0);
+    check_refused(path, WEFT_ECORRUPT, "is damaged");
+}
+
+FIBER_TEST(what_is_no_regular_file_is_refused)
+{
+    static const char *const paths[] = {"/dev/null", "/tmp", ":memory:"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char error[256] = "", lock[32];
+        struct weft_broker *broker = NULL;
+        CHECK_EQUAL(open_path(&broker, paths[i], error, sizeof error), -EINVAL);
+        CHECK(strstr(error, "no regular file") != NULL);
+        (void)snprintf(lock, sizeof lock, "%s-lock", paths[i]);
+        CHECK(access(lock, F_OK) != 0);
+    }
 }
 
 FIBER_TEST(an_empty_file_becomes_a_database)
@@ -163,22 +185,46 @@ FIBER_TEST(two_servers_cannot_have_one_database)
     fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
 }
 
+FIBER_TEST(two_servers_cannot_have_one_database_through_a_link)
+{
+    char path[160], link[160], error[256] = "";
+    (void)snprintf(path, sizeof path, "%s", path_of("target.db"));
+    (void)snprintf(link, sizeof link, "%s", path_of("link.db"));
+    struct weft_broker *first = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_broker *second = NULL;
+    CHECK(symlink("target.db", link) == 0);
+    CHECK_EQUAL(open_path(&second, link, error, sizeof error), -EBUSY);
+    CHECK(strstr(error, "another server") != NULL);
+    fixture_close(first);
+    fixture_close(open_new(&(struct weft_sqlite_options){.path = link}));
+}
+
+FIBER_TEST(nothing_is_acknowledged_once_the_file_is_gone)
+{
+    char path[160], log[200];
+    (void)snprintf(path, sizeof path, "%s", path_of("gone.db"));
+    (void)snprintf(log, sizeof log, "%s-wal", path);
+    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_job before = fixture_job(broker, 0), after = fixture_job(broker, 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &before), 0);
+    CHECK(unlink(path) == 0 && unlink(log) == 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &after), -EIO);
+    (void)fclose(fopen(path, "wb")); /* another file of this name is not ours either */
+    CHECK_EQUAL(fixture_enqueue(broker, &after), -EIO);
+    fixture_close(broker);
+}
+
 /* Root may write everywhere, so a child process becomes somebody else first. */
 static int open_as_nobody(void *arg)
 {
     char error[256] = "";
     struct weft_broker *broker = NULL;
     int err = open_path(&broker, arg, error, sizeof error);
-    return err == -EROFS && strstr(error, "cannot be written to") ? 0 : -EINVAL;
+    return (err == -EROFS || err == -EACCES) && strstr(error, "cannot be written to") ? 0 : -EINVAL;
 }
 
-TEST(a_read_only_database_is_refused)
+static void check_nobody_can_open(char *path)
 {
-    char path[160];
-    (void)snprintf(path, sizeof path, "%s", path_of("readonly.db"));
-    run_sql(path, "VACUUM");
-    CHECK(chmod(test_directory(), 0755) == 0);
-    CHECK(chmod(path, 0444) == 0);
     pid_t child = fork();
     if (child == 0) {
         if (geteuid() == 0 && setuid(65534) != 0)
@@ -189,6 +235,27 @@ TEST(a_read_only_database_is_refused)
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status));
     CHECK_EQUAL(WEXITSTATUS(status), 0);
+}
+
+TEST(a_directory_that_cannot_be_written_to_is_said_in_a_sentence)
+{
+    char directory[160], path[200];
+    (void)snprintf(directory, sizeof directory, "%s", path_of("closed"));
+    (void)snprintf(path, sizeof path, "%s/new.db", directory);
+    CHECK(chmod(test_directory(), 0755) == 0);
+    CHECK(mkdir(directory, 0555) == 0);
+    check_nobody_can_open(path);
+    CHECK(rmdir(directory) == 0); /* nothing was made in it */
+}
+
+TEST(a_read_only_database_is_refused)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("readonly.db"));
+    run_sql(path, "VACUUM");
+    CHECK(chmod(test_directory(), 0755) == 0);
+    CHECK(chmod(path, 0444) == 0);
+    check_nobody_can_open(path);
     (void)chmod(path, 0644);
 }
 
@@ -234,6 +301,26 @@ FIBER_TEST(the_seeds_tables_can_be_read_while_the_server_runs)
                 " processed_requests FROM queue_metrics",
                 "3|1|2|0|0|0|9");
     weft_job_free(claimed);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_completed_request_shows_no_error_of_an_earlier_attempt)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", path_of("error.db"));
+    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
+    struct weft_job job = fixture_job(broker, 0), *claimed = NULL;
+    struct weft_promotion promotion;
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
+    CHECK_EQUAL(fixture_settle(broker, claimed, WEFT_JOB_RETRY, 0), 0);
+    weft_job_free(claimed);
+    check_query(path, "SELECT error_message FROM requests", "it did not work");
+    CHECK_EQUAL(broker->ops->promote(broker, &promotion), 0);
+    REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
+    CHECK_EQUAL(fixture_settle(broker, claimed, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(claimed);
+    check_query(path, "SELECT error_message IS NULL FROM requests", "1");
     fixture_close(broker);
 }
 

@@ -168,7 +168,7 @@ TEST(what_was_accepted_survives_kill_9_and_completes)
               "than once, %lld dead",
               (unsigned long long)rounds, (unsigned long long)seed, accepted, lost,
               query(db, "SELECT count(*) FROM jobs"),
-              query(db, "SELECT count(*) FROM outcomes WHERE attempt > 1"),
+              query(db, "SELECT count(*) FROM outcomes WHERE attempt + crashes > 1"),
               query(db, "SELECT count(*) FROM outcomes WHERE state = 7"));
     CHECK_EQUAL(lost, 0);
     CHECK(accepted > 0);
@@ -176,4 +176,37 @@ TEST(what_was_accepted_survives_kill_9_and_completes)
     CHECK_EQUAL(query(db, "SELECT completed = (SELECT count(*) FROM outcomes) FROM totals"), 1);
     (void)sqlite3_close(db);
     free(clients);
+}
+
+/* Post one job and kill the server while it runs; then again each time it is started. */
+TEST(a_job_that_is_hit_by_many_crashes_completes_on_the_same_port)
+{
+    static const int64_t steps_ns[] = {600 * WEFT_SEC, 0, 0};
+    struct weft_serve_options slow = {.steps_ns = steps_ns};
+    struct server server;
+    server_start(&server, "hit.db", &slow);
+    struct reply reply;
+    http_post(&server, "{\"text\":\"a\"}", &reply);
+    json_t *root = reply_json(&reply);
+    const char *id = json_string_value(json_object_get(root, "request_id"));
+    REQUIRE(reply.status == 200 && id);
+    char listen[32];
+    (void)snprintf(listen, sizeof listen, "127.0.0.1:%d", server.port);
+    slow.listen = listen;
+    for (int i = 0; i < 4; i++) {
+        CHECK(wait_for_status(&server, id, "processing"));
+        server_kill(&server);
+        server_start(&server, "hit.db", &slow); /* at once */
+    }
+    CHECK(wait_for_status(&server, id, "processing"));
+    server_kill(&server);
+    server_start(&server, "hit.db", &(struct weft_serve_options){.listen = listen});
+    CHECK(wait_for_status(&server, id, "completed"));
+    CHECK_EQUAL(server_stop(&server), 0);
+    json_decref(root);
+    reply_free(&reply);
+    sqlite3 *db = NULL;
+    REQUIRE(sqlite3_open(server_database("hit.db"), &db) == SQLITE_OK);
+    CHECK_EQUAL(query(db, "SELECT attempt * 100 + crashes FROM outcomes"), 105);
+    (void)sqlite3_close(db);
 }

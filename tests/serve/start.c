@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,41 @@ static char *post_id(const struct server *server)
     json_decref(root);
     reply_free(&reply);
     return id;
+}
+
+/* The number that a query gives. */
+static long long query(const char *database, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    REQUIRE(sqlite3_open_v2(server_database(database), &db, SQLITE_OPEN_READONLY, NULL) ==
+            SQLITE_OK);
+    REQUIRE(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
+    REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+    long long value = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return value;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* Returns the status; body may be NULL for a GET. */
+static int status_of(const struct server *server, const char *path, const char *body)
+{
+    struct reply reply;
+    if (body)
+        http_post(server, body, &reply);
+    else
+        http_get(server, path, &reply);
+    int status = reply.status;
+    reply_free(&reply);
+    return status;
 }
 
 TEST(a_port_in_use_is_said_in_a_sentence)
@@ -84,6 +120,8 @@ TEST(sigterm_lets_a_running_job_finish_and_the_exit_is_clean)
     server_start(&server, "finish.db", &(struct weft_serve_options){.steps_ns = steps_ns});
     char *id = post_id(&server);
     CHECK_EQUAL(server_stop(&server), 0);
+    CHECK_EQUAL(query("finish.db", "SELECT count(*) FROM outcomes WHERE state = 5"), 1);
+    CHECK_EQUAL(query("finish.db", "SELECT count(*) FROM queue"), 0);
     server_start(&server, "finish.db", &(struct weft_serve_options){0});
     char path[128];
     (void)snprintf(path, sizeof path, "/status/%s", id);
@@ -95,19 +133,23 @@ TEST(sigterm_lets_a_running_job_finish_and_the_exit_is_clean)
     free(id);
 }
 
-/* The number that a query gives. */
-static long long query(const char *database, const char *sql)
+TEST(the_grace_is_for_requests_and_jobs_together)
 {
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    REQUIRE(sqlite3_open_v2(server_database(database), &db, SQLITE_OPEN_READONLY, NULL) ==
-            SQLITE_OK);
-    REQUIRE(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
-    REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
-    long long value = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(db);
-    return value;
+    static const int64_t steps_ns[] = {600 * WEFT_SEC, 0, 0};
+    struct weft_serve_options slow = {.steps_ns = steps_ns, .grace_ns = 300 * WEFT_MSEC};
+    static const char half[] = "POST /process HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n{";
+    struct server server;
+    server_start(&server, "grace.db", &slow);
+    char *id = post_id(&server);
+    int fd = server_connect(&server);
+    REQUIRE(fd >= 0 && send(fd, half, sizeof half - 1, MSG_NOSIGNAL) > 0);
+    CHECK(wait_for_status(&server, id, "processing"));
+    int64_t begin_ms = now_ms();
+    CHECK_EQUAL(server_stop(&server), 0);
+    CHECK(now_ms() - begin_ms < 5000); /* 10 s when each has its own time */
+    CHECK_EQUAL(query("grace.db", "SELECT count(*) FROM queue WHERE state = 2"), 1);
+    (void)close(fd);
+    free(id);
 }
 
 TEST(what_does_not_finish_in_the_grace_runs_again_without_having_spent_an_attempt)
@@ -185,24 +227,69 @@ TEST(when_the_file_cannot_grow_requests_get_503_and_later_work_again)
     }
     CHECK_EQUAL(reply.status, 503);
     CHECK(strstr(reply.head, "Retry-After: ") != NULL);
-    CHECK(reply.body && strstr(reply.body, "\"detail\""));
+    CHECK(reply.body && strstr(reply.body, "the disk is full"));
     reply_free(&reply);
-    http_get(&server, "/readyz", &reply);
-    CHECK_EQUAL(reply.status, 503);
-    reply_free(&reply);
+    int ready = 200;
+    for (int i = 0; i < 200 && ready != 503; i++) { /* a small row may still fit */
+        (void)status_of(&server, "/process", "{\"text\":\"b\"}");
+        ready = status_of(&server, "/readyz", NULL);
+    }
+    CHECK_EQUAL(ready, 503);
     CHECK(wait_for_status(&server, before, "completed"));
 
     REQUIRE(prlimit(server.pid, RLIMIT_FSIZE, &old, NULL) == 0);
-    http_post(&server, large, &reply);
-    CHECK_EQUAL(reply.status, 200);
-    reply_free(&reply);
-    http_get(&server, "/readyz", &reply);
-    CHECK_EQUAL(reply.status, 200);
-    reply_free(&reply);
+    CHECK_EQUAL(status_of(&server, "/readyz", NULL), 200); /* though nobody posted a job */
+    CHECK_EQUAL(status_of(&server, "/process", large), 200);
     char *after = post_id(&server);
     CHECK(wait_for_status(&server, after, "completed"));
     CHECK_EQUAL(server_stop(&server), 0);
     free(large);
     free(before);
     free(after);
+}
+
+TEST(another_program_that_writes_holds_up_jobs_but_no_numbers)
+{
+    struct server server;
+    server_start(&server, "busy.db", &(struct weft_serve_options){0});
+    sqlite3 *db = NULL;
+    REQUIRE(sqlite3_open(server_database("busy.db"), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+    struct reply reply;
+    http_post(&server, "{\"text\":\"a\"}", &reply);
+    CHECK_EQUAL(reply.status, 503);
+    CHECK(reply.body && strstr(reply.body, "another program writes to the database"));
+    reply_free(&reply);
+    int64_t begin_ms = now_ms();
+    CHECK_EQUAL(status_of(&server, "/queue-status", NULL), 200);
+    CHECK_EQUAL(status_of(&server, "/queue-status", NULL), 200);
+    CHECK(now_ms() - begin_ms < 2000);
+    CHECK(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
+    (void)sqlite3_close(db);
+    CHECK_EQUAL(status_of(&server, "/process", "{\"text\":\"a\"}"), 200);
+    CHECK_EQUAL(server_stop(&server), 0);
+    CHECK_EQUAL(query("busy.db", "SELECT count(*) FROM queue_metrics WHERE 1"), 2);
+}
+
+/* The last test: who is not root cannot raise the limit again. */
+TEST(with_few_descriptors_clients_beyond_them_are_answered)
+{
+    struct rlimit old, few = {256, 256};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    struct server server;
+    server_start(&server, "few.db", &(struct weft_serve_options){0});
+    int fds[200], count = 0;
+    int status = 200;
+    while (count < 200 && status == 200) {
+        fds[count] = server_connect(&server);
+        REQUIRE(fds[count++] >= 0);
+        status = status_of(&server, "/healthz", NULL);
+    }
+    CHECK_EQUAL(status, 503);
+    CHECK(count > 50);
+    while (count > 0)
+        (void)close(fds[--count]);
+    CHECK_EQUAL(server_stop(&server), 0);
+    (void)setrlimit(RLIMIT_NOFILE, &old);
 }
