@@ -248,7 +248,7 @@ FIBER_TEST(several_fibers_may_wait_on_one_listener)
         CHECK_EQUAL(weft_spawn_task(&group, &tasks[i], accept_one, &listener), 0);
     CHECK_EQUAL(weft_yield(), 0);
     for (int i = 0; i < 3; i++)
-        clients[i] = weft_tcp_connect("localhost", port, WEFT_FOREVER);
+        clients[i] = weft_tcp_connect("127.0.0.1", port, WEFT_FOREVER);
     CHECK_EQUAL(weft_group_wait(&group), 0);
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_close(tasks[i].result), 0);
@@ -369,6 +369,19 @@ REAL_TIME_FIBER_TEST(data_that_came_in_time_wins_over_the_deadline_that_passed_s
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK_EQUAL(reader.result, 1);
     disconnect(&pair);
+}
+
+FIBER_TEST(names_are_looked_up)
+{
+    int listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    uint16_t port = (uint16_t)weft_tcp_port(listener);
+    CHECK_EQUAL(weft_tcp_connect("localhost", port, WEFT_NOWAIT), -EAGAIN);
+    int client = weft_tcp_connect("localhost", port, WEFT_FOREVER);
+    if (client == -EADDRNOTAVAIL || client == -EAGAIN)
+        test_skip("this machine does not know the name localhost");
+    else
+        CHECK_EQUAL(weft_close(client), 0);
+    CHECK_EQUAL(weft_close(listener), 0);
 }
 
 FIBER_TEST(connecting_to_nobody_is_refused)
