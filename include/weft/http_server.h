@@ -82,6 +82,7 @@ WEFT_API int weft_http_server_run(struct weft_http_server *server);
  * "Connection: close"). Call it from another fiber of the same thread; it does not wait. */
 WEFT_API void weft_http_server_drain(struct weft_http_server *server);
 
+/* Copy the counters. From the server's thread; never suspends. */
 WEFT_API void weft_http_server_stats(const struct weft_http_server *server,
                                      struct weft_http_server_stats *ret_stats);
 
