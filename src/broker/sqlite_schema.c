@@ -217,7 +217,6 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
     va_list args;
     va_start(args, format);
     if (bytes > 0)
-        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(text, bytes, format, args);
     va_end(args);
     return err;
@@ -249,7 +248,8 @@ static int take_lock(struct sqlite_broker *broker, char *error, size_t error_byt
 static int refuse_open(int err, const char *path, char *error, size_t error_bytes)
 {
     char *copy = strdup(path);
-    const char *directory = copy ? dirname(copy) : path;
+    const char *directory =
+        copy ? dirname(copy) : path; // NOLINT(concurrency-mt-unsafe): its own copy
     if (access(path, F_OK) < 0 && access(directory, F_OK) == 0 && access(directory, W_OK) < 0)
         err = refuse(-errno, error, error_bytes,
                      "cannot make the database %s: the directory %s cannot be written to", path,

@@ -48,7 +48,6 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct service *service,
     va_list args;
     va_start(args, format);
     if (service->error_bytes > 0)
-        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(service->error, service->error_bytes, format, args);
     va_end(args);
     return err;
@@ -293,7 +292,7 @@ static unsigned connections_for(rlim_t descriptors)
 {
     if (descriptors >= CONNECTIONS_MAX + DESCRIPTORS_KEPT)
         return CONNECTIONS_MAX;
-    if (descriptors >= 2 * DESCRIPTORS_KEPT)
+    if (descriptors / 2 >= DESCRIPTORS_KEPT)
         return (unsigned)descriptors - DESCRIPTORS_KEPT;
     return (unsigned)descriptors / 2 + 1; /* 0 would mean the default */
 }

@@ -20,7 +20,6 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
     va_list args;
     va_start(args, format);
     if (bytes > 0)
-        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
         (void)vsnprintf(text, bytes, format, args);
     va_end(args);
     return err;

@@ -40,7 +40,8 @@ void *weft_context_prepare(void *bottom, size_t size, void (*entry)(void *), voi
     start->context.uc_stack.ss_size = top - (uintptr_t)bottom;
     start->context.uc_link = NULL;
     uint64_t bits = top;
-    /* makecontext takes any function type by its own contract. */
+    /* makecontext takes any function type by its own contract.
+     * NOLINTNEXTLINE(performance-no-int-to-ptr) */
     makecontext(&start->context, (void (*)(void))(uintptr_t)start_fiber, 2, (unsigned)(bits >> 32),
                 (unsigned)bits);
     return &start->context;
