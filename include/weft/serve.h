@@ -16,9 +16,9 @@ struct weft_serve_options {
     unsigned workers;     /* 4, at most 64 */
     unsigned concurrency; /* jobs at once per worker, 1000, at most 1,000,000 */
     unsigned queue_size;  /* jobs waiting per worker, 100,000 */
-    const int64_t
-        *steps_ns;    /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
-    int64_t grace_ns; /* after SIGTERM, how long running jobs may go on; 30 s */
+    /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
+    const int64_t *steps_ns;
+    int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */
     const char *token_file; /* bearer token; needed for an address that is not loopback ... */
     int insecure;           /* ... unless this is set */
     const char *io;         /* reactor, see weft_run_options */
@@ -30,8 +30,8 @@ struct weft_serve_options {
     void *log_context;
 };
 
-/* Serve until SIGTERM or SIGINT, then drain: requests under way are answered, running jobs get
- * grace_ns, what is left runs again at the next start.
+/* Serve until SIGTERM or SIGINT, then drain: requests under way are answered and running
+ * jobs end, both within grace_ns; what is left runs again at the next start.
  *
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0 after a drain; -EINVAL (options), -EADDRINUSE, -EACCES, WEFT_EVERSION (database of

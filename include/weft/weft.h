@@ -6,10 +6,14 @@
 #include <weft/base.h>
 #include <weft/channel.h>
 #include <weft/group.h>
+#include <weft/http_server.h>
 #include <weft/io.h>
+#include <weft/load.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/serve.h>
 #include <weft/signal.h>
+#include <weft/size.h>
 
 #endif
