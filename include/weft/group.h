@@ -25,29 +25,56 @@ enum weft_policy {
     WEFT_QUORUM,    /* as many successes as asked for cancel the rest; the result is 0 */
 };
 
+/* One child's failure. */
+struct weft_failure {
+    int result;       /* negative */
+    const char *name; /* weft_spawn_options.name, NULL without */
+};
+
 struct weft_group_options {
-    enum weft_policy policy;  /* 0 means WEFT_FAIL_FAST */
-    unsigned quorum;          /* WEFT_QUORUM only: successes needed, at least 1 */
-    unsigned concurrency_max; /* children at once; 0 means no limit; beyond it weft_spawn waits */
-    int64_t deadline_ns;      /* absolute; 0 means none; passing it cancels the children */
-    const char *name;         /* for people; not copied */
+    enum weft_policy policy;       /* 0 means WEFT_FAIL_FAST */
+    unsigned quorum;               /* WEFT_QUORUM only: successes needed, at least 1 */
+    unsigned concurrency_max;      /* children at once; 0: no limit; beyond it weft_spawn waits */
+    int64_t deadline_ns;           /* absolute; 0 means none; passing it cancels the children */
+    const char *name;              /* for people; not copied */
+    struct weft_failure *failures; /* room for failures_max, filled in the order they come */
+    unsigned failures_max;
+};
+
+/* Where a child runs. */
+#define WEFT_HERE       0         /* on the caller's worker: siblings do not race */
+#define WEFT_ANY_WORKER (-1)      /* on whichever has time first; it does not move after that */
+#define WEFT_WORKER(n)  ((n) + 1) /* on worker n, 0 to weft_worker_count() - 1 */
+
+struct weft_spawn_options {
+    struct weft_task *task; /* keeps the outcome; must live until the group was waited for */
+    const char *name;       /* for people; not copied */
+    int worker;             /* WEFT_HERE, WEFT_ANY_WORKER, WEFT_WORKER(n) */
+    size_t stack_bytes;     /* 0 means weft_run_options.stack_bytes; at most 1 MiB */
+    size_t copy_bytes;      /* copy so much of *arg, at most 4 KiB: fn gets a copy of its own */
 };
 
 /* Result of one child, in the caller's storage. Read it after the group's wait, or after
  * weft_task_join. */
 struct weft_task {
-    int result;                  /* what the task function returned, once done */
-    int done;                    /* 1 when the function returned */
-    struct weft_task *completed; /* private: next in completion order */
-    struct weft_link joiners;    /* private */
+    int result; /* what the task function returned, once done */
+    int done;   /* 1 when the function returned */
+    /* private */
+    struct weft_task *completed; /* next in completion order */
+    struct weft_group *group;
+    struct weft_link joiners;
 };
 
 struct weft_group {
     struct weft_scope scope;
-    struct weft_link children; /* fibers, oldest first */
+    struct weft_link open;     /* in the owner's list of groups to wait for */
+    struct weft_link children; /* fibers of this worker, oldest first */
     struct weft_link joiners;  /* the owner, in weft_group_wait */
     struct weft_link spawners; /* held back by concurrency_max */
-    struct weft_task *first_completed, *last_completed;
+    struct weft_link nexters;  /* in weft_group_next */
+    struct weft_task *first_completed, *last_completed, *last_taken;
+    struct weft_failure *failures_kept;
+    unsigned failures_max;
     unsigned live, live_max;
     unsigned successes, failures, quorum;
     unsigned cut; /* children that failed after the group was cancelled */
@@ -65,19 +92,40 @@ struct weft_group {
 WEFT_API int weft_group_init(struct weft_group *group, const struct weft_group_options *options);
 
 /* Start fn(arg) as a child. It is queued behind what is runnable; the caller goes on.
- * May be called by the owner and by any child of the group.
+ * May be called by the owner and by any child of the group, on any worker; from a worker that is
+ * not the group's own it costs a round trip.
  *
+ * options  NULL means all defaults; not kept
  * Returns  0; -ECANCELED (the group, or while waiting at concurrency_max the caller, is
- *          cancelled: fn will not run); -ENOMEM (no stack)
- * Suspends only at concurrency_max, first come first served. A task that waits there for its
- *          own group to shrink by itself waits for ever: do not spawn from children at the limit */
+ *          cancelled: fn will not run); -ENOMEM (no stack); -EINVAL (options); WEFT_EFULL (a
+ *          million tasks wait for WEFT_ANY_WORKER)
+ * Suspends only at concurrency_max, first come first served, and on a worker not the group's own.
+ *          A task that waits there for its own group to shrink by itself waits for ever: do not
+ *          spawn from children at the limit */
 WEFT_API int weft_spawn(struct weft_group *group, int (*fn)(void *), void *arg);
+WEFT_API int weft_spawn_with(struct weft_group *group, int (*fn)(void *), void *arg,
+                             const struct weft_spawn_options *options);
 
 /* The same, and keep the outcome in *task, which must live until the group was waited for. */
 WEFT_API int weft_spawn_task(struct weft_group *group, struct weft_task *task, int (*fn)(void *),
                              void *arg);
 
-/* Wait for one task of a group.
+/* Start a child and wait until it says weft_started: for a server that listens, a connection that
+ * is made. What it fails with before that is the caller's to hear, not the group's. When the caller
+ * gives up waiting (deadline, cancellation), the child is cancelled and waited for.
+ *
+ * Returns  what the child gave to weft_started; its own error when it ended first, -ECHILD when
+ *          it ended first without one; -ETIMEDOUT, -ECANCELED; else like weft_spawn
+ * Suspends */
+WEFT_API int weft_spawn_started(struct weft_group *group, int (*fn)(void *), void *arg,
+                                const struct weft_spawn_options *options, int64_t deadline_ns);
+
+/* In such a child, once: it is ready. value is 0 or more.
+ * Returns  0; -ECANCELED (nobody waits any more; the child should end); -EINVAL (nobody ever
+ *          waited, or a negative value). Never suspends */
+WEFT_API int weft_started(int value);
+
+/* Wait for one task of a group. From another worker than the group's own it costs a round trip.
  *
  * Returns  0 with *ret_result set; -ETIMEDOUT (-EAGAIN for WEFT_NOWAIT), -ECANCELED */
 WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result);
@@ -94,13 +142,28 @@ WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *re
  * Suspends, and is no checkpoint: it always joins */
 WEFT_API int weft_group_wait(struct weft_group *group);
 
-/* Cancel every child, now and in future. Idempotent. From the group's own thread. */
-WEFT_API void weft_group_cancel(struct weft_group *group);
+/* Cancel every child, now and in future. Idempotent.
+ *
+ * reason   what weft_cancel_reason says in the children, negative; 0 means -ECANCELED
+ * Threads  any thread that knows the group is still open. Never suspends */
+WEFT_API void weft_group_cancel(struct weft_group *group, int reason);
 
 /* Cancel what still runs and wait until it is gone. Safe after weft_group_wait. Suspends. */
 WEFT_API void weft_group_close(struct weft_group *group);
 
-/* Children that have not ended, from the group's own thread. */
+/* Take the next task in the order in which they end, waiting for it to end: each is given out once.
+ * For children with a task (weft_spawn_task, weft_spawn_options.task).
+ *
+ * Returns  0 with *ret_task set; -ENOENT (all ended, all given out); -ETIMEDOUT, -EAGAIN
+ *          (WEFT_NOWAIT), -ECANCELED
+ * Threads  the group's own worker. Suspends */
+WEFT_API int weft_group_next(struct weft_group *group, struct weft_task **ret_task,
+                             int64_t deadline_ns);
+
+/* Failures so far, also those there was no room for in weft_group_options.failures. */
+WEFT_API unsigned weft_group_failures(const struct weft_group *group);
+
+/* Children that have not ended, from the group's own worker. */
 WEFT_API unsigned weft_group_live(const struct weft_group *group);
 
 /* Walk the finished tasks of weft_spawn_task in the order in which they ended:

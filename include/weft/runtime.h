@@ -23,7 +23,12 @@ struct weft_run_options {
     size_t stack_bytes;           /* usable stack of a fiber; 0 means 64 KiB, at least 16 KiB */
     unsigned offload_threads_max; /* threads for weft_offload; 0 means 4, at most 1024 */
     unsigned offload_queue_max;   /* calls waiting for a thread; 0 means 65,536 */
+    unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With
+                                     the virtual clock always 1: that is what makes it repeatable */
+    uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed */
 };
+
+#define WEFT_ALL_CORES UINT32_MAX
 
 /* Run fn(arg) as the first fiber of a new runtime on the calling thread; return when it ended.
  *
@@ -31,8 +36,8 @@ struct weft_run_options {
  * fn       0 or more is success, negative an error; its value is returned
  * Returns  fn's result, or before fn was called: -EINVAL (options), -EBUSY (the thread already
  *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. When every fiber waits and
- *          nothing can come (no timer, no descriptor, no thread that owes an answer), all are
- *          cancelled, and the result is -EDEADLK
+ *          nothing can come (no timer, no descriptor, no thread that owes an answer, nobody
+ *          outside who holds the runtime), all are cancelled, and the result is -EDEADLK
  * Threads  any thread outside a runtime; several runtimes may run on several threads. A child of
  *          fork() must not call weft: it would share the parent's reactor */
 WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
@@ -54,6 +59,31 @@ WEFT_API int64_t weft_now(void);
  * Returns  0, -ECANCELED (woken before the time was over), -EPERM outside a runtime */
 WEFT_API int weft_sleep(int64_t duration_ns);
 WEFT_API int weft_sleep_until(int64_t deadline_ns);
+
+/* The number of workers, and the calling fiber's own, counted from 0. Outside a runtime: 0, -EPERM.
+ */
+WEFT_API unsigned weft_worker_count(void);
+WEFT_API int weft_worker_index(void);
+
+/* ---- from threads outside the runtime -------------------------------------------------- */
+
+struct weft_runtime;
+
+/* Hold the calling fiber's runtime for other threads: for weft_call, and for any thread that is
+ * going to wake its fibers through a channel or another shared object. While it is held, fibers
+ * that wait for nothing the runtime knows of are not taken for deadlocked.
+ * Returns  the runtime; NULL outside one. Give it back with weft_runtime_release, on any thread,
+ *          before or after weft_run has returned */
+WEFT_API struct weft_runtime *weft_runtime_acquire(void);
+WEFT_API void weft_runtime_release(struct weft_runtime *runtime); /* NULL is fine */
+
+/* Run fn(arg) as a fiber of the runtime, on the worker that has time first, while the calling
+ * thread sleeps. When the runtime's first fiber ends meanwhile, the call is cancelled.
+ *
+ * Returns  fn's result; -ESHUTDOWN (the runtime has ended: fn did not run), -EBUSY (inside a
+ *          runtime: spawn instead), -ENOMEM, WEFT_EFULL
+ * Threads  any thread outside a runtime */
+WEFT_API int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg);
 
 /* The name of the reactor in use, "io_uring" or "epoll"; NULL outside a runtime. */
 WEFT_API const char *weft_io_name(void);

@@ -9,7 +9,9 @@
 #include <weft/http_server.h>
 #include <weft/io.h>
 #include <weft/load.h>
+#include <weft/local.h>
 #include <weft/offload.h>
+#include <weft/parts.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/serve.h>

@@ -9,7 +9,7 @@
 #ifndef WEFT_BASE_HEAP_H
 #define WEFT_BASE_HEAP_H
 
-#include <weft/scope.h>
+#include <weft/parts.h>
 
 #include <stdbool.h>
 

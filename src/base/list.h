@@ -5,7 +5,7 @@
 #ifndef WEFT_BASE_LIST_H
 #define WEFT_BASE_LIST_H
 
-#include <weft/scope.h>
+#include <weft/parts.h>
 
 #include <stdbool.h>
 

@@ -6,6 +6,7 @@
 #include <os/clock.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 
 #include <errno.h>
 #include <stdio.h>

@@ -349,5 +349,5 @@ fail:
 void weft_http_connection_drain(struct weft_http_connection *connection)
 {
     if (connection->idle)
-        weft_scope_cancel(&connection->idle_scope);
+        weft_scope_cancel(&connection->idle_scope, 0);
 }

@@ -183,7 +183,7 @@ void weft_http_server_drain(struct weft_http_server *server)
 {
     server->draining = true;
     if (server->accepting)
-        weft_scope_cancel(&server->accept_scope);
+        weft_scope_cancel(&server->accept_scope, 0);
     WEFT_LIST_FOR_EACH (link, &server->connections)
         weft_http_connection_drain(weft_container_of(link, struct weft_http_connection, link));
 }

@@ -104,7 +104,7 @@ int weft_engine_run(struct weft_engine *engine)
         for (unsigned i = 0; !err && i < engine->options.workers; i++)
             err = weft_spawn(&working, weft_dispatcher_main, &engine->workers[i]);
         if (err)
-            weft_group_cancel(&working);
+            weft_group_cancel(&working, 0);
         (void)weft_group_wait(&working);
     }
     engine->stopping = true;

@@ -244,7 +244,7 @@ static int stop_on_signal(void *arg)
     schedule->end_ns = load->shared.last_ns = weft_now();
     if (schedule->start_ns == 0) /* still connecting */
         schedule->start_ns = schedule->end_ns;
-    weft_group_cancel(&load->client_group);
+    weft_group_cancel(&load->client_group, 0);
     return 0;
 }
 
@@ -257,7 +257,7 @@ static int run_clients(struct load *load)
     for (unsigned i = 0; i < load->connections && err == 0; i++)
         err = weft_spawn(&load->client_group, weft_load_client_run, &load->clients[i]);
     if (err)
-        weft_group_cancel(&load->client_group);
+        weft_group_cancel(&load->client_group, 0);
     int result = weft_group_wait(&load->client_group);
     if (load->stopped)
         return 0;

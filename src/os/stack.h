@@ -14,7 +14,7 @@
 
 #define WEFT_STACK_MPROTECT_MAX 24000u
 
-enum weft_guard {
+enum weft_stack_guard {
     WEFT_GUARD_INSTALL,
     WEFT_GUARD_MPROTECT,
     WEFT_GUARD_NONE,
@@ -24,8 +24,8 @@ enum weft_guard {
 struct weft_stack_pool {
     size_t usable_bytes; /* of each stack, a multiple of the page size */
     size_t guard_bytes;
-    enum weft_guard guard;      /* how the next stack is guarded */
-    char *slab_next, *slab_end; /* what is left of the newest slab */
+    enum weft_stack_guard guard; /* how the next stack is guarded */
+    char *slab_next, *slab_end;  /* what is left of the newest slab */
     void **slabs;
     size_t slabs_len, slabs_capacity;
     char **idle; /* lowest usable byte of each idle stack, hottest last */

@@ -90,6 +90,17 @@ void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
         note_direction(entry, &entry->writers, WEFT_READY_WRITE);
 }
 
+void weft_fd_table_fail(struct weft_fd_table *table, int err)
+{
+    for (size_t i = 0; i < table->chunks_len * CHUNK_LEN; i++) {
+        struct weft_fd *entry = find_entry(table, (int)i);
+        if (!entry)
+            continue;
+        weft_wake_all(&entry->readers, err);
+        weft_wake_all(&entry->writers, err);
+    }
+}
+
 int weft_fd_watch(struct weft_worker *worker, int fd)
 {
     struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
@@ -110,7 +121,7 @@ int weft_fd_watch(struct weft_worker *worker, int fd)
 int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns)
 {
     struct weft_worker *worker = self->worker;
-    int err = weft_fd_watch(worker, fd);
+    int err = worker->broken ? worker->broken : weft_fd_watch(worker, fd);
     if (err < 0)
         return err;
     struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
@@ -124,6 +135,7 @@ int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t de
         return -EAGAIN;
     struct weft_waiter waiter;
     uint32_t generation = entry->generation;
+    self->waits_for = direction == WEFT_READY_READ ? "data" : "room to write";
     worker->fd_waiters++;
     err = weft_park_in(self, direction == WEFT_READY_READ ? &entry->readers : &entry->writers,
                        &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);

@@ -40,6 +40,9 @@ struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd);
 /* Apply what the poller reported: wake who waits, remember the rest. */
 void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready);
 
+/* The poller is gone: whoever waits gets err. */
+void weft_fd_table_fail(struct weft_fd_table *table, int err);
+
 /* Have the poller report the descriptor from now on. Returns 0, -EBADF, -ENOMEM */
 int weft_fd_watch(struct weft_worker *worker, int fd);
 

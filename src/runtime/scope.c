@@ -2,10 +2,11 @@
  * scope.c - the tree of cancellation. See weft/scope.h.
  *
  * Cancelling walks down and marks every scope inside, up to shields, so that asking "am I
- * cancelled?" is one load. Only the thread of a scope touches it. */
-#include <runtime/worker.h>
+ * cancelled?" is one load. Only the worker of a scope touches it: what
+ * other threads cancel arrives by mail, and a task that runs elsewhere gets mail in turn. */
+#include <runtime/runtime.h>
 
-#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,11 +27,14 @@ static bool lets_in(const struct weft_scope *scope)
     return scope->cause == NOT_CANCELLED && !(scope->flags & WEFT_SCOPE_SHIELD);
 }
 
-static void mark(struct weft_scope *scope, enum cause cause)
+static void mark(struct weft_scope *scope, enum cause cause, int reason)
 {
     scope->cause = cause;
+    scope->reason = reason;
     WEFT_LIST_FOR_EACH (link, &scope->waiting)
         (void)weft_unpark(weft_container_of(link, struct weft_fiber, in_scope), -ECANCELED);
+    WEFT_LIST_FOR_EACH (link, &scope->remotes)
+        weft_remote_cancel(weft_container_of(link, struct weft_remote, in_group), reason);
 }
 
 /* The next scope of a walk through everything inside top, parents first; NULL at the end. */
@@ -47,23 +51,32 @@ static struct weft_scope *walk_on(struct weft_scope *top, struct weft_scope *sco
 }
 
 /* No recursion: the tree may be as deep as there are fibers. */
-static void cancel(struct weft_scope *top, enum cause cause)
+static void cancel(struct weft_scope *top, enum cause cause, int reason)
 {
     if (top->cause != NOT_CANCELLED)
         return;
-    mark(top, cause);
+    mark(top, cause, reason);
     struct weft_scope *scope = walk_on(top, top, true);
     while (scope) {
         bool enter = lets_in(scope);
         if (enter)
-            mark(scope, BY_OUTER);
+            mark(scope, BY_OUTER, reason);
         scope = walk_on(top, scope, enter);
     }
 }
 
+/* Another thread's weft_scope_cancel has arrived. */
+static void cancel_arrived(struct weft_mail *mail)
+{
+    struct weft_scope *scope = weft_container_of(mail, struct weft_scope, mail);
+    int reason = scope->mailed_reason;
+    __atomic_store_n(&scope->mailed, 0, __ATOMIC_RELEASE);
+    cancel(scope, BY_CALL, reason);
+}
+
 static void deadline_passed(struct weft_timer *timer)
 {
-    cancel(weft_container_of(timer, struct weft_scope, timer), BY_DEADLINE);
+    cancel(weft_container_of(timer, struct weft_scope, timer), BY_DEADLINE, -ETIMEDOUT);
 }
 
 static void set_deadline(struct weft_scope *scope, int64_t deadline_ns)
@@ -74,7 +87,7 @@ static void set_deadline(struct weft_scope *scope, int64_t deadline_ns)
     if (deadline_ns == WEFT_FOREVER)
         return;
     if (deadline_ns <= weft_worker_now(worker))
-        cancel(scope, BY_DEADLINE);
+        cancel(scope, BY_DEADLINE, -ETIMEDOUT);
     else
         weft_timer_arm(worker, &scope->timer, deadline_ns, deadline_passed);
 }
@@ -83,16 +96,21 @@ void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int6
                        unsigned flags)
 {
     scope->parent = parent;
+    scope->home = weft_current_worker;
+    scope->mail.deliver = cancel_arrived;
+    scope->mailed = 0;
     scope->flags = flags;
     scope->cause = NOT_CANCELLED;
+    scope->reason = 0;
     scope->timer = (struct weft_timer){.deadline_ns = WEFT_FOREVER};
     weft_list_init(&scope->sibling);
     weft_list_init(&scope->children);
     weft_list_init(&scope->waiting);
+    weft_list_init(&scope->remotes);
     if (parent) {
         weft_list_append(&parent->children, &scope->sibling);
         if (parent->cause != NOT_CANCELLED && lets_in(scope))
-            scope->cause = BY_OUTER;
+            mark(scope, BY_OUTER, parent->reason);
     }
     if (deadline_ns != WEFT_FOREVER)
         set_deadline(scope, deadline_ns);
@@ -100,7 +118,11 @@ void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int6
 
 void weft_scope_detach(struct weft_scope *scope)
 {
-    weft_timer_disarm(weft_current_worker, &scope->timer);
+    while (__atomic_load_n(&scope->mailed, __ATOMIC_ACQUIRE)) { /* it must find us here */
+        weft_worker_take_mail(scope->home);
+        (void)sched_yield();
+    }
+    weft_timer_disarm(scope->home, &scope->timer);
     weft_list_unlink(&scope->sibling);
 }
 
@@ -137,9 +159,22 @@ int weft_scope_leave(struct weft_scope *scope, int result)
     return scope->cause == BY_DEADLINE ? -ETIMEDOUT : -ECANCELED;
 }
 
-void weft_scope_cancel(struct weft_scope *scope)
+void weft_scope_cancel(struct weft_scope *scope, int reason)
 {
-    cancel(scope, BY_CALL);
+    if (reason >= 0)
+        reason = -ECANCELED;
+    if (scope->home == weft_current_worker) {
+        cancel(scope, BY_CALL, reason);
+    } else if (!__atomic_exchange_n(&scope->mailed, 1, __ATOMIC_ACQ_REL)) {
+        scope->mailed_reason = reason;
+        weft_worker_send(scope->home, &scope->mail);
+    }
+}
+
+int weft_cancel_reason(void)
+{
+    const struct weft_fiber *self = weft_self();
+    return self && self->scope->cause ? self->scope->reason : 0;
 }
 
 void weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline_ns)
@@ -147,17 +182,26 @@ void weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline_ns)
     set_deadline(scope, deadline_ns);
 }
 
-int64_t weft_deadline(void)
+int64_t weft_scope_outer_deadline(const struct weft_scope *scope)
 {
-    const struct weft_fiber *self = weft_self();
     int64_t earliest_ns = WEFT_FOREVER;
-    const struct weft_scope *scope = self ? self->scope : NULL;
     while (scope) {
-        if (scope->timer.deadline_ns < earliest_ns)
-            earliest_ns = scope->timer.deadline_ns;
+        int64_t deadline_ns = scope->timer.deadline_ns;
+        if (scope->flags & WEFT_SCOPE_REMOTE)
+            deadline_ns =
+                weft_container_of((struct weft_scope *)(uintptr_t)scope, struct weft_remote, scope)
+                    ->outer_deadline_ns;
+        if (deadline_ns < earliest_ns)
+            earliest_ns = deadline_ns;
         scope = scope->flags & WEFT_SCOPE_SHIELD ? NULL : scope->parent;
     }
     return earliest_ns;
+}
+
+int64_t weft_deadline(void)
+{
+    const struct weft_fiber *self = weft_self();
+    return self ? weft_scope_outer_deadline(self->scope) : WEFT_FOREVER;
 }
 
 int weft_scope_verdict(const struct weft_scope *scope)
@@ -174,7 +218,27 @@ int weft_scope_verdict(const struct weft_scope *scope)
     }
 }
 
-void weft_scope_cancel_from_outside(struct weft_scope *scope)
+void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason)
 {
-    cancel(scope, BY_OUTER);
+    cancel(scope, BY_OUTER, reason);
+}
+
+int weft_timeout(int64_t timeout_ns, int (*fn)(void *), void *arg)
+{
+    struct weft_scope scope;
+    if (!weft_self())
+        return -EPERM;
+    int64_t now_ns = weft_now();
+    bool endless = timeout_ns > WEFT_FOREVER - now_ns;
+    weft_scope_enter(&scope, endless ? WEFT_FOREVER : now_ns + timeout_ns, 0);
+    return weft_scope_leave(&scope, fn(arg));
+}
+
+int weft_shield(int (*fn)(void *), void *arg)
+{
+    struct weft_scope scope;
+    if (!weft_self())
+        return -EPERM;
+    weft_scope_enter(&scope, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
+    return weft_scope_leave(&scope, fn(arg));
 }

@@ -2,14 +2,14 @@
  * worker.c - the scheduler of one thread. See worker.h.
  *
  * A fiber that waits switches straight to the next runnable one. The scheduler, on the thread's
- * own stack, runs when there is none, and after every SWITCHES_MAX switches: it takes in what
- * other threads have woken, fires timers and looks at the reactor. */
+ * own stack, runs when there is none, and after so many switches: it reads the mail, fires timers
+ * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
+ * two looks at the reactor, at least one. */
 #include <os/clock.h>
-#include <runtime/worker.h>
+#include <runtime/runtime.h>
 
-#include <errno.h>
+#include <poll.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,12 +19,11 @@
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
 #define READY_MAX        256
 #define STACK_DEFAULT    ((size_t)64 << 10)
+#define STACK_CLASS_MIN  ((size_t)16 << 10)
 #define OFFLOAD_DEFAULT  4u
 #define OFFLOAD_MAX      1024u
 #define OFFLOAD_QUEUE    65536u
 #define VIRTUAL_START_NS WEFT_SEC /* a virtual clock begins above 0, as promised by weft_now */
-
-_Thread_local struct weft_worker *weft_current_worker;
 
 int64_t weft_worker_now(const struct weft_worker *worker)
 {
@@ -33,25 +32,38 @@ int64_t weft_worker_now(const struct weft_worker *worker)
 
 /* ---- run queue ------------------------------------------------------------------------- */
 
-static void run_push(struct weft_worker *worker, struct weft_fiber *fiber)
+static void push_front(struct weft_worker *worker, struct weft_mail *link)
 {
-    fiber->next = NULL;
+    link->next = worker->run_first;
+    worker->run_first = link;
+    if (!worker->run_last)
+        worker->run_last = link;
+}
+
+void weft_run_push(struct weft_worker *worker, struct weft_fiber *fiber)
+{
+    struct weft_mail *link = &fiber->mail;
+    if (worker->shuffled && weft_random_below(&worker->random, 2)) {
+        push_front(worker, link);
+        return;
+    }
+    link->next = NULL;
     if (worker->run_last)
-        worker->run_last->next = fiber;
+        worker->run_last->next = link;
     else
-        worker->run_first = fiber;
-    worker->run_last = fiber;
+        worker->run_first = link;
+    worker->run_last = link;
 }
 
 static struct weft_fiber *run_pop(struct weft_worker *worker)
 {
-    struct weft_fiber *fiber = worker->run_first;
-    if (fiber) {
-        worker->run_first = fiber->next;
-        if (!worker->run_first)
-            worker->run_last = NULL;
-    }
-    return fiber;
+    struct weft_mail *link = worker->run_first;
+    if (!link)
+        return NULL;
+    worker->run_first = link->next;
+    if (!worker->run_first)
+        worker->run_last = NULL;
+    return weft_container_of(link, struct weft_fiber, mail);
 }
 
 /* Who runs after the current fiber, or NULL for the scheduler. */
@@ -63,11 +75,13 @@ static struct weft_fiber *choose_next(struct weft_worker *worker)
     return run_pop(worker);
 }
 
-/* Leave the current fiber, until somebody makes it runnable again or forever. Never inlined: with
- * one place that switches, every return after a switch is where the processor expects it. */
-__attribute__((noinline)) static void switch_away(struct weft_worker *worker,
-                                                  struct weft_fiber *self, bool forever)
+/* Never inlined: with one place that switches, every return after a switch is where the processor
+ * expects it. */
+__attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, struct weft_fiber *self,
+                                                bool forever)
 {
+    if (weft_current_worker != worker)
+        weft_misuse("a child of fork() called weft: it would share its parent's reactor");
     struct weft_fiber *next = choose_next(worker);
     if (next == self)
         return;
@@ -75,77 +89,44 @@ __attribute__((noinline)) static void switch_away(struct weft_worker *worker,
     weft_context_switch(&self->context, next ? &next->context : &worker->scheduler, forever);
 }
 
-/* ---- life of a fiber ------------------------------------------------------------------- */
+/* ---- mail ------------------------------------------------------------------------------ */
 
-static _Noreturn void end_fiber(struct weft_worker *worker, struct weft_fiber *self)
+static void ring(struct weft_worker *worker)
 {
-    worker->fibers--;
-    weft_sanitizer_bury(&worker->grave, &self->context.sanitizer);
-    weft_stack_release(&worker->stacks, self->stack);
-    switch_away(worker, self, true); /* nobody can take the stack before this */
-    abort();                         /* an ended fiber was resumed */
+    /* Never read: every write is an edge of its own, and 2^64 of them do not happen. */
+    uint64_t one = 1;
+    ssize_t written = write(worker->wake_fd, &one, sizeof one);
+    (void)written;
 }
 
-static void fiber_main(void *arg)
+void weft_worker_send(struct weft_worker *worker, struct weft_mail *mail)
 {
-    struct weft_fiber *self = arg;
-    weft_sanitizer_arrive(&self->context.sanitizer);
-    const struct weft_scope *outermost = self->scope;
-    int result = self->fn(self->arg);
-    if (self->scope != outermost || self->groups_open > 0)
-        weft_misuse("a fiber ended inside a scope or group of its own");
-    weft_group_child_ended(self, result);
-    end_fiber(self->worker, self);
+    if (weft_mailbox_put(&worker->mailbox, mail))
+        ring(worker);
+    weft_mailbox_done(&worker->mailbox);
 }
 
-struct weft_fiber *weft_fiber_start(struct weft_worker *worker, struct weft_scope *scope,
-                                    int (*fn)(void *), void *arg)
+bool weft_worker_rouse(struct weft_worker *worker)
 {
-    char *stack = weft_stack_acquire(&worker->stacks);
-    if (!stack)
-        return NULL;
-    size_t room = (worker->stacks.usable_bytes - sizeof(struct weft_fiber)) & ~(size_t)63;
-    struct weft_fiber *fiber = (struct weft_fiber *)(void *)(stack + room);
-    weft_context_init(&fiber->context, stack, room, fiber_main, fiber);
-    fiber->worker = worker;
-    atomic_init(&fiber->parked, false);
-    fiber->scope = scope;
-    weft_list_init(&fiber->in_scope);
-    weft_list_init(&fiber->sibling);
-    fiber->timer = (struct weft_timer){0};
-    fiber->group = NULL;
-    fiber->task = NULL;
-    fiber->fn = fn;
-    fiber->arg = arg;
-    fiber->stack = stack;
-    fiber->groups_open = 0;
-    worker->fibers++;
-    run_push(worker, fiber);
-    return fiber;
+    bool asleep = weft_mailbox_rouse(&worker->mailbox);
+    if (asleep)
+        ring(worker);
+    return asleep;
 }
 
-/* ---- waiting --------------------------------------------------------------------------- */
-
-int weft_enter(struct weft_fiber **ret_self)
+void weft_worker_take_mail(struct weft_worker *worker)
 {
-    struct weft_fiber *self = weft_self();
-    if (!self)
-        return -EPERM;
-    if (weft_fiber_cancelled(self))
-        return -ECANCELED;
-    *ret_self = self;
-    return 0;
-}
-
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
-{
-    struct weft_worker *worker = self->worker;
-    if (deadline_ns == WEFT_NOWAIT || --worker->budget > 0)
+    if (weft_mailbox_empty(&worker->mailbox))
         return;
-    worker->budget = BUDGET;
-    run_push(worker, self);
-    switch_away(worker, self, false);
+    struct weft_mail *mail = weft_mailbox_take(&worker->mailbox);
+    while (mail) {
+        struct weft_mail *next = mail->next; /* delivered mail may be gone, or in another queue */
+        mail->deliver(mail);
+        mail = next;
+    }
 }
+
+/* ---- the scheduler --------------------------------------------------------------------- */
 
 void weft_timer_arm(struct weft_worker *worker, struct weft_timer *timer, int64_t deadline_ns,
                     void (*fire)(struct weft_timer *timer))
@@ -160,122 +141,6 @@ void weft_timer_disarm(struct weft_worker *worker, struct weft_timer *timer)
     weft_heap_remove(&worker->timers, timer);
 }
 
-static void fiber_timer_fired(struct weft_timer *timer)
-{
-    struct weft_fiber *fiber = weft_container_of(timer, struct weft_fiber, timer);
-    (void)weft_unpark(fiber, -ETIMEDOUT);
-}
-
-void weft_park_prepare(struct weft_fiber *self)
-{
-    atomic_store_explicit(&self->parked, true, memory_order_relaxed);
-}
-
-void weft_park_abandon(struct weft_fiber *self)
-{
-    atomic_store_explicit(&self->parked, false, memory_order_relaxed);
-}
-
-int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind kind)
-{
-    struct weft_worker *worker = self->worker;
-    /* Cancellation is a level: the scope may have been cancelled since weft_enter looked. */
-    if (kind == WEFT_PARK_CANCELLABLE && weft_fiber_cancelled(self) && weft_claim(self))
-        return -ECANCELED;
-    bool timed = deadline_ns != WEFT_FOREVER;
-    if (timed)
-        weft_timer_arm(worker, &self->timer, deadline_ns, fiber_timer_fired);
-    if (kind == WEFT_PARK_CANCELLABLE)
-        weft_list_append(&self->scope->waiting, &self->in_scope);
-
-    switch_away(worker, self, false);
-
-    if (timed)
-        weft_timer_disarm(worker, &self->timer);
-    if (kind == WEFT_PARK_CANCELLABLE)
-        weft_list_unlink(&self->in_scope);
-    worker->budget = BUDGET;
-    return self->wake_result;
-}
-
-int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_waiter *waiter,
-                 int64_t deadline_ns, enum weft_park_kind kind)
-{
-    waiter->fiber = self;
-    weft_park_prepare(self);
-    weft_list_append(list, &waiter->link);
-    int result = weft_park(self, deadline_ns, kind);
-    weft_list_unlink(&waiter->link);
-    return result;
-}
-
-/* The inbox and `sleeping` are written and read in opposite order by the two sides, all of it
- * sequentially consistent: either the sleeper sees the fiber, or we see it asleep. */
-static void inbox_push(struct weft_worker *worker, struct weft_fiber *fiber)
-{
-    /* Once the fiber is in the inbox it may run, end, and the runtime with it. */
-    atomic_fetch_add_explicit(&worker->wakers, 1, memory_order_relaxed);
-    struct weft_fiber *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
-    do {
-        fiber->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &head, fiber,
-                                                    memory_order_seq_cst, memory_order_relaxed));
-    if (atomic_load(&worker->sleeping) && atomic_exchange(&worker->sleeping, false)) {
-        /* Never read: every write is an edge of its own, and 2^64 of them do not happen. */
-        uint64_t one = 1;
-        ssize_t written = write(worker->wake_fd, &one, sizeof one);
-        (void)written;
-    }
-    atomic_fetch_sub_explicit(&worker->wakers, 1, memory_order_release);
-}
-
-void weft_wake(struct weft_fiber *fiber, int result)
-{
-    fiber->wake_result = result;
-    if (fiber->worker == weft_current_worker)
-        run_push(fiber->worker, fiber);
-    else
-        inbox_push(fiber->worker, fiber);
-}
-
-bool weft_wake_first(struct weft_link *list, int result)
-{
-    while (!weft_list_empty(list)) {
-        struct weft_waiter *waiter = weft_container_of(list->next, struct weft_waiter, link);
-        weft_list_unlink(&waiter->link);
-        if (weft_unpark(waiter->fiber, result))
-            return true;
-    }
-    return false;
-}
-
-void weft_wake_all(struct weft_link *list, int result)
-{
-    while (weft_wake_first(list, result))
-        ;
-}
-
-/* ---- the scheduler --------------------------------------------------------------------- */
-
-static void take_inbox(struct weft_worker *worker)
-{
-    if (!atomic_load_explicit(&worker->inbox, memory_order_relaxed))
-        return;
-    struct weft_fiber *newest = atomic_exchange(&worker->inbox, NULL);
-    struct weft_fiber *oldest = NULL;
-    while (newest) {
-        struct weft_fiber *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest) {
-        struct weft_fiber *next = oldest->next;
-        run_push(worker, oldest);
-        oldest = next;
-    }
-}
-
 static void fire_timers(struct weft_worker *worker, int64_t now_ns)
 {
     struct weft_timer *timer;
@@ -285,39 +150,62 @@ static void fire_timers(struct weft_worker *worker, int64_t now_ns)
     }
 }
 
+/* The reactor is gone. Fibers are not: they learn it from their waits, and end. */
+static void reactor_failed(struct weft_worker *worker, int err)
+{
+    worker->broken = err;
+    weft_fd_table_fail(&worker->fds, err);
+    weft_runtime_broken(worker->runtime, err);
+}
+
 /* Let the reactor report, waiting at most timeout_ns; negative: without limit. */
 static void poll_reactor(struct weft_worker *worker, int64_t timeout_ns)
 {
     struct weft_ready ready[READY_MAX];
+    if (worker->broken)
+        return;
     int count = worker->poller_ops->wait(worker->poller, ready, READY_MAX, timeout_ns);
     if (count < 0)
-        worker->broken = count;
+        reactor_failed(worker, count);
     for (int i = 0; i < count; i++)
         weft_fd_event(&worker->fds, &ready[i]);
 }
 
-/* Every fiber waits and nothing can come: cancel them, so that they end; if they wait on even so,
- * give up. */
-static void break_deadlock(struct weft_worker *worker)
+/* Without a reactor there is still mail. */
+static void sleep_without_reactor(struct weft_worker *worker, int64_t timeout_ns)
 {
-    if (worker->deadlocked)
-        worker->broken = -EDEADLK;
-    worker->deadlocked = true;
-    weft_scope_cancel(&worker->root);
+    struct pollfd wake = {.fd = worker->wake_fd, .events = POLLIN};
+    struct timespec timeout = {timeout_ns / WEFT_SEC, timeout_ns % WEFT_SEC};
+    uint64_t count;
+    if (ppoll(&wake, 1, timeout_ns < 0 ? NULL : &timeout, NULL) > 0) {
+        ssize_t len = read(worker->wake_fd, &count, sizeof count);
+        (void)len;
+    }
 }
 
 static void sleep_until_woken(struct weft_worker *worker, int64_t timeout_ns)
 {
-    int err = weft_fd_watch(worker, worker->wake_fd); /* io_uring may have ended its poll */
-    if (err < 0) {
-        worker->broken = err;
-        return;
+    /* io_uring may have ended its poll. */
+    int err = worker->broken ? 0 : weft_fd_watch(worker, worker->wake_fd);
+    if (err < 0)
+        reactor_failed(worker, err);
+    if (weft_mailbox_doze(&worker->mailbox) && !weft_remote_waiting(worker->runtime) &&
+        !weft_runtime_finished(worker->runtime, worker)) {
+        if (worker->broken)
+            sleep_without_reactor(worker, timeout_ns);
+        else
+            poll_reactor(worker, timeout_ns);
     }
-    atomic_store(&worker->sleeping, true);
-    bool woken = atomic_load(&worker->inbox) != NULL;
-    if (!woken)
-        poll_reactor(worker, timeout_ns);
-    atomic_store_explicit(&worker->sleeping, false, memory_order_relaxed);
+    weft_mailbox_rise(&worker->mailbox);
+}
+
+/* Nothing here will come by itself: only other threads can bring something. */
+static void sleep_until_mail(struct weft_worker *worker)
+{
+    if (!weft_runtime_idle(worker->runtime))
+        return;
+    sleep_until_woken(worker, -1);
+    weft_runtime_busy(worker->runtime);
 }
 
 /* No fiber is runnable. */
@@ -331,7 +219,7 @@ static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
     if (worker->run_first)
         return;
     if (!first && worker->outstanding == 0 && worker->fd_waiters == 0) {
-        break_deadlock(worker);
+        sleep_until_mail(worker);
     } else if (!is_virtual) {
         int64_t wait_ns = first ? first->deadline_ns - now_ns : -1;
         sleep_until_woken(worker, first && wait_ns < 0 ? 0 : wait_ns);
@@ -345,7 +233,9 @@ static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
 static void resume_first(struct weft_worker *worker)
 {
     struct weft_fiber *fiber = run_pop(worker);
-    worker->switches_left = SWITCHES_MAX;
+    if (!fiber)
+        return;
+    worker->switches_left = worker->switches_max - 1;
     worker->current = fiber;
     weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
@@ -362,13 +252,29 @@ static void look_before_timers(struct weft_worker *worker, int64_t now_ns)
     worker->polled_at_ns = now_ns;
 }
 
-static void run_fibers(struct weft_worker *worker)
+/* Fibers that run long are fewer per round, so that others' data does not wait for many of them. */
+static void adapt_round(struct weft_worker *worker, int64_t round_ns)
 {
-    while (worker->fibers > 0 && !worker->broken) {
+    if (round_ns > POLL_INTERVAL_NS && worker->switches_max > 1)
+        worker->switches_max = worker->switches_max / 2;
+    else if (round_ns < POLL_INTERVAL_NS / 4 && worker->switches_max < SWITCHES_MAX)
+        worker->switches_max = worker->switches_max * 2;
+}
+
+void weft_worker_run(struct weft_worker *worker)
+{
+    struct weft_runtime *runtime = worker->runtime;
+    int64_t resumed_at_ns = 0;
+    while (!weft_runtime_finished(runtime, worker)) {
         int64_t now_ns = weft_worker_now(worker);
-        take_inbox(worker);
+        if (resumed_at_ns)
+            adapt_round(worker, now_ns - resumed_at_ns);
+        resumed_at_ns = 0;
+        weft_worker_take_mail(worker);
         look_before_timers(worker, now_ns);
         fire_timers(worker, now_ns);
+        if (weft_remote_waiting(runtime))
+            (void)weft_remote_take(worker);
         if (!worker->run_first) {
             wait_for_work(worker, now_ns);
             worker->polled_at_ns = weft_worker_now(worker);
@@ -379,29 +285,40 @@ static void run_fibers(struct weft_worker *worker)
             poll_reactor(worker, 0);
             worker->polled_at_ns = now_ns;
         }
+        resumed_at_ns = now_ns;
         resume_first(worker);
     }
 }
 
-/* ---- beginning and end of a runtime ---------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------- */
 
-static int worker_init(struct weft_worker *worker, const struct weft_run_options *options)
+static int init_stacks(struct weft_worker *worker, size_t stack_bytes)
+{
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++) {
+        int err = weft_stack_pool_init(&worker->stacks_of[i], STACK_CLASS_MIN << i);
+        if (err < 0)
+            return err;
+    }
+    return weft_stack_pool_init(&worker->stacks, stack_bytes ? stack_bytes : STACK_DEFAULT);
+}
+
+int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *options)
 {
     const char *io = options->io ? options->io : secure_getenv("WEFT_IO");
     unsigned threads = options->offload_threads_max;
-    *worker = (struct weft_worker){
-        .clock = options->clock,
-        .virtual_now_ns = VIRTUAL_START_NS,
-        .budget = BUDGET,
-        .offload_threads_max = threads ? threads : OFFLOAD_DEFAULT,
-        .offload_queue_max =
-            options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE,
-        .wake_fd = -1,
-    };
+    worker->clock = options->clock;
+    worker->virtual_now_ns = VIRTUAL_START_NS;
+    worker->budget = BUDGET;
+    worker->switches_max = SWITCHES_MAX;
+    worker->offload_threads_max = threads ? threads : OFFLOAD_DEFAULT;
+    worker->offload_queue_max =
+        options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE;
+    worker->shuffled = options->seed != 0;
+    weft_random_seed(&worker->random, options->seed + worker->index);
+    weft_list_init(&worker->guests);
     if (threads > OFFLOAD_MAX)
         return -EINVAL;
-    int err = weft_stack_pool_init(&worker->stacks,
-                                   options->stack_bytes ? options->stack_bytes : STACK_DEFAULT);
+    int err = init_stacks(worker, options->stack_bytes);
     if (err < 0)
         return err;
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -411,13 +328,20 @@ static int worker_init(struct weft_worker *worker, const struct weft_run_options
     if (err < 0)
         return err;
     weft_fd_table_init(&worker->fds);
-    return weft_fd_watch(worker, worker->wake_fd);
+    err = weft_fd_watch(worker, worker->wake_fd);
+    if (err < 0)
+        return err;
+    weft_current_worker = worker;
+    weft_context_init_thread(&worker->scheduler);
+    weft_scope_attach(&worker->root, NULL, WEFT_FOREVER, 0);
+    return 0;
 }
 
-static void worker_deinit(struct weft_worker *worker)
+void weft_worker_deinit(struct weft_worker *worker)
 {
+    weft_current_worker = NULL;
     weft_offload_pool_close(worker->offload);
-    while (atomic_load_explicit(&worker->wakers, memory_order_acquire) > 0)
+    while (weft_mailbox_busy(&worker->mailbox))
         (void)sched_yield();
     if (worker->poller_ops)
         worker->poller_ops->close(worker->poller);
@@ -426,37 +350,8 @@ static void worker_deinit(struct weft_worker *worker)
         (void)close(worker->wake_fd);
     weft_sanitizer_bury(&worker->grave, NULL);
     weft_stack_pool_deinit(&worker->stacks);
-}
-
-int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg)
-{
-    static const struct weft_run_options defaults;
-    if (weft_current_worker)
-        return -EBUSY;
-    struct weft_worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return -ENOMEM;
-    int err = worker_init(worker, options ? options : &defaults);
-    if (err < 0)
-        goto done;
-
-    weft_current_worker = worker;
-    weft_context_init_thread(&worker->scheduler);
-    weft_scope_attach(&worker->root, NULL, WEFT_FOREVER, 0);
-    err = weft_fiber_start(worker, &worker->root, fn, arg) ? 0 : -ENOMEM;
-    run_fibers(worker);
-    weft_current_worker = NULL;
-
-    if (err == 0)
-        err = worker->root_result;
-    if (worker->deadlocked)
-        err = -EDEADLK;
-    if (worker->broken)
-        err = worker->broken;
-done:
-    worker_deinit(worker);
-    free(worker);
-    return err;
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++)
+        weft_stack_pool_deinit(&worker->stacks_of[i]);
 }
 
 /* ---- time ------------------------------------------------------------------------------ */
@@ -466,8 +361,8 @@ int weft_yield(void)
     struct weft_fiber *self = weft_self();
     if (!self)
         return -EPERM;
-    run_push(self->worker, self);
-    switch_away(self->worker, self, false);
+    weft_run_push(self->worker, self);
+    weft_switch_away(self->worker, self, false);
     return weft_fiber_cancelled(self) ? -ECANCELED : 0;
 }
 

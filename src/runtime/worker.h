@@ -1,68 +1,53 @@
 /* SPDX-License-Identifier: MIT
- * worker.h - one thread that runs fibers: run queue, timers, reactor, and how fibers wait.
- *
- * Waiting, in three steps, always on the fiber's own worker:
- *     weft_park_prepare(self);            // from here on, whoever claims self owns its wake-up
- *     ... put a struct weft_waiter where the waker will find it ...
- *     int result = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
- *     ... take the waiter out again ...
- * A waker may be an object's other side, the fiber's timer, its scope's cancellation, or another
- * thread. Exactly one claims the fiber; the others find nothing to do. Nobody has to wait for the
- * fiber to be off its stack: only its own worker ever resumes it. */
+ * worker.h - one thread that runs fibers: run queue, timers, reactor, mailbox. */
 #ifndef WEFT_RUNTIME_WORKER_H
 #define WEFT_RUNTIME_WORKER_H
 
 #include <base/heap.h>
-#include <base/list.h>
-#include <os/context.h>
+#include <base/random.h>
 #include <os/poller.h>
 #include <os/stack.h>
 #include <runtime/fd_table.h>
+#include <runtime/fiber.h>
+#include <runtime/mailbox.h>
+#include <runtime/wait.h>
 
-#include <weft/group.h>
 #include <weft/runtime.h>
 
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <limits.h>
 
 struct weft_offload_pool;
+struct weft_runtime;
 
-/* Lives at the top of its own stack, so that a new fiber touches one page. */
-struct weft_fiber {
-    struct weft_context context;
-    struct weft_worker *worker;
-    struct weft_fiber *next;   /* in the run queue or in the inbox, never in both */
-    atomic_bool parked;        /* true while it waits and nobody has claimed it */
-    int wake_result;           /* written by the claimer */
-    struct weft_scope *scope;  /* innermost */
-    struct weft_link in_scope; /* in scope->waiting while it waits cancellably */
-    struct weft_timer timer;   /* armed while it waits with a deadline */
-    struct weft_group *group;  /* NULL for the first fiber */
-    struct weft_link sibling;  /* in group->children */
-    struct weft_task *task;    /* where the outcome goes; may be NULL */
-    int (*fn)(void *);
-    void *arg;
-    char *stack;          /* lowest usable byte */
-    unsigned groups_open; /* made by this fiber and not waited for yet */
-};
+/* Sizes of stacks that a spawn may ask for, beside the runtime's default: 16 KiB to 1 MiB. */
+#define WEFT_STACK_CLASSES 7
 
 struct weft_worker {
     struct weft_context scheduler; /* the thread's own stack: polls, fires timers */
     struct weft_fiber *current;    /* NULL while the scheduler runs */
-    struct weft_fiber *run_first, *run_last;
+    struct weft_mail *run_first, *run_last;
     unsigned switches_left; /* fiber to fiber, before the scheduler has a look around */
+    unsigned switches_max;  /* adapted to how long the fibers run */
     unsigned budget;        /* operations that did not wait, before the fiber gives way */
+    bool shuffled;          /* who runs next is drawn */
+
+    struct weft_runtime *runtime;
+    unsigned index;
+    bool crowded; /* there are other workers */
 
     struct weft_heap timers;
     enum weft_clock_kind clock;
     int64_t virtual_now_ns;
     int64_t polled_at_ns;
+    struct weft_random random;
 
     struct weft_stack_pool stacks;
+    struct weft_stack_pool stacks_of[WEFT_STACK_CLASSES];
     struct weft_sanitizer_stack grave;
-    size_t fibers;      /* that have not ended */
-    size_t outstanding; /* completions other threads owe: time must not jump */
-    size_t fd_waiters;  /* fibers that wait for a descriptor */
+    size_t fibers;           /* that have not ended */
+    size_t outstanding;      /* completions other threads owe: time must not jump */
+    size_t fd_waiters;       /* fibers that wait for a descriptor */
+    struct weft_link guests; /* fibers spawned from other workers, or called from outside */
 
     const struct weft_poller_ops *poller_ops;
     struct weft_poller *poller;
@@ -70,19 +55,13 @@ struct weft_worker {
     struct weft_offload_pool *offload; /* made when first used */
     unsigned offload_threads_max, offload_queue_max;
 
-    int wake_fd;                        /* eventfd, written only when the worker sleeps */
-    _Atomic(struct weft_fiber *) inbox; /* woken by other threads, newest first */
-    atomic_bool sleeping;
-    atomic_uint wakers; /* threads inside inbox_push, which still touch this struct */
+    int wake_fd; /* eventfd, written only when the worker sleeps */
+    struct weft_mailbox mailbox;
 
-    struct weft_scope root;
-    int root_result;
-    bool deadlocked;
-    int broken; /* the poller's error: nothing can be waited for any more */
+    struct weft_scope root; /* around the first fiber, and around calls from outside */
+    uint64_t suspensions;   /* waits so far */
+    int broken;             /* the poller's error: no descriptor can be waited for any more */
 };
-
-/* The worker of the calling thread, NULL outside a runtime. */
-extern _Thread_local struct weft_worker *weft_current_worker;
 
 /* The running fiber, NULL outside a runtime. */
 static inline struct weft_fiber *weft_self(void)
@@ -96,92 +75,68 @@ static inline bool weft_fiber_cancelled(const struct weft_fiber *fiber)
     return fiber->scope->cause != 0;
 }
 
-/* How every call that can wait begins. Returns 0 with *ret_self set, -EPERM, -ECANCELED. */
-int weft_enter(struct weft_fiber **ret_self);
+/* ---- the scheduler (worker.c) ---------------------------------------------------------- */
 
-/* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
- * is always there does not starve the others. With WEFT_NOWAIT it never does. */
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns);
+/* On the worker's own thread, before and after everything else. Returns 0 or what the kernel
+ * refuses. */
+int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *options);
+void weft_worker_deinit(struct weft_worker *worker);
 
-/* A place in a queue of waiting fibers, on the waiting fiber's stack. */
-struct weft_waiter {
-    struct weft_link link;
-    struct weft_fiber *fiber;
-    const void *source; /* a sender's item, which the waker reads */
-    void *target;       /* where the waker puts a receiver's item */
-};
+/* Run fibers until the runtime stops. */
+void weft_worker_run(struct weft_worker *worker);
 
-enum weft_park_kind {
-    WEFT_PARK_CANCELLABLE,
-    WEFT_PARK_SHIELDED,
-};
+void weft_worker_send(struct weft_worker *worker, struct weft_mail *mail); /* any thread */
 
-void weft_park_prepare(struct weft_fiber *self);
+/* Have the worker look around, from any thread. Returns true when it slept. */
+bool weft_worker_rouse(struct weft_worker *worker);
 
-/* Undo weft_park_prepare without having waited; the fiber must not be in reach of other threads. */
-void weft_park_abandon(struct weft_fiber *self);
+/* Deliver what has come; for who must not go on before a certain letter was read. */
+void weft_worker_take_mail(struct weft_worker *worker);
 
-/* Suspend until claimed. Returns what the claimer gave; -ETIMEDOUT, -ECANCELED by the timer and
- * the scope. */
-int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind kind);
+/* Make a fiber of this worker runnable, behind the others. */
+void weft_run_push(struct weft_worker *worker, struct weft_fiber *fiber);
 
-/* Take the right to wake a fiber. False: somebody else has it, leave the fiber alone. */
-static inline bool weft_claim(struct weft_fiber *fiber)
-{
-    return atomic_exchange_explicit(&fiber->parked, false, memory_order_acq_rel);
-}
-
-/* Make a claimed fiber runnable, from any thread; weft_park returns result there. */
-void weft_wake(struct weft_fiber *fiber, int result);
-
-/* Claim and wake. False when somebody else was first. */
-static inline bool weft_unpark(struct weft_fiber *fiber, int result)
-{
-    if (!weft_claim(fiber))
-        return false;
-    weft_wake(fiber, result);
-    return true;
-}
-
-/* Wait in a list until claimed; links and unlinks the waiter. */
-int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_waiter *waiter,
-                 int64_t deadline_ns, enum weft_park_kind kind);
-
-/* Wake the longest waiting fiber of a list that nobody else has claimed. False: there is none. */
-bool weft_wake_first(struct weft_link *list, int result);
-
-/* Wake every fiber of a list. */
-void weft_wake_all(struct weft_link *list, int result);
+/* Leave the current fiber, until somebody makes it runnable again or forever. */
+void weft_switch_away(struct weft_worker *worker, struct weft_fiber *self, bool forever);
 
 void weft_timer_arm(struct weft_worker *worker, struct weft_timer *timer, int64_t deadline_ns,
                     void (*fire)(struct weft_timer *timer));
 void weft_timer_disarm(struct weft_worker *worker, struct weft_timer *timer);
 
-/* Make a fiber, runnable behind the others. Returns NULL when there is no stack. */
-struct weft_fiber *weft_fiber_start(struct weft_worker *worker, struct weft_scope *scope,
-                                    int (*fn)(void *), void *arg);
+int64_t weft_worker_now(const struct weft_worker *worker);
 
-/* Told by the worker when a fiber's function has returned, still on that fiber (group.c). */
-void weft_group_child_ended(struct weft_fiber *fiber, int result);
+/* ---- scopes and groups ----------------------------------------------------------------- */
 
 /* Begin and end the life of a scope without a fiber of its own (scope.c). */
 void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int64_t deadline_ns,
                        unsigned flags);
 void weft_scope_detach(struct weft_scope *scope);
 
-/* Say what is wrong and abort: going on would corrupt somebody's stack. */
-_Noreturn void weft_misuse(const char *what);
+/* Cancel as if a scope around this one had been. On the scope's own worker. */
+void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason);
 
-/* Cancel as if a scope around this one had been. */
-void weft_scope_cancel_from_outside(struct weft_scope *scope);
+/* The earliest deadline of a scope and those around it, up to a shield. */
+int64_t weft_scope_outer_deadline(const struct weft_scope *scope);
+
+/* In scope->flags: the scope lies in a struct weft_remote, and those around it on another worker.
+ */
+#define WEFT_SCOPE_REMOTE 0x100u
 
 /* What the cancellation means to whoever waited for the scope's work: -ETIMEDOUT by its deadline,
  * -ECANCELED from outside, 0 when it was not cancelled or by choice. */
 int weft_scope_verdict(const struct weft_scope *scope);
 
+/* A child that ends with this neither succeeded nor failed, as far as its group is concerned. */
+#define WEFT_NO_VERDICT INT_MIN
+
+/* Told when a child's function has returned, on the group's worker (group.c). */
+void weft_group_child_ended(struct weft_group *group, struct weft_task *task, const char *name,
+                            int result);
+
+/* Say what is wrong and abort: going on would corrupt somebody's stack. */
+_Noreturn void weft_misuse(const char *what);
+
 /* Offload (offload.c): stop the threads; queued calls must have ended. NULL is fine. */
 void weft_offload_pool_close(struct weft_offload_pool *pool);
-
-int64_t weft_worker_now(const struct weft_worker *worker);
 
 #endif

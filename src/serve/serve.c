@@ -76,7 +76,7 @@ static int hurry_main(void *arg)
     int signal = weft_signal_wait(stop_signals, STOP_SIGNALS, WEFT_FOREVER);
     if (signal > 0) {
         weft_serve_log(service->options, "warning", "hurry", "jobs under way are given back");
-        weft_scope_cancel(&service->http_scope);
+        weft_scope_cancel(&service->http_scope, 0);
         weft_engine_drain(service->api.engine, 0);
     }
     return 0;
@@ -98,7 +98,7 @@ static int drain(struct service *service)
     weft_http_server_drain(service->http);
     err = weft_task_join(&service->http_task, begin_ns + answers_ns, &result);
     if (err == -ETIMEDOUT)
-        weft_scope_cancel(&service->http_scope);
+        weft_scope_cancel(&service->http_scope, 0);
     int64_t left_ns = grace_ns - (weft_now() - begin_ns);
     weft_engine_drain(service->api.engine, left_ns > 0 ? left_ns : 0);
     service->api.metrics_over = true;
@@ -222,7 +222,7 @@ static int run(struct service *service)
     if (!err)
         err = weft_spawn(&group, watch_main, service);
     if (err)
-        weft_group_cancel(&group);
+        weft_group_cancel(&group, 0);
     else
         announce(service);
     int result = weft_group_wait(&group);

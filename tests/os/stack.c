@@ -13,7 +13,7 @@
 
 #define USABLE ((size_t)64 << 10)
 
-static struct weft_stack_pool open_pool(enum weft_guard guard)
+static struct weft_stack_pool open_pool(enum weft_stack_guard guard)
 {
     struct weft_stack_pool pool;
     REQUIRE(weft_stack_pool_init(&pool, USABLE) == 0);

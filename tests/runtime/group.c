@@ -194,8 +194,8 @@ FIBER_TEST(cancel_ends_the_children_and_is_no_error)
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
     CHECK_EQUAL(weft_spawn(&group, run_child, &child), 0);
     CHECK_EQUAL(weft_yield(), 0);
-    weft_group_cancel(&group);
-    weft_group_cancel(&group);
+    weft_group_cancel(&group, 0);
+    weft_group_cancel(&group, 0);
     CHECK_EQUAL(weft_spawn(&group, run_child, &child), -ECANCELED);
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK_EQUAL(cancelled, 1);
@@ -285,7 +285,7 @@ FIBER_TEST(a_spawner_at_the_limit_can_be_cancelled_without_losing_the_place)
     CHECK_EQUAL(weft_group_init(&others, NULL), 0);
     CHECK_EQUAL(weft_spawn(&others, spawn_one, &spawner), 0);
     CHECK_EQUAL(weft_sleep(10), 0);
-    weft_group_cancel(&others);
+    weft_group_cancel(&others, 0);
     CHECK_EQUAL(weft_group_wait(&others), 0);
     CHECK_EQUAL(weft_sleep(200), 0);
     CHECK_EQUAL(weft_group_live(&limited), 0);

@@ -270,7 +270,7 @@ static int read_then_act(void *arg)
     char byte;
     reader->result = weft_read(reader->fd, &byte, 1, WEFT_FOREVER);
     if (reader->victim)
-        weft_scope_cancel(reader->victim);
+        weft_scope_cancel(reader->victim, 0);
     if (reader->close_fd)
         CHECK_EQUAL(weft_close(reader->close_fd), 0);
     return 0;

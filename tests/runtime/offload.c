@@ -120,7 +120,7 @@ static int cancel_offloads(void *arg)
     CHECK_EQUAL(weft_spawn_task(&group, &queued, offload_gate, gate), 0);
     while (atomic_load(&gate->started) == 0)
         CHECK_EQUAL(weft_yield(), 0);
-    weft_group_cancel(&group);
+    weft_group_cancel(&group, 0);
     CHECK_EQUAL(weft_yield(), 0);
     CHECK(queued.done && queued.result == -ECANCELED);
     CHECK(!running.done);

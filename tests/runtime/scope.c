@@ -30,7 +30,7 @@ FIBER_TEST(cancellation_is_a_level_every_later_wait_sees_it)
 {
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
-    weft_scope_cancel(&scope);
+    weft_scope_cancel(&scope, 0);
     CHECK_EQUAL(weft_checkpoint(), -ECANCELED);
     CHECK_EQUAL(weft_sleep(1), -ECANCELED);
     CHECK_EQUAL(weft_sleep(1), -ECANCELED);
@@ -98,7 +98,7 @@ FIBER_TEST(a_scope_entered_in_a_cancelled_one_is_cancelled)
 {
     struct weft_scope outer, inner;
     weft_scope_enter(&outer, WEFT_FOREVER, 0);
-    weft_scope_cancel(&outer);
+    weft_scope_cancel(&outer, 0);
     weft_scope_enter(&inner, weft_now() + 5, 0);
     CHECK_EQUAL(weft_sleep(10), -ECANCELED);
     CHECK_EQUAL(weft_scope_leave(&inner, -ECANCELED), -ECANCELED);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ * remote.c - tasks on other workers, and calls from threads outside. See runtime.h.
+ *
+ * The record goes from home to target and back by mail. A cancellation may be under way in one
+ * direction while the end is in the other; so that the record is not freed under the mail, target
+ * holds the end back until the cancellation has arrived. */
+#include <runtime/runtime.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define UNSTARTED_MAX (1u << 20) /* tasks that wait for whoever has time first */
+
+enum state {
+    LIVE,
+    CANCELLING, /* the mail is under way to target */
+    CANCELLED,
+    ENDED,
+};
+
+static bool advance(struct weft_remote *remote, unsigned from, unsigned to)
+{
+    return __atomic_compare_exchange_n(&remote->state, &from, to, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
+
+static struct weft_remote *remote_of(struct weft_mail *mail)
+{
+    return weft_container_of(mail, struct weft_remote, mail);
+}
+
+/* ---- on the worker that runs it -------------------------------------------------------- */
+
+static void end_arrived(struct weft_mail *mail);
+
+static void send_home(struct weft_remote *remote)
+{
+    remote->mail.deliver = end_arrived;
+    weft_worker_send(remote->home, &remote->mail);
+}
+
+static void answer_caller(struct weft_remote *remote)
+{
+    struct weft_runtime *runtime = remote->target->runtime;
+    __atomic_store_n(&remote->done, 1, __ATOMIC_RELEASE);
+    weft_futex_wake_one(&remote->done); /* gone by now perhaps: then nobody sleeps there */
+    weft_runtime_guest_left(runtime);
+}
+
+void weft_remote_ended(struct weft_remote *remote, int result)
+{
+    remote->result = result;
+    weft_scope_detach(&remote->scope);
+    if (!remote->group)
+        answer_caller(remote);
+    else if (advance(remote, LIVE, ENDED) || advance(remote, CANCELLED, ENDED))
+        send_home(remote);
+    else
+        remote->ended_early = true;
+}
+
+static void start(struct weft_remote *remote)
+{
+    struct weft_worker *worker = remote->target;
+    struct weft_scope *around = remote->group ? NULL : &worker->root;
+    weft_scope_attach(&remote->scope, around, WEFT_FOREVER, WEFT_SCOPE_REMOTE);
+    if (__atomic_load_n(&remote->state, __ATOMIC_ACQUIRE) == CANCELLED)
+        weft_scope_cancel_from_outside(&remote->scope, remote->reason);
+    struct weft_fiber *fiber = weft_fiber_start(worker, &remote->plan);
+    if (!fiber) {
+        weft_remote_ended(remote, -ENOMEM);
+        return;
+    }
+    fiber->remote = remote;
+    weft_list_append(&worker->guests, &fiber->sibling);
+}
+
+static void order_arrived(struct weft_mail *mail)
+{
+    start(remote_of(mail));
+}
+
+static void cancel_arrived(struct weft_mail *mail)
+{
+    struct weft_remote *remote = weft_container_of(mail, struct weft_remote, cancel_mail);
+    if (remote->ended_early) {
+        send_home(remote);
+        return;
+    }
+    __atomic_store_n(&remote->state, CANCELLED, __ATOMIC_RELEASE);
+    weft_scope_cancel_from_outside(&remote->scope, remote->reason);
+}
+
+bool weft_remote_take(struct weft_worker *worker)
+{
+    struct weft_runtime *runtime = worker->runtime;
+    struct weft_remote *remote = NULL;
+    weft_lock(&runtime->unstarted_lock);
+    if (!weft_list_empty(&runtime->unstarted)) {
+        remote = weft_container_of(runtime->unstarted.next, struct weft_remote, unstarted);
+        weft_list_unlink(&remote->unstarted);
+        __atomic_store_n(&runtime->unstarted_len, runtime->unstarted_len - 1, __ATOMIC_SEQ_CST);
+        remote->target = worker;
+    }
+    weft_unlock(&runtime->unstarted_lock);
+    if (!remote)
+        return false;
+    start(remote);
+    return true;
+}
+
+/* ---- on the group's worker ------------------------------------------------------------- */
+
+static void end_arrived(struct weft_mail *mail)
+{
+    struct weft_remote *remote = remote_of(mail);
+    struct weft_runtime *runtime = remote->home->runtime;
+    weft_list_unlink(&remote->in_group);
+    weft_group_child_ended(remote->group, remote->task, remote->plan.name, remote->result);
+    free(remote);
+    weft_runtime_guest_left(runtime);
+}
+
+void weft_remote_cancel(struct weft_remote *remote, int reason)
+{
+    struct weft_runtime *runtime = remote->home->runtime;
+    remote->reason = reason;
+    weft_lock(&runtime->unstarted_lock);
+    struct weft_worker *target = remote->target;
+    bool first = advance(remote, LIVE, target ? CANCELLING : CANCELLED);
+    weft_unlock(&runtime->unstarted_lock);
+    if (first && target)
+        weft_worker_send(target, &remote->cancel_mail);
+}
+
+/* Returns 0 or WEFT_EFULL */
+static int offer_to_anybody(struct weft_runtime *runtime, struct weft_remote *remote)
+{
+    weft_lock(&runtime->unstarted_lock);
+    bool full = runtime->unstarted_len >= UNSTARTED_MAX;
+    if (!full) {
+        weft_list_append(&runtime->unstarted, &remote->unstarted);
+        __atomic_store_n(&runtime->unstarted_len, runtime->unstarted_len + 1, __ATOMIC_SEQ_CST);
+    }
+    weft_unlock(&runtime->unstarted_lock);
+    if (full)
+        return WEFT_EFULL;
+    /* One sleeper is enough: it takes what is there for as long as it has nothing else to do. */
+    for (unsigned i = 0; i < runtime->workers_len; i++) {
+        if (weft_worker_rouse(&runtime->workers[i]))
+            break;
+    }
+    return 0;
+}
+
+static struct weft_remote *make_remote(struct weft_group *group, struct weft_task *task,
+                                       const struct weft_fiber_plan *plan)
+{
+    struct weft_remote *remote = calloc(1, sizeof *remote + plan->copy_bytes);
+    if (!remote)
+        return NULL;
+    remote->group = group;
+    remote->task = task;
+    remote->home = weft_current_worker;
+    remote->outer_deadline_ns = weft_scope_outer_deadline(&group->scope);
+    remote->plan = *plan;
+    remote->plan.scope = &remote->scope;
+    if (plan->copy_bytes > 0) {
+        memcpy(remote->copy, plan->copy, plan->copy_bytes);
+        remote->plan.copy = remote->copy;
+    }
+    remote->mail.deliver = order_arrived;
+    remote->cancel_mail.deliver = cancel_arrived;
+    weft_list_init(&remote->unstarted);
+    return remote;
+}
+
+int weft_remote_spawn(struct weft_group *group, struct weft_task *task, int worker,
+                      const struct weft_fiber_plan *plan)
+{
+    struct weft_runtime *runtime = weft_current_worker->runtime;
+    struct weft_remote *remote = make_remote(group, task, plan);
+    if (!remote)
+        return -ENOMEM;
+    weft_list_append(&group->scope.remotes, &remote->in_group);
+    (void)__atomic_add_fetch(&runtime->guests, 1, __ATOMIC_SEQ_CST);
+    if (worker != WEFT_ANY_WORKER) {
+        remote->target = &runtime->workers[worker - WEFT_WORKER(0)];
+        weft_worker_send(remote->target, &remote->mail);
+        return 0;
+    }
+    int err = offer_to_anybody(runtime, remote);
+    if (err < 0) {
+        weft_list_unlink(&remote->in_group);
+        free(remote);
+        weft_runtime_guest_left(runtime);
+    }
+    return err;
+}
+
+/* ---- on a thread outside --------------------------------------------------------------- */
+
+int weft_remote_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg)
+{
+    struct weft_remote remote = {
+        .plan = {.fn = fn, .arg = arg, .name = "call", .scope = &remote.scope},
+        .outer_deadline_ns = WEFT_FOREVER,
+    };
+    (void)__atomic_add_fetch(&runtime->guests, 1, __ATOMIC_SEQ_CST);
+    int err = __atomic_load_n(&runtime->stopping, __ATOMIC_SEQ_CST)
+                  ? -ESHUTDOWN
+                  : offer_to_anybody(runtime, &remote);
+    if (err < 0) {
+        weft_runtime_guest_left(runtime);
+        return err;
+    }
+    while (!__atomic_load_n(&remote.done, __ATOMIC_ACQUIRE))
+        (void)weft_futex_wait(&remote.done, 0, WEFT_FOREVER);
+    return remote.result;
+}

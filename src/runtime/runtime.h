@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * runtime.h - the workers of one weft_run, and tasks that cross from one to another. */
+#ifndef WEFT_RUNTIME_RUNTIME_H
+#define WEFT_RUNTIME_RUNTIME_H
+
+#include <runtime/worker.h>
+
+#include <pthread.h>
+#include <stdalign.h>
+
+/* A task that runs on another worker than its group's, or a call from outside.
+ *
+ * home sends it to target, which starts a fiber for it; when the fiber has ended, target sends it
+ * back. In between home may send a cancellation after it. Only home touches the group, only target
+ * the scope. A task for whoever has time first waits in the runtime's list of unstarted tasks
+ * until a worker takes it: nothing moves once it has started. */
+struct weft_remote {
+    struct weft_mail mail;        /* the order to start, later the report of the end */
+    struct weft_mail cancel_mail; /* home to target */
+    struct weft_link unstarted;   /* in runtime->unstarted */
+    struct weft_link in_group;    /* home: in the group's scope.remotes */
+    struct weft_group *group;     /* NULL: a call from outside */
+    struct weft_task *task;
+    struct weft_worker *home, *target; /* target: under unstarted_lock until it is set */
+    struct weft_scope scope;           /* target: the fiber's outermost */
+    struct weft_fiber_plan plan;
+    int64_t outer_deadline_ns; /* of the scopes around the group, when it was spawned */
+    int result, reason;
+    unsigned state;   /* enum state in remote.c */
+    unsigned done;    /* a call from outside: the word its caller sleeps on */
+    bool ended_early; /* target: the fiber ended while a cancellation was under way */
+    alignas(max_align_t) char copy[]; /* what plan.arg points to, when the spawn asked for it */
+};
+
+struct weft_runtime {
+    struct weft_worker *workers; /* workers[0] belongs to the thread that called weft_run */
+    pthread_t *threads;
+    unsigned workers_len, workers_ready;
+
+    unsigned unstarted_lock;
+    struct weft_link unstarted;
+    unsigned unstarted_len;
+
+    unsigned references; /* weft_run's own, and those of weft_runtime_acquire */
+    unsigned callers;    /* threads outside that are using the workers */
+    unsigned closed;     /* the workers are about to be freed: no caller may come in */
+    unsigned guests;     /* tasks away from home, and calls from outside */
+    unsigned idle;       /* workers that only mail can wake */
+    unsigned rousings;   /* raised when a worker stops being idle */
+    unsigned stopping;   /* the first fiber has ended */
+    unsigned deadlocked;
+    unsigned abandoned; /* deadlocked twice: no fiber will ever run again */
+    int broken;         /* a poller's error */
+    int result;         /* the first fiber's */
+};
+
+/* Whether the worker has nothing left to do, ever. */
+bool weft_runtime_finished(struct weft_runtime *runtime, const struct weft_worker *worker);
+
+/* The first fiber has ended: cancel calls from outside, let every worker come to its end. */
+void weft_runtime_stop(struct weft_runtime *runtime, int result);
+
+/* A task away from home, or a call from outside, is over. */
+void weft_runtime_guest_left(struct weft_runtime *runtime);
+
+/* A worker is about to sleep until mail comes. If that goes for all of them and nobody outside
+ * holds the runtime, its fibers are deadlocked: they are cancelled, and this returns false. */
+bool weft_runtime_idle(struct weft_runtime *runtime);
+void weft_runtime_busy(struct weft_runtime *runtime);
+
+/* A worker cannot wait for descriptors any more: cancel everything. */
+void weft_runtime_broken(struct weft_runtime *runtime, int err);
+
+/* ---- tasks on other workers (remote.c) ------------------------------------------------- */
+
+/* Send a task of a group of this worker to another, or to anybody. Returns 0, -ENOMEM, WEFT_EFULL
+ */
+int weft_remote_spawn(struct weft_group *group, struct weft_task *task, int worker,
+                      const struct weft_fiber_plan *plan);
+
+/* Run a call from outside and sleep until it is done. */
+int weft_remote_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg);
+
+/* On home: the scope around the task was cancelled. */
+void weft_remote_cancel(struct weft_remote *remote, int reason);
+
+/* On target: the fiber's function has returned. */
+void weft_remote_ended(struct weft_remote *remote, int result);
+
+/* Take one unstarted task and start it here. False: there is none. */
+bool weft_remote_take(struct weft_worker *worker);
+
+/* Whether somebody waits in the list of unstarted tasks. */
+static inline bool weft_remote_waiting(struct weft_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->unstarted_len, __ATOMIC_SEQ_CST) > 0;
+}
+
+#endif
