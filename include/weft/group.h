@@ -112,7 +112,8 @@ WEFT_API int weft_spawn_task(struct weft_group *group, struct weft_task *task, i
 
 /* Start a child and wait until it says weft_started: for a server that listens, a connection that
  * is made. What it fails with before that is the caller's to hear, not the group's. When the caller
- * gives up waiting (deadline, cancellation), the child is cancelled and waited for.
+ * gives up waiting (deadline, cancellation), the child is cancelled, and has returned before this
+ * does.
  *
  * Returns  what the child gave to weft_started; its own error when it ended first, -ECHILD when
  *          it ended first without one; -ETIMEDOUT, -ECANCELED; else like weft_spawn

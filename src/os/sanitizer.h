@@ -40,7 +40,7 @@ struct weft_sanitizer_stack {
 #ifdef WEFT_TSAN
     void *fiber;
 #endif
-    char unused; /* an empty struct is not ISO C */
+    char unused[0]; /* an empty struct is not ISO C */
 };
 
 /* Describe a new fiber stack. */

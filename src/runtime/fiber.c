@@ -37,7 +37,8 @@ static void fiber_main(void *arg)
         weft_misuse("a fiber returned in a child of fork(): end it with _exit or exec");
     if (self->scope != outermost || !weft_list_empty(&self->groups))
         weft_misuse("a fiber ended inside a scope or group of its own");
-    weft_locals_release(self->locals);
+    if (self->locals)
+        weft_locals_release(self->locals);
     report_end(worker, self, result);
     end_fiber(worker, self);
 }

@@ -124,7 +124,9 @@ static int spawn(struct weft_group *group, const struct weft_spawn_options *opti
         group->cut++; /* work that was wanted and will not be done */
         return err;
     }
-    err = weft_locals_inherit(weft_self(), &plan->locals);
+    const struct weft_fiber *self = weft_self();
+    if (self && self->locals)
+        err = weft_locals_inherit(self, &plan->locals);
     if (err == 0)
         err = runs_here(options->worker)
                   ? start_here(group, options->task, plan)
@@ -160,9 +162,9 @@ static int spawn_from_abroad(struct weft_group *group, const struct weft_spawn_o
 
 static bool valid_options(const struct weft_spawn_options *options)
 {
-    unsigned workers = weft_worker_count();
+    int workers_len = (int)weft_current_worker->runtime->workers_len;
     return options->worker >= WEFT_ANY_WORKER && options->copy_bytes <= COPY_BYTES_MAX &&
-           options->worker <= WEFT_WORKER((int)workers - 1) && options->stack_bytes <= STACK_MAX;
+           options->worker <= workers_len && options->stack_bytes <= STACK_MAX;
 }
 
 static int spawn_child(struct weft_group *group, int (*fn)(void *), void *arg,

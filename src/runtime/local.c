@@ -33,8 +33,7 @@ void weft_locals_release(struct weft_local *locals)
 int weft_locals_inherit(const struct weft_fiber *parent, struct weft_local **ret_locals)
 {
     struct weft_local *locals = NULL;
-    for (const struct weft_local *local = parent ? parent->locals : NULL; local;
-         local = local->next) {
+    for (const struct weft_local *local = parent->locals; local; local = local->next) {
         void *value = local->key->inherit ? local->key->inherit(local->value) : NULL;
         if (!value)
             continue;

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include <weft/channel.h>
+#include <weft/group.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#define WORKERS 4
+
+static int call_body(void *arg)
+{
+    void (**body)(void) = arg;
+    (*body)();
+    return 0;
+}
+
+static void on_workers(void (*body)(void))
+{
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = WORKERS}, call_body, &body), 0);
+}
+
+/* Run on a fiber of the first of four workers, on the real clock. */
+#define WORKERS_TEST(id)                                                                           \
+    static void id##_body(void);                                                                   \
+    TEST(id)                                                                                       \
+    {                                                                                              \
+        on_workers(id##_body);                                                                     \
+    }                                                                                              \
+    static void id##_body(void)
+
+static void spawn_on(struct weft_group *group, int worker, int (*fn)(void *), void *arg)
+{
+    const struct weft_spawn_options options = {.worker = worker};
+    CHECK_EQUAL(weft_spawn_with(group, fn, arg, &options), 0);
+}
+
+static int note_worker(void *arg)
+{
+    *(int *)arg = weft_worker_index();
+    return 0;
+}
+
+WORKERS_TEST(a_task_runs_on_the_worker_it_was_placed_on)
+{
+    int ran_on[WORKERS] = {-1, -1, -1, -1};
+    struct weft_group group;
+    CHECK_EQUAL(weft_worker_count(), WORKERS);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        spawn_on(&group, WEFT_WORKER(i), note_worker, &ran_on[i]);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQUAL(ran_on[i], i);
+}
+
+static int spawn_sibling(void *arg)
+{
+    int ran_on = -1;
+    struct weft_group group;
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, note_worker, &ran_on), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(ran_on, weft_worker_index());
+    return 0;
+}
+
+WORKERS_TEST(a_plain_spawn_stays_on_the_callers_worker)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        spawn_on(&group, WEFT_WORKER(i), spawn_sibling, NULL);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+static int meet_everybody(void *arg)
+{
+    atomic_int *arrived = arg;
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) < WORKERS)
+        (void)sched_yield(); /* never gives the worker back: only other workers can bring more */
+    return 0;
+}
+
+WORKERS_TEST(tasks_for_any_worker_run_on_all_of_them_at_once)
+{
+    atomic_int arrived = 0;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        spawn_on(&group, WEFT_ANY_WORKER, meet_everybody, &arrived);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+static int wait_a_lot(void *arg)
+{
+    pthread_t self = pthread_self();
+    (void)arg;
+    for (int i = 0; i < 50; i++) {
+        CHECK_EQUAL(weft_sleep(i % 3 * WEFT_USEC), 0);
+        CHECK(pthread_equal(self, pthread_self()));
+    }
+    return 0;
+}
+
+WORKERS_TEST(a_started_fiber_never_changes_thread)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 40; i++)
+        spawn_on(&group, WEFT_ANY_WORKER, wait_a_lot, NULL);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+static int wait_for_cancel(void *arg)
+{
+    atomic_int *reasons = arg;
+    CHECK_EQUAL(weft_sleep(3600 * WEFT_SEC), -ECANCELED);
+    CHECK_EQUAL(weft_sleep(0), -ECANCELED);
+    atomic_fetch_add(reasons, weft_cancel_reason());
+    return -ECANCELED;
+}
+
+WORKERS_TEST(a_cancel_reaches_children_everywhere_with_its_reason)
+{
+    atomic_int reasons = 0;
+    struct weft_group group;
+    for (int round = 0; round < 50; round++) { /* also while the tasks are on their way */
+        atomic_store(&reasons, 0);
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        for (int i = 0; i < 2 * WORKERS; i++)
+            spawn_on(&group, i % 2 ? WEFT_ANY_WORKER : WEFT_WORKER(i / 2), wait_for_cancel,
+                     &reasons);
+        if (round % 2)
+            CHECK_EQUAL(weft_sleep(200 * WEFT_USEC), 0);
+        weft_group_cancel(&group, -7);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+        CHECK_EQUAL(reasons, 2 * WORKERS * -7);
+    }
+}
+
+static int fail_soon(void *arg)
+{
+    (void)arg;
+    (void)weft_sleep(100 * WEFT_USEC);
+    return -EIO;
+}
+
+WORKERS_TEST(a_failure_on_one_worker_cancels_siblings_on_the_others)
+{
+    atomic_int reasons = 0;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        spawn_on(&group, WEFT_WORKER(i), wait_for_cancel, &reasons);
+    spawn_on(&group, WEFT_WORKER(2), fail_soon, NULL);
+    CHECK_EQUAL(weft_group_wait(&group), -EIO);
+    CHECK_EQUAL(reasons, WORKERS * -EIO);
+}
+
+static int cancel_group(void *arg)
+{
+    weft_group_cancel(arg, 0);
+    weft_group_cancel(arg, 0);
+    return 0;
+}
+
+WORKERS_TEST(a_child_on_another_worker_may_cancel_the_group)
+{
+    for (int round = 0; round < 100; round++) {
+        struct weft_group group;
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        for (int i = 0; i < WORKERS; i++)
+            spawn_on(&group, WEFT_WORKER(i), cancel_group, &group);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+    }
+}
+
+static int sleep_long(void *arg)
+{
+    CHECK_EQUAL(weft_deadline(), *(int64_t *)arg);
+    return weft_sleep(3600 * WEFT_SEC);
+}
+
+WORKERS_TEST(a_deadline_holds_and_shows_on_other_workers)
+{
+    int64_t deadline_ns = weft_now() + 2 * WEFT_MSEC;
+    struct weft_group group;
+    struct weft_scope scope;
+    weft_scope_enter(&scope, deadline_ns, 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    spawn_on(&group, WEFT_WORKER(1), sleep_long, &deadline_ns);
+    spawn_on(&group, WEFT_ANY_WORKER, sleep_long, &deadline_ns);
+    int err = weft_group_wait(&group);
+    CHECK_EQUAL(err, -ECANCELED);
+    CHECK_EQUAL(weft_scope_leave(&scope, err), -ETIMEDOUT);
+    CHECK(weft_now() >= deadline_ns);
+}
+
+static int give(void *arg)
+{
+    return *(int *)arg;
+}
+
+struct join {
+    struct weft_task *task;
+    int result;
+};
+
+static int join_task(void *arg)
+{
+    struct join *join = arg;
+    return weft_task_join(join->task, WEFT_FOREVER, &join->result);
+}
+
+WORKERS_TEST(results_come_home_and_can_be_joined_from_anywhere)
+{
+    int value = 42;
+    struct weft_task task;
+    struct join joins[WORKERS];
+    struct weft_group group, joiners;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_group_init(&joiners, NULL), 0);
+    const struct weft_spawn_options options = {.worker = WEFT_WORKER(3), .task = &task};
+    CHECK_EQUAL(weft_spawn_with(&group, give, &value, &options), 0);
+    for (int i = 0; i < WORKERS; i++) {
+        joins[i] = (struct join){.task = &task};
+        spawn_on(&joiners, WEFT_WORKER(i), join_task, &joins[i]);
+    }
+    CHECK_EQUAL(weft_group_wait(&joiners), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQUAL(joins[i].result, 42);
+    CHECK_EQUAL(task.result, 42);
+}
+
+struct tree {
+    struct weft_group group;
+    atomic_int leaves;
+    int zero;
+};
+
+static int grow(void *arg)
+{
+    struct tree *tree = arg;
+    for (int i = 0; i < 5; i++) {
+        const struct weft_spawn_options options = {.worker = i - 1};
+        CHECK_EQUAL(weft_spawn_with(&tree->group, give, &tree->zero, &options), 0);
+        atomic_fetch_add(&tree->leaves, 1);
+    }
+    return 0;
+}
+
+WORKERS_TEST(a_child_on_any_worker_may_spawn_into_its_own_group)
+{
+    struct tree tree = {.leaves = 0};
+    CHECK_EQUAL(weft_group_init(&tree.group, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        spawn_on(&tree.group, WEFT_WORKER(i), grow, &tree);
+    CHECK_EQUAL(weft_group_wait(&tree.group), 0);
+    CHECK_EQUAL(tree.leaves, 5 * WORKERS);
+}
+
+struct crowd {
+    atomic_int inside, most;
+};
+
+static int be_inside(void *arg)
+{
+    struct crowd *crowd = arg;
+    int inside = atomic_fetch_add(&crowd->inside, 1) + 1;
+    int most = atomic_load(&crowd->most);
+    while (inside > most && !atomic_compare_exchange_weak(&crowd->most, &most, inside))
+        ;
+    CHECK_EQUAL(weft_sleep(50 * WEFT_USEC), 0);
+    atomic_fetch_sub(&crowd->inside, 1);
+    return 0;
+}
+
+WORKERS_TEST(the_limit_of_a_group_holds_over_all_workers)
+{
+    struct crowd crowd = {.inside = 0, .most = 0};
+    struct weft_group group;
+    const struct weft_group_options options = {.concurrency_max = 3};
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    for (int i = 0; i < 60; i++)
+        spawn_on(&group, i % 2 ? WEFT_ANY_WORKER : WEFT_WORKER(i % WORKERS), be_inside, &crowd);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK(crowd.most <= 3);
+}
+
+static int check_copy(void *arg)
+{
+    char *text = arg;
+    CHECK(text[0] == 'a' && text[4095] == 'z');
+    text[0] = 'b'; /* its own */
+    return 0;
+}
+
+WORKERS_TEST(a_task_may_have_a_copy_of_its_argument)
+{
+    char text[4096] = "a";
+    text[4095] = 'z';
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int worker = WEFT_ANY_WORKER; worker <= WORKERS; worker++) {
+        const struct weft_spawn_options options = {.worker = worker, .copy_bytes = sizeof text};
+        CHECK_EQUAL(weft_spawn_with(&group, check_copy, text, &options), 0);
+    }
+    text[4095] = 0;
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(text[0], 'a');
+}
+
+/* About half a mebibyte of stack, 32 KiB at a time. */
+__attribute__((noinline)) static int use_stack(void *arg)
+{
+    volatile char bytes[32 << 10];
+    int depth = arg ? *(int *)arg : 16;
+    for (size_t i = 0; i < sizeof bytes; i += 4096)
+        bytes[i] = 1;
+    return depth > 0 ? use_stack(&(int){depth - 1}) : bytes[0] - 1;
+}
+
+WORKERS_TEST(a_task_may_ask_for_a_larger_stack)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    const struct weft_spawn_options here = {.stack_bytes = 1 << 20};
+    const struct weft_spawn_options there = {.stack_bytes = 1 << 20, .worker = WEFT_WORKER(1)};
+    CHECK_EQUAL(weft_spawn_with(&group, use_stack, NULL, &here), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, use_stack, NULL, &there), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+WORKERS_TEST(impossible_spawn_options_are_refused)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    const struct weft_spawn_options refused[] = {
+        {.worker = WEFT_WORKER(WORKERS)},
+        {.worker = -2},
+        {.copy_bytes = 4097},
+        {.stack_bytes = (1 << 20) + 1},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        CHECK_EQUAL(weft_spawn_with(&group, give, &(int){0}, &refused[i]), -EINVAL);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+static int wait_for_nothing(void *arg)
+{
+    struct weft_channel *channel = arg;
+    int item;
+    return weft_receive(channel, &item, WEFT_FOREVER);
+}
+
+static int deadlock(void *arg)
+{
+    struct weft_channel channels[2 * WORKERS];
+    struct weft_group group;
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 2 * WORKERS; i++) {
+        CHECK_EQUAL(weft_channel_init(&channels[i], sizeof(int), 1), 0);
+        spawn_on(&group, i % 2 ? WEFT_ANY_WORKER : WEFT_WORKER(i / 2), wait_for_nothing,
+                 &channels[i]);
+    }
+    int err = weft_group_wait(&group);
+    for (int i = 0; i < 2 * WORKERS; i++)
+        weft_channel_deinit(&channels[i]);
+    return err;
+}
+
+TEST(a_deadlock_of_all_workers_is_found)
+{
+    for (int round = 0; round < 20; round++)
+        CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = WORKERS}, deadlock, NULL),
+                    -EDEADLK);
+}
+
+static int count_workers(void *arg)
+{
+    (void)arg;
+    return (int)weft_worker_count();
+}
+
+TEST(the_virtual_clock_has_one_worker)
+{
+    const struct weft_run_options options = {.workers = 8, .clock = WEFT_CLOCK_VIRTUAL};
+    CHECK_EQUAL(weft_run(&options, count_workers, NULL), 1);
+    CHECK(weft_run(&(struct weft_run_options){.workers = WEFT_ALL_CORES}, count_workers, NULL) >=
+          1);
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 1025}, count_workers, NULL),
+                -EINVAL);
+}
+
+TEST(a_worker_that_cannot_start_ends_the_run)
+{
+    struct rlimit before, low;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    low = before;
+    low.rlim_cur = 24;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 64}, count_workers, NULL), -EMFILE);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+/* Everything at once: spawns here and there, failures, cancellations, deadlines. */
+static int live_a_little(void *arg)
+{
+    uintptr_t luck = (uintptr_t)arg;
+    if (luck % 7 == 0)
+        return weft_sleep(3600 * WEFT_SEC);
+    if (luck % 11 == 0)
+        return -EIO;
+    return weft_sleep((int64_t)(luck % 50) * WEFT_USEC);
+}
+
+WORKERS_TEST(groups_over_all_workers_come_to_their_end_in_any_order)
+{
+    for (uintptr_t round = 0; round < 200; round++) {
+        struct weft_group group;
+        const struct weft_group_options options = {
+            .policy = round % 2 ? WEFT_SUPERVISE : WEFT_FAIL_FAST,
+            .deadline_ns = weft_now() + (int64_t)(round % 5) * 50 * WEFT_USEC + 1,
+        };
+        CHECK_EQUAL(weft_group_init(&group, &options), 0);
+        for (uintptr_t i = 0; i < 24; i++) {
+            const struct weft_spawn_options where = {.worker = (int)(i % (WORKERS + 2)) - 1};
+            int err = weft_spawn_with(&group, live_a_little, (void *)(round * 31 + i), &where);
+            CHECK(err == 0 || err == -ECANCELED);
+        }
+        (void)weft_group_wait(&group);
+        CHECK_EQUAL(weft_group_live(&group), 0);
+    }
+}
