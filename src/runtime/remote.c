@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * remote.c - tasks on other workers, and calls from threads outside. See runtime.h.
  *
- * The record goes from home to target and back by mail. A cancellation may be under way in one
- * direction while the end is in the other; so that the record is not freed under the mail, target
- * holds the end back until the cancellation has arrived. */
+ * The record goes from home to target and back by mail; life.h says who may touch it when. */
 #include <runtime/runtime.h>
 
 #include <stdlib.h>
 #include <string.h>
 
 #define UNSTARTED_MAX (1u << 20) /* tasks that wait for whoever has time first */
-
-enum state {
-    LIVE,
-    CANCELLING, /* the mail is under way to target */
-    CANCELLED,
-    ENDED,
-};
-
-static bool advance(struct weft_remote *remote, unsigned from, unsigned to)
-{
-    return __atomic_compare_exchange_n(&remote->state, &from, to, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
-}
 
 static struct weft_remote *remote_of(struct weft_mail *mail)
 {
@@ -53,10 +38,8 @@ void weft_remote_ended(struct weft_remote *remote, int result)
     weft_scope_detach(&remote->scope);
     if (!remote->group)
         answer_caller(remote);
-    else if (advance(remote, LIVE, ENDED) || advance(remote, CANCELLED, ENDED))
+    else if (weft_life_end(&remote->life))
         send_home(remote);
-    else
-        remote->ended_early = true;
 }
 
 static void start(struct weft_remote *remote)
@@ -64,7 +47,7 @@ static void start(struct weft_remote *remote)
     struct weft_worker *worker = remote->target;
     struct weft_scope *around = remote->group ? NULL : &worker->root;
     weft_scope_attach(&remote->scope, around, WEFT_FOREVER, WEFT_SCOPE_REMOTE);
-    if (__atomic_load_n(&remote->state, __ATOMIC_ACQUIRE) == CANCELLED)
+    if (weft_life_cancelled(&remote->life))
         weft_scope_cancel_from_outside(&remote->scope, remote->reason);
     struct weft_fiber *fiber = weft_fiber_start(worker, &remote->plan);
     if (!fiber) {
@@ -83,12 +66,10 @@ static void order_arrived(struct weft_mail *mail)
 static void cancel_arrived(struct weft_mail *mail)
 {
     struct weft_remote *remote = weft_container_of(mail, struct weft_remote, cancel_mail);
-    if (remote->ended_early) {
+    if (weft_life_cancel_arrived(&remote->life))
         send_home(remote);
-        return;
-    }
-    __atomic_store_n(&remote->state, CANCELLED, __ATOMIC_RELEASE);
-    weft_scope_cancel_from_outside(&remote->scope, remote->reason);
+    else
+        weft_scope_cancel_from_outside(&remote->scope, remote->reason);
 }
 
 bool weft_remote_take(struct weft_worker *worker)
@@ -127,9 +108,11 @@ void weft_remote_cancel(struct weft_remote *remote, int reason)
     remote->reason = reason;
     weft_lock(&runtime->unstarted_lock);
     struct weft_worker *target = remote->target;
-    bool first = advance(remote, LIVE, target ? CANCELLING : CANCELLED);
+    bool send = target && weft_life_cancel(&remote->life);
+    if (!target)
+        (void)weft_life_cancel_at_once(&remote->life);
     weft_unlock(&runtime->unstarted_lock);
-    if (first && target)
+    if (send)
         weft_worker_send(target, &remote->cancel_mail);
 }
 

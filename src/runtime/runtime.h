@@ -3,6 +3,7 @@
 #ifndef WEFT_RUNTIME_RUNTIME_H
 #define WEFT_RUNTIME_RUNTIME_H
 
+#include <runtime/life.h>
 #include <runtime/worker.h>
 
 #include <pthread.h>
@@ -26,9 +27,8 @@ struct weft_remote {
     struct weft_fiber_plan plan;
     int64_t outer_deadline_ns; /* of the scopes around the group, when it was spawned */
     int result, reason;
-    unsigned state;   /* enum state in remote.c */
-    unsigned done;    /* a call from outside: the word its caller sleeps on */
-    bool ended_early; /* target: the fiber ended while a cancellation was under way */
+    struct weft_life life;
+    unsigned done;                    /* a call from outside: the word its caller sleeps on */
     alignas(max_align_t) char copy[]; /* what plan.arg points to, when the spawn asked for it */
 };
 
