@@ -8,13 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define CANCEL_MAX     300u /* waits of one test at which everything is cancelled in turn */
+#define CANCEL_SECONDS 20u  /* a run that takes longer hangs */
 
 static struct {
     struct test *first, **last;
     bool failed;
     const char *skipped;
     char directory[64];
+    bool cancelling; /* --cancel: checks do not count */
+    uint64_t cancel_at, waits;
 } state = {.last = &state.first};
 
 void test_register(struct test *test)
@@ -27,6 +33,8 @@ void test_register(struct test *test)
 
 void test_failed(const char *file, int line, const char *text)
 {
+    if (state.cancelling)
+        return;
     state.failed = true;
     printf("# %s:%d: %s does not hold\n", file, line, text);
     (void)fflush(stdout);
@@ -34,6 +42,8 @@ void test_failed(const char *file, int line, const char *text)
 
 void test_bail_out(const char *file, int line, const char *text)
 {
+    if (state.cancelling)
+        _exit(0); /* the test cannot go on: fine, once everything is cancelled */
     printf("Bail out! %s:%d: %s does not hold\n", file, line, text);
     (void)fflush(stdout);
     _exit(1);
@@ -47,6 +57,8 @@ void test_skip(const char *reason)
 void test_note(const char *format, ...)
 {
     va_list args;
+    if (state.cancelling)
+        return;
     va_start(args, format);
     printf("# ");
     vprintf(format, args);
@@ -63,9 +75,10 @@ static int call_body(void *arg)
 
 void test_on_fiber(enum weft_clock_kind clock, void (*body)(void))
 {
-    struct weft_run_options options = {.clock = clock};
+    struct weft_run_options options = {
+        .clock = clock, .cancel_at = state.cancel_at, .ret_waits = &state.waits};
     int err = weft_run(&options, call_body, &body);
-    if (err) {
+    if (err && !state.cancelling) {
         state.failed = true;
         test_note("weft_run: %s", weft_strerror(err));
     }
@@ -103,10 +116,50 @@ static bool chosen(const struct test *test, int argc, char **argv)
     return found;
 }
 
+/* One test, everything cancelled at one of its waits. The process ends with 1 when the test waited
+ * less often than that, and with 0 otherwise. */
+static pid_t fork_cancelled(const struct test *test, uint64_t cancel_at)
+{
+    (void)fflush(stdout);
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    state.cancelling = true;
+    state.cancel_at = cancel_at;
+    state.directory[0] = 0;
+    (void)alarm(CANCEL_SECONDS);
+    test->run();
+    exit(state.waits < cancel_at);
+}
+
+static void run_cancelled(const struct test *test)
+{
+    int status = 0;
+    uint64_t cancel_at = 0;
+    while (status == 0 && cancel_at < CANCEL_MAX) {
+        pid_t pid = fork_cancelled(test, ++cancel_at);
+        if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+            test_failed(__FILE__, __LINE__, "a process can be started and waited for");
+            return;
+        }
+    }
+    if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 1)) {
+        state.failed = true;
+        test_note("cancelled at wait %llu: %s %d", (unsigned long long)cancel_at,
+                  WIFEXITED(status) ? "exit code" : "signal",
+                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    }
+}
+
 int main(int argc, char **argv)
 {
     int number = 0, failures = 0;
     bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
+    bool cancel = argc > 1 && strcmp(argv[1], "--cancel") == 0;
+    if (cancel) {
+        argc--;
+        argv++;
+    }
     for (struct test *test = state.first; test; test = test->next) {
         if (list) {
             puts(test->name);
@@ -116,7 +169,10 @@ int main(int argc, char **argv)
             continue;
         state.failed = false;
         state.skipped = NULL;
-        test->run();
+        if (cancel)
+            run_cancelled(test);
+        else
+            test->run();
         failures += state.failed;
         printf("%s %d - %s%s%s\n", state.failed ? "not ok" : "ok", ++number, test->name,
                state.skipped ? " # SKIP " : "", state.skipped ? state.skipped : "");

@@ -26,6 +26,10 @@ struct weft_run_options {
     unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With
                                      the virtual clock always 1: that is what makes it repeatable */
     uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed */
+    /* For tests of programs: cancel everything when a fiber is about to wait for the cancel_at-th
+     * time (counted from 1; 0: never), and tell how often fibers have waited in all. */
+    uint64_t cancel_at;
+    uint64_t *ret_waits;
 };
 
 #define WEFT_ALL_CORES UINT32_MAX

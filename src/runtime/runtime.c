@@ -181,15 +181,20 @@ static struct weft_runtime *make_runtime(unsigned workers_len)
     return NULL;
 }
 
-static void end_workers(struct weft_runtime *runtime)
+static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
 {
+    uint64_t waits = 0;
     for (unsigned i = 1; i < runtime->workers_ready; i++)
         (void)pthread_join(runtime->threads[i], NULL);
     __atomic_store_n(&runtime->closed, 1, __ATOMIC_SEQ_CST);
     while (load(&runtime->callers) > 0)
         (void)sched_yield();
-    for (unsigned i = runtime->workers_len; i-- > 0;)
+    for (unsigned i = runtime->workers_len; i-- > 0;) {
+        waits += runtime->workers[i].waits;
         weft_worker_deinit(&runtime->workers[i]);
+    }
+    if (ret_waits)
+        *ret_waits = waits;
     free(runtime->workers);
     free(runtime->threads);
 }
@@ -225,7 +230,7 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     if (runtime->workers_ready > 0)
         weft_worker_run(first);
     err = run_result(runtime);
-    end_workers(runtime);
+    end_workers(runtime, options->ret_waits);
     weft_runtime_release(runtime);
     return err;
 }

@@ -82,10 +82,11 @@ int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind 
     struct weft_worker *worker = self->worker;
     if (!worker)
         return park_outsider(self, deadline_ns);
+    if (++worker->waits == worker->cancel_at)
+        weft_scope_cancel(&worker->root, 0);
     /* Cancellation is a level: the scope may have been cancelled since weft_enter looked. */
     if (kind == WEFT_PARK_CANCELLABLE && weft_fiber_cancelled(self) && weft_claim(self))
         return -ECANCELED;
-    worker->suspensions++;
     bool timed = deadline_ns != WEFT_FOREVER;
     if (timed)
         weft_timer_arm(worker, &self->timer, deadline_ns, fiber_timer_fired);

@@ -315,6 +315,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
         options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE;
     worker->shuffled = options->seed != 0;
     weft_random_seed(&worker->random, options->seed + worker->index);
+    worker->cancel_at = worker->index == 0 ? options->cancel_at : 0;
     weft_list_init(&worker->guests);
     if (threads > OFFLOAD_MAX)
         return -EINVAL;

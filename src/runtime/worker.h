@@ -59,7 +59,8 @@ struct weft_worker {
     struct weft_mailbox mailbox;
 
     struct weft_scope root; /* around the first fiber, and around calls from outside */
-    uint64_t suspensions;   /* waits so far */
+    uint64_t waits;         /* of all fibers, so far */
+    uint64_t cancel_at;     /* the wait at which everything is cancelled, 0: none */
     int broken;             /* the poller's error: no descriptor can be waited for any more */
 };
 
