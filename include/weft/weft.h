@@ -3,6 +3,7 @@
 #ifndef WEFT_H
 #define WEFT_H
 
+#include <weft/background.h>
 #include <weft/base.h>
 #include <weft/channel.h>
 #include <weft/group.h>
