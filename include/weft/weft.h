@@ -9,6 +9,7 @@
 #include <weft/http_server.h>
 #include <weft/io.h>
 #include <weft/load.h>
+#include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>

@@ -5,6 +5,7 @@
  * own stack, runs when there is none, and after every SWITCHES_MAX switches: it takes in what
  * other threads have woken, fires timers and looks at the reactor. */
 #include <os/clock.h>
+#include <runtime/resolve.h>
 #include <runtime/worker.h>
 
 #include <errno.h>
@@ -417,6 +418,7 @@ static int worker_init(struct weft_worker *worker, const struct weft_run_options
 static void worker_deinit(struct weft_worker *worker)
 {
     weft_offload_pool_close(worker->offload);
+    weft_resolver_close(worker->resolver);
     while (atomic_load_explicit(&worker->wakers, memory_order_acquire) > 0)
         (void)sched_yield();
     if (worker->poller_ops)

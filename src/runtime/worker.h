@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 struct weft_offload_pool;
+struct weft_resolver;
 
 /* Lives at the top of its own stack, so that a new fiber touches one page. */
 struct weft_fiber {
@@ -69,6 +70,7 @@ struct weft_worker {
     struct weft_fd_table fds;
     struct weft_offload_pool *offload; /* made when first used */
     unsigned offload_threads_max, offload_queue_max;
+    struct weft_resolver *resolver; /* made when first used */
 
     int wake_fd;                        /* eventfd, written only when the worker sleeps */
     _Atomic(struct weft_fiber *) inbox; /* woken by other threads, newest first */

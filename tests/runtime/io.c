@@ -4,6 +4,7 @@
 
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 #include <weft/signal.h>
 
