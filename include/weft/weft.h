@@ -5,6 +5,7 @@
 
 #include <weft/base.h>
 #include <weft/channel.h>
+#include <weft/file.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
 #include <weft/io.h>

@@ -18,7 +18,7 @@
 #define SWITCHES_MAX     64u
 #define BUDGET           128u
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
-#define READY_MAX        256
+#define READY_MAX        128
 #define STACK_DEFAULT    ((size_t)64 << 10)
 #define OFFLOAD_DEFAULT  4u
 #define OFFLOAD_MAX      1024u
