@@ -12,6 +12,7 @@
 #include <weft/load.h>
 #include <weft/net.h>
 #include <weft/offload.h>
+#include <weft/process.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/serve.h>

@@ -16,7 +16,7 @@
 
 #define WINDOW 16 /* pieces handed to the kernel at once by weft_writev_all */
 
-ssize_t weft_io_retry(int fd, unsigned direction, weft_attempt *attempt, void *arg,
+ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void *arg,
                       int64_t deadline_ns)
 {
     struct weft_fiber *self;

@@ -11,11 +11,11 @@
 struct weft_fiber;
 
 /* One system call: returns like it, with errno. */
-typedef ssize_t weft_attempt(int fd, void *arg);
+typedef ssize_t weft_io_attempt(int fd, void *arg);
 
 /* Attempt until the answer is not EAGAIN, waiting in between for WEFT_READY_READ or _WRITE. A
  * checkpoint. Returns what the attempt did, negative errors included. */
-ssize_t weft_io_retry(int fd, unsigned direction, weft_attempt *attempt, void *arg,
+ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void *arg,
                       int64_t deadline_ns);
 
 /* Whether a descriptor is ready now for WEFT_READABLE or WEFT_WRITABLE: edges say nothing about a
