@@ -18,5 +18,6 @@
 #include <weft/serve.h>
 #include <weft/signal.h>
 #include <weft/size.h>
+#include <weft/stream.h>
 
 #endif
