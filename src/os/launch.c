@@ -6,6 +6,7 @@
  * own, makes system calls only, and no handler of ours may run in it. The calling thread stands
  * still meanwhile. posix_spawn itself gives no pidfd, and cannot tie the child to our life. */
 #include <os/launch.h>
+#include <os/sanitizer.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,12 @@
 
 /* Its frames never return: sanitizers would keep account of them in our name. */
 #define IN_CHILD __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
+
+#ifdef WEFT_TSAN
+/* libtsan's own clone() waits for the child's function to return, to take note of us again. */
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
 
 struct child {
     const struct weft_launch *launch;

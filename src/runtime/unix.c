@@ -60,7 +60,7 @@ int weft_unix_connect(const char *path, int64_t deadline_ns)
 
 /* Room for as many descriptors as the kernel ever sends at once. */
 union control {
-    struct cmsghdr header; /* for the alignment */
+    struct cmsghdr header; /* the first */
     char bytes[CMSG_SPACE(WEFT_SEND_FDS_MAX * sizeof(int))];
 };
 
@@ -81,13 +81,12 @@ static ssize_t attempt_send(int fd, void *arg)
     if (parcel->fds_len > 0) {
         size_t bytes = parcel->fds_len * sizeof(int);
         memset(&control, 0, sizeof control);
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(bytes);
+        memcpy(CMSG_DATA(&control.header), parcel->fds, bytes);
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(bytes);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(bytes);
-        memcpy(CMSG_DATA(header), parcel->fds, bytes);
     }
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
