@@ -16,6 +16,23 @@ WEFT_BEGIN_DECLS
  * Threads  fn runs on a plain thread: no call of weft that suspends works there */
 WEFT_API int weft_offload(int (*fn)(void *), void *arg);
 
+/* Run fn(arg) likewise, but leave it alone when the wait ends first: the thread finishes the call
+ * behind the fiber's back, even behind the runtime's. For calls that nobody can interrupt and
+ * whose result is not worth waiting for, like a look-up in a service that does not answer.
+ *
+ * arg          on the heap, with everything fn touches: the call owns it until it gives it back
+ * release      called once with arg when the result is negative: before this returns, or by the
+ *              thread when fn has ended; free() will often do
+ * deadline_ns  absolute; WEFT_NOWAIT answers -EAGAIN
+ * ret_result   set only when 0 is returned
+ * Returns      0: *ret_result is what fn returned, arg is the caller's again. -ECANCELED,
+ *              -ETIMEDOUT: fn did not run, or still does. WEFT_EFULL, -EAGAIN, -ENOMEM, -EPERM:
+ *              as with weft_offload, and fn did not run
+ * Limits       an abandoned call keeps its thread busy until fn returns
+ * Threads      as with weft_offload; suspends */
+WEFT_API int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *arg),
+                                     int64_t deadline_ns, int *ret_result);
+
 WEFT_END_DECLS
 
 #endif

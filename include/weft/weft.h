@@ -6,17 +6,21 @@
 #include <weft/background.h>
 #include <weft/base.h>
 #include <weft/channel.h>
+#include <weft/file.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
 #include <weft/io.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/process.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/serve.h>
 #include <weft/signal.h>
 #include <weft/size.h>
+#include <weft/stream.h>
 
 #endif

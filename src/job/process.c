@@ -41,7 +41,7 @@ __attribute__((noinline)) static int write_result(struct weft_attempt *attempt)
     return weft_attempt_result(attempt, result.data, result.len, true);
 }
 
-int weft_process_run(struct weft_attempt *attempt, const void *settings)
+int weft_process_task(struct weft_attempt *attempt, const void *settings)
 {
     const int64_t *steps_ns = settings;
     for (int step = 0; step < 3; step++) {

@@ -33,6 +33,6 @@ void weft_attempt_reason(struct weft_attempt *attempt, const char *reason);
 
 /* The built-in task "process": text goes through three steps that take the time of settings,
  * which points to three lengths in nanoseconds. */
-int weft_process_run(struct weft_attempt *attempt, const void *settings);
+int weft_process_task(struct weft_attempt *attempt, const void *settings);
 
 #endif

@@ -7,6 +7,7 @@
 #include <lab/load_url.h>
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 #include <weft/signal.h>
 

@@ -4,6 +4,7 @@
 #include <lab/load_client.h>
 
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 
 #include <errno.h>

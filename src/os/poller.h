@@ -2,7 +2,8 @@
  * poller.h - how a worker learns which descriptors are ready.
  *
  * A descriptor is watched once, edge-triggered, for both directions, until it is closed: waiting
- * for it later costs no system call. A poller fills an array and never calls back. */
+ * for it later costs no system call. A poller fills an array and never calls back. What a kernel
+ * can do with files by itself goes through it as well; where it cannot, threads do it. */
 #ifndef WEFT_OS_POLLER_H
 #define WEFT_OS_POLLER_H
 
@@ -14,9 +15,12 @@
 #define WEFT_READY_HANGUP 4u /* the peer is done sending, or an error waits to be read */
 #define WEFT_READY_LOST   8u /* the poller stopped watching: watch again before the next wait */
 
+struct weft_request;
+
 struct weft_ready {
+    struct weft_request *request; /* carried out; NULL where a descriptor is meant */
     int fd;
-    uint32_t generation; /* as given to watch: tells a reused descriptor number apart */
+    uint32_t generation; /* as given to watch: tells a reused descriptor number apart; 31 bits */
     unsigned events;
 };
 
@@ -34,6 +38,11 @@ struct weft_poller_ops {
      * Returns the number of events, 0 also after a signal; negative when it is broken. */
     int (*wait)(struct weft_poller *poller, struct weft_ready *ready, size_t ready_max,
                 int64_t timeout_ns);
+    /* Have a request carried out; it is reported once, with its result set. Until then it and all
+     * it points to must stay. Returns 0; -EOPNOTSUPP, -EBUSY: let a thread do it */
+    int (*start)(struct weft_poller *poller, struct weft_request *request);
+    /* Ask for a request's early end. It is reported all the same, as it ended. */
+    void (*cancel)(struct weft_poller *poller, struct weft_request *request);
     void (*close)(struct weft_poller *poller); /* NULL is fine */
 };
 

@@ -103,12 +103,25 @@ static int epoll_wait_ready(struct weft_poller *poller, struct weft_ready *ready
     return count;
 }
 
+static int epoll_start(struct weft_poller *poller, struct weft_request *request)
+{
+    (void)poller, (void)request;
+    return -EOPNOTSUPP;
+}
+
+static void epoll_cancel(struct weft_poller *poller, struct weft_request *request)
+{
+    (void)poller, (void)request;
+}
+
 const struct weft_poller_ops weft_poller_epoll = {
     .name = "epoll",
     .open = epoll_open,
     .watch = epoll_watch,
     .unwatch = epoll_unwatch,
     .wait = epoll_wait_ready,
+    .start = epoll_start,
+    .cancel = epoll_cancel,
     .close = epoll_close,
 };
 

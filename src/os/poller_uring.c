@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * poller_uring.c - the reactor's eyes on io_uring: one multishot poll per descriptor.
+ * poller_uring.c - the reactor's eyes on io_uring: one multishot poll per descriptor, and requests
+ * for files where the kernel knows the operation.
  *
  * The ring is made on the thread that uses it, with the best flags the kernel takes. A poll holds
  * a reference to its file, so unwatch must reach the kernel before the descriptor is closed:
  * otherwise the connection would stay open behind the program's back. */
 #include <os/poller.h>
+#include <os/request.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #define SQ_ENTRIES 256
 #define CQ_ENTRIES 4096
 #define IGNORED    UINT64_MAX /* user_data of what nobody waits for */
 #define CQES_MAX   256
 #define SUBMIT_MAX 16 /* attempts to make room in a full queue */
+#define LEN_MAX    0x7ffff000u
+/* user_data of a request: its address, with a bit that no address has and no descriptor's tag. */
+#define REQUEST_MARK (UINT64_C(1) << 63)
 
 /* poller.h leaves the struct to each implementation; only one is linked to a given pointer. */
 struct uring_poller {
     struct io_uring ring;
+    bool knows[WEFT_REQUEST_KINDS]; /* what requests the kernel can carry out */
 };
 
 static struct uring_poller *uring_of(struct weft_poller *poller)
@@ -57,6 +66,25 @@ static int check_features(const struct io_uring *ring)
     return (ring->features & needed) == needed ? 0 : -ENOSYS;
 }
 
+static void ask_what_it_knows(struct uring_poller *poller)
+{
+    static const struct {
+        enum weft_request_kind kind;
+        int opcode;
+    } pairs[] = {
+        {WEFT_REQUEST_OPEN, IORING_OP_OPENAT},     {WEFT_REQUEST_READ, IORING_OP_READ},
+        {WEFT_REQUEST_WRITE, IORING_OP_WRITE},     {WEFT_REQUEST_SYNC, IORING_OP_FSYNC},
+        {WEFT_REQUEST_STAT, IORING_OP_STATX},      {WEFT_REQUEST_RENAME, IORING_OP_RENAMEAT},
+        {WEFT_REQUEST_UNLINK, IORING_OP_UNLINKAT}, {WEFT_REQUEST_MAKE_DIR, IORING_OP_MKDIRAT},
+    };
+    struct io_uring_probe *probe = io_uring_get_probe_ring(&poller->ring);
+    if (!probe)
+        return; /* threads will do */
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        poller->knows[pairs[i].kind] = io_uring_opcode_supported(probe, pairs[i].opcode);
+    io_uring_free_probe(probe);
+}
+
 static int uring_open(struct weft_poller **ret_poller)
 {
     struct uring_poller *poller = calloc(1, sizeof *poller);
@@ -73,6 +101,7 @@ static int uring_open(struct weft_poller **ret_poller)
         free(poller);
         return err;
     }
+    ask_what_it_knows(poller);
     (void)io_uring_register_ring_fd(&poller->ring); /* saves a look-up per call; 5.18 */
     *ret_poller = (struct weft_poller *)(void *)poller;
     return 0;
@@ -152,6 +181,72 @@ static void uring_unwatch(struct weft_poller *poller, int fd, uint32_t generatio
     submit_and_settle(ring);
 }
 
+static uint64_t request_tag(const struct weft_request *request)
+{
+    return (uint64_t)(uintptr_t)request | REQUEST_MARK;
+}
+
+static void prepare(struct io_uring_sqe *sqe, struct weft_request *request)
+{
+    unsigned len = request->len < LEN_MAX ? (unsigned)request->len : LEN_MAX;
+    uint64_t offset = (uint64_t)request->offset;
+    switch (request->kind) {
+    case WEFT_REQUEST_OPEN:
+        io_uring_prep_openat(sqe, AT_FDCWD, request->path, request->flags, request->mode);
+        break;
+    case WEFT_REQUEST_READ:
+        io_uring_prep_read(sqe, request->fd, request->target, len, offset);
+        break;
+    case WEFT_REQUEST_WRITE:
+        io_uring_prep_write(sqe, request->fd, request->source, len, offset);
+        break;
+    case WEFT_REQUEST_SYNC:
+        io_uring_prep_fsync(sqe, request->fd, request->flags ? IORING_FSYNC_DATASYNC : 0);
+        break;
+    case WEFT_REQUEST_STAT:
+        io_uring_prep_statx(sqe, request->fd, request->path, request->flags, STATX_BASIC_STATS,
+                            request->info);
+        break;
+    case WEFT_REQUEST_RENAME:
+        io_uring_prep_renameat(sqe, AT_FDCWD, request->path, AT_FDCWD, request->new_path, 0);
+        break;
+    case WEFT_REQUEST_UNLINK:
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, request->path, request->flags);
+        break;
+    case WEFT_REQUEST_MAKE_DIR:
+        io_uring_prep_mkdirat(sqe, AT_FDCWD, request->path, request->mode);
+        break;
+    case WEFT_REQUEST_TRUNCATE:
+    case WEFT_REQUEST_LIST:
+    case WEFT_REQUEST_KINDS:
+    default:
+        io_uring_prep_nop(sqe); /* never: the ring does not know them */
+        break;
+    }
+    io_uring_sqe_set_data64(sqe, request_tag(request));
+}
+
+static int uring_start(struct weft_poller *poller, struct weft_request *request)
+{
+    struct uring_poller *self = uring_of(poller);
+    if (!self->knows[request->kind])
+        return -EOPNOTSUPP;
+    struct io_uring_sqe *sqe = next_sqe(&self->ring);
+    if (!sqe)
+        return -EBUSY;
+    prepare(sqe, request);
+    return 0;
+}
+
+static void uring_cancel(struct weft_poller *poller, struct weft_request *request)
+{
+    struct io_uring_sqe *sqe = next_sqe(&uring_of(poller)->ring);
+    if (!sqe)
+        return; /* it will end by itself */
+    io_uring_prep_cancel64(sqe, request_tag(request), 0);
+    io_uring_sqe_set_data64(sqe, IGNORED);
+}
+
 static unsigned ready_events(int result)
 {
     unsigned ready = 0;
@@ -164,27 +259,43 @@ static unsigned ready_events(int result)
     return ready;
 }
 
+/* Returns false when there is nothing to report. */
+static bool report(const struct io_uring_cqe *cqe, struct weft_ready *ret_ready)
+{
+    uint64_t data = io_uring_cqe_get_data64(cqe);
+    if (data == IGNORED)
+        return false;
+    if (data & REQUEST_MARK) {
+        struct weft_request *request;
+        uintptr_t address = (uintptr_t)(data & ~REQUEST_MARK);
+        memcpy(&request, &address, sizeof request);
+        request->result = cqe->res;
+        *ret_ready = (struct weft_ready){.request = request};
+        return true;
+    }
+    if (cqe->res == -ECANCELED)
+        return false;
+    /* A poll that failed (a bad descriptor) wakes both directions: the call will say why. */
+    unsigned events = cqe->res < 0 ? WEFT_READY_READ | WEFT_READY_WRITE | WEFT_READY_HANGUP
+                                   : ready_events(cqe->res);
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        events |= WEFT_READY_LOST;
+    *ret_ready = (struct weft_ready){
+        .fd = (int)(uint32_t)data,
+        .generation = (uint32_t)(data >> 32),
+        .events = events,
+    };
+    return true;
+}
+
 static size_t collect(struct io_uring *ring, struct weft_ready *ready, size_t ready_max)
 {
     struct io_uring_cqe *cqes[CQES_MAX];
     unsigned max = ready_max < CQES_MAX ? (unsigned)ready_max : CQES_MAX;
     unsigned seen = io_uring_peek_batch_cqe(ring, cqes, max);
     size_t count = 0;
-    for (unsigned i = 0; i < seen; i++) {
-        uint64_t data = io_uring_cqe_get_data64(cqes[i]);
-        if (data == IGNORED || cqes[i]->res == -ECANCELED)
-            continue;
-        /* A poll that failed (a bad descriptor) wakes both directions: the call will say why. */
-        unsigned events = cqes[i]->res < 0 ? WEFT_READY_READ | WEFT_READY_WRITE | WEFT_READY_HANGUP
-                                           : ready_events(cqes[i]->res);
-        if (!(cqes[i]->flags & IORING_CQE_F_MORE))
-            events |= WEFT_READY_LOST;
-        ready[count++] = (struct weft_ready){
-            .fd = (int)(uint32_t)data,
-            .generation = (uint32_t)(data >> 32),
-            .events = events,
-        };
-    }
+    for (unsigned i = 0; i < seen; i++)
+        count += report(cqes[i], &ready[count]);
     io_uring_cq_advance(ring, seen);
     return count;
 }
@@ -214,5 +325,7 @@ const struct weft_poller_ops weft_poller_uring = {
     .watch = uring_watch,
     .unwatch = uring_unwatch,
     .wait = uring_wait,
+    .start = uring_start,
+    .cancel = uring_cancel,
     .close = uring_close,
 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * fd_table.c - see fd_table.h. */
+#include <runtime/request.h>
 #include <runtime/worker.h>
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define CHUNK_LEN 256u
+#define CHUNK_LEN      256u
+#define GENERATION_MAX 0x7fffffffu /* see struct weft_ready */
 
 void weft_fd_table_init(struct weft_fd_table *table)
 {
@@ -71,6 +73,10 @@ static void note_direction(struct weft_fd *entry, struct weft_link *waiters, uns
 
 void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
 {
+    if (ready->request) {
+        weft_request_ended(ready->request);
+        return;
+    }
     struct weft_fd *entry = find_entry(table, ready->fd);
     if (!entry || entry->generation != ready->generation)
         return; /* closed since; the number may belong to another descriptor by now */
@@ -163,7 +169,7 @@ void weft_fd_forget(struct weft_worker *worker, int fd)
     weft_wake_all(&entry->writers, -EBADF);
     if (entry->watched)
         worker->poller_ops->unwatch(worker->poller, fd, entry->generation);
-    entry->generation++;
+    entry->generation = (entry->generation + 1) & GENERATION_MAX;
     entry->watched = entry->always_ready = entry->stream = false;
     entry->drained = entry->hangup = false;
     entry->ready = 0;

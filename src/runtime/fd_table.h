@@ -37,7 +37,7 @@ void weft_fd_table_deinit(struct weft_fd_table *table);
 /* The entry of a descriptor, made when there is none. NULL: no memory, or fd is negative. */
 struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd);
 
-/* Apply what the poller reported: wake who waits, remember the rest. */
+/* Apply what the poller reported: wake who waits, remember the rest. Requests go to request.c. */
 void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready);
 
 /* The poller is gone: whoever waits gets err. */

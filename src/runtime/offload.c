@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * offload.c - threads for blocking calls. See weft/offload.h.
+ * offload.c - threads for blocking calls. See weft/offload.h and offload.h.
  *
- * A thread is started when a call comes, no thread idles and the limit allows it; it stays until
- * the runtime ends. One mutex guards the queue and the state of every call. */
+ * A thread is started when a call comes, no thread of its class idles and the limit allows it; it
+ * stays until the runtime ends. One mutex guards the queues and the state of every call.
+ *
+ * A call is in the hands of its fiber, or of nobody: then it is abandoned, lives on the heap, and
+ * whoever holds it last releases what it owns. Threads that are busy with such a call when the
+ * runtime ends are left to themselves; the last one takes the pool with it. */
+#include <runtime/offload.h>
 #include <runtime/worker.h>
 
 #include <weft/offload.h>
@@ -12,74 +17,207 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#define FILES_THREADS 4u
+#define FILES_QUEUE   65536u
+#define NAMES_THREADS 4u
+#define NAMES_QUEUE   1024u
+
 enum call_state {
     QUEUED,
     RUNNING,
     DONE,
 };
 
-/* On the stack of the fiber that waits for it. */
+/* On the stack of the fiber that waits for it, or, where it can be abandoned, on the heap. */
 struct call {
-    struct weft_link link; /* in pool->queue while QUEUED */
+    struct weft_link link; /* in lane->queue while QUEUED */
     int (*fn)(void *);
     void *arg;
+    void (*release)(void *arg); /* of a call that can be abandoned */
     int result;
     enum call_state state;
-    struct weft_fiber *fiber;
+    struct weft_fiber *fiber; /* NULL: abandoned */
 };
 
-struct weft_offload_pool {
-    pthread_mutex_t mutex;
+struct lane;
+
+struct thread {
+    pthread_t id;
+    struct weft_offload_pool *pool;
+    struct lane *lane;
+    const struct call *running;
+};
+
+/* The threads and the queue of one class. */
+struct lane {
     pthread_cond_t called;
     struct weft_link queue;
     unsigned queue_len, queue_max;
     unsigned idle, threads_len, threads_max;
-    bool closing;
-    pthread_t threads[];
+    struct thread *threads;
 };
 
-static void run_call(struct weft_offload_pool *pool, struct call *call)
+struct weft_offload_pool {
+    pthread_mutex_t mutex;
+    unsigned users; /* the runtime and each thread */
+    bool closing;
+    struct lane lanes[WEFT_OFFLOAD_CLASSES];
+};
+
+/* ---- the pool -------------------------------------------------------------------------- */
+
+static void pool_free(struct weft_offload_pool *pool)
+{
+    for (int i = 0; i < WEFT_OFFLOAD_CLASSES; i++) {
+        (void)pthread_cond_destroy(&pool->lanes[i].called);
+        free(pool->lanes[i].threads);
+    }
+    (void)pthread_mutex_destroy(&pool->mutex);
+    free(pool);
+}
+
+/* Under the mutex, which it gives back. */
+static void leave_pool(struct weft_offload_pool *pool)
+{
+    bool last = --pool->users == 0;
+    (void)pthread_mutex_unlock(&pool->mutex);
+    if (last)
+        pool_free(pool);
+}
+
+static int lane_init(struct lane *lane, unsigned threads_max, unsigned queue_max)
+{
+    (void)pthread_cond_init(&lane->called, NULL); /* cannot fail with default attributes */
+    weft_list_init(&lane->queue);
+    lane->threads_max = threads_max;
+    lane->queue_max = queue_max;
+    lane->threads = calloc(threads_max, sizeof *lane->threads);
+    return lane->threads ? 0 : -ENOMEM;
+}
+
+static struct weft_offload_pool *pool_open(const struct weft_worker *worker)
+{
+    struct weft_offload_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    (void)pthread_mutex_init(&pool->mutex, NULL);
+    pool->users = 1;
+    int user = lane_init(&pool->lanes[WEFT_OFFLOAD_USER], worker->offload_threads_max,
+                         worker->offload_queue_max);
+    int files = lane_init(&pool->lanes[WEFT_OFFLOAD_FILES], FILES_THREADS, FILES_QUEUE);
+    int names = lane_init(&pool->lanes[WEFT_OFFLOAD_NAMES], NAMES_THREADS, NAMES_QUEUE);
+    if (user < 0 || files < 0 || names < 0) {
+        pool_free(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+static struct weft_offload_pool *pool_of(struct weft_worker *worker)
+{
+    if (!worker->offload)
+        worker->offload = pool_open(worker);
+    return worker->offload;
+}
+
+/* Under the mutex, which is given back meanwhile. */
+static void call_release(struct weft_offload_pool *pool, struct call *call)
+{
+    (void)pthread_mutex_unlock(&pool->mutex);
+    call->release(call->arg);
+    free(call);
+    (void)pthread_mutex_lock(&pool->mutex);
+}
+
+static void take_from_queue(struct lane *lane, struct call *call)
 {
     weft_list_unlink(&call->link);
-    pool->queue_len--;
+    lane->queue_len--;
+}
+
+/* ---- its threads ----------------------------------------------------------------------- */
+
+static void run_call(struct thread *thread, struct call *call)
+{
+    struct weft_offload_pool *pool = thread->pool;
+    take_from_queue(thread->lane, call);
     call->state = RUNNING;
+    thread->running = call;
     (void)pthread_mutex_unlock(&pool->mutex);
     int result = call->fn(call->arg);
     (void)pthread_mutex_lock(&pool->mutex);
+    thread->running = NULL;
     call->result = result;
     call->state = DONE;
     /* Under the mutex: a fiber that was woken by a cancel looks at the state before it leaves. */
-    (void)weft_unpark(call->fiber, 0);
+    if (call->fiber)
+        (void)weft_unpark(call->fiber, 0);
+    else
+        call_release(pool, call);
 }
 
 static void *thread_main(void *arg)
 {
-    struct weft_offload_pool *pool = arg;
+    struct thread *thread = arg;
+    struct weft_offload_pool *pool = thread->pool;
+    struct lane *lane = thread->lane;
     (void)pthread_mutex_lock(&pool->mutex);
-    while (!pool->closing || !weft_list_empty(&pool->queue)) {
-        if (!weft_list_empty(&pool->queue)) {
-            run_call(pool, weft_container_of(pool->queue.next, struct call, link));
+    while (!pool->closing) {
+        if (!weft_list_empty(&lane->queue)) {
+            run_call(thread, weft_container_of(lane->queue.next, struct call, link));
             continue;
         }
-        pool->idle++;
-        (void)pthread_cond_wait(&pool->called, &pool->mutex);
-        pool->idle--;
+        lane->idle++;
+        (void)pthread_cond_wait(&lane->called, &pool->mutex);
+        lane->idle--;
     }
-    (void)pthread_mutex_unlock(&pool->mutex);
+    leave_pool(pool);
     return NULL;
 }
 
-static struct weft_offload_pool *pool_open(unsigned threads_max, unsigned queue_max)
+/* Signals are for the program's own threads: ours start with all of them blocked. */
+static int start_thread(struct weft_offload_pool *pool, struct lane *lane)
 {
-    struct weft_offload_pool *pool = calloc(1, sizeof *pool + threads_max * sizeof(pthread_t));
-    if (!pool)
-        return NULL;
-    (void)pthread_mutex_init(&pool->mutex, NULL); /* cannot fail with default attributes */
-    (void)pthread_cond_init(&pool->called, NULL);
-    weft_list_init(&pool->queue);
-    pool->threads_max = threads_max;
-    pool->queue_max = queue_max;
-    return pool;
+    sigset_t all, before;
+    struct thread *thread = &lane->threads[lane->threads_len];
+    *thread = (struct thread){.pool = pool, .lane = lane};
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = pthread_create(&thread->id, NULL, thread_main, thread);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err == 0) {
+        lane->threads_len++;
+        pool->users++;
+    }
+    return -err;
+}
+
+/* Under the mutex, which is given back meanwhile. Calls of fibers that will not run again (the
+ * reactor is broken) are theirs; the others own what they hold. */
+static void drop_queue(struct weft_offload_pool *pool, struct lane *lane)
+{
+    while (!weft_list_empty(&lane->queue)) {
+        struct call *call = weft_container_of(lane->queue.next, struct call, link);
+        take_from_queue(lane, call);
+        if (!call->fiber)
+            call_release(pool, call);
+    }
+}
+
+/* Under the mutex, which is given back meanwhile. */
+static void end_threads(struct weft_offload_pool *pool, struct lane *lane)
+{
+    (void)pthread_cond_broadcast(&lane->called);
+    for (unsigned i = 0; i < lane->threads_len; i++) {
+        const struct thread *thread = &lane->threads[i];
+        if (thread->running && !thread->running->fiber) {
+            (void)pthread_detach(thread->id);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&pool->mutex);
+        (void)pthread_join(thread->id, NULL);
+        (void)pthread_mutex_lock(&pool->mutex);
+    }
 }
 
 void weft_offload_pool_close(struct weft_offload_pool *pool)
@@ -88,56 +226,45 @@ void weft_offload_pool_close(struct weft_offload_pool *pool)
         return;
     (void)pthread_mutex_lock(&pool->mutex);
     pool->closing = true;
-    (void)pthread_cond_broadcast(&pool->called);
-    (void)pthread_mutex_unlock(&pool->mutex);
-    for (unsigned i = 0; i < pool->threads_len; i++)
-        (void)pthread_join(pool->threads[i], NULL);
-    (void)pthread_cond_destroy(&pool->called);
-    (void)pthread_mutex_destroy(&pool->mutex);
-    free(pool);
-}
-
-/* Signals are for the program's own threads: ours start with all of them blocked. */
-static int start_thread(struct weft_offload_pool *pool)
-{
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&pool->threads[pool->threads_len], NULL, thread_main, pool);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err == 0)
-        pool->threads_len++;
-    return -err;
-}
-
-/* Under the mutex. Returns 0, WEFT_EFULL, -EAGAIN */
-static int enqueue(struct weft_offload_pool *pool, struct call *call)
-{
-    if (pool->queue_len >= pool->queue_max)
-        return WEFT_EFULL;
-    if (pool->idle <= pool->queue_len && pool->threads_len < pool->threads_max) {
-        int err = start_thread(pool);
-        if (err < 0 && pool->threads_len == 0)
-            return err;
+    for (int i = 0; i < WEFT_OFFLOAD_CLASSES; i++) {
+        drop_queue(pool, &pool->lanes[i]);
+        end_threads(pool, &pool->lanes[i]);
     }
-    weft_list_append(&pool->queue, &call->link);
-    pool->queue_len++;
-    (void)pthread_cond_signal(&pool->called);
-    return 0;
+    leave_pool(pool);
+}
+
+/* ---- calls ----------------------------------------------------------------------------- */
+
+/* Returns 0, WEFT_EFULL, -EAGAIN */
+static int enqueue(struct weft_offload_pool *pool, struct lane *lane, struct call *call)
+{
+    int err = 0;
+    (void)pthread_mutex_lock(&pool->mutex);
+    if (lane->queue_len >= lane->queue_max)
+        err = WEFT_EFULL;
+    else if (lane->idle <= lane->queue_len && lane->threads_len < lane->threads_max)
+        err = start_thread(pool, lane);
+    if (err != WEFT_EFULL && lane->threads_len > 0)
+        err = 0; /* one thread more would have been nice */
+    if (err == 0) {
+        weft_list_append(&lane->queue, &call->link);
+        lane->queue_len++;
+        (void)pthread_cond_signal(&lane->called);
+    }
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return err;
 }
 
 /* The wait was cancelled: take the call back, or wait for its end. Returns the call's result or
  * -ECANCELED when it did not run. */
-static int take_back(struct weft_offload_pool *pool, struct call *call)
+static int take_back(struct weft_offload_pool *pool, struct lane *lane, struct call *call)
 {
     (void)pthread_mutex_lock(&pool->mutex);
     enum call_state state = call->state;
-    if (state == QUEUED) {
-        weft_list_unlink(&call->link);
-        pool->queue_len--;
-    } else if (state == RUNNING) {
+    if (state == QUEUED)
+        take_from_queue(lane, call);
+    else if (state == RUNNING)
         weft_park_prepare(call->fiber);
-    }
     (void)pthread_mutex_unlock(&pool->mutex);
     if (state == QUEUED)
         return -ECANCELED;
@@ -146,31 +273,123 @@ static int take_back(struct weft_offload_pool *pool, struct call *call)
     return call->result;
 }
 
-int weft_offload(int (*fn)(void *), void *arg)
+/* Hand the call over and wait. Returns 0 (it is done), -ECANCELED, -ETIMEDOUT (look at its state);
+ * or why it could not be queued, with *ret_queued false. */
+static int queue_and_wait(struct weft_fiber *self, struct lane *lane, struct call *call,
+                          int64_t deadline_ns, bool *ret_queued)
 {
-    struct weft_fiber *self;
-    int err = weft_enter(&self);
-    if (err < 0)
-        return err;
     struct weft_worker *worker = self->worker;
-    if (!worker->offload)
-        worker->offload = pool_open(worker->offload_threads_max, worker->offload_queue_max);
-    struct weft_offload_pool *pool = worker->offload;
-    if (!pool)
-        return -ENOMEM;
-
-    struct call call = {.fn = fn, .arg = arg, .state = QUEUED, .fiber = self};
     weft_park_prepare(self);
-    (void)pthread_mutex_lock(&pool->mutex);
-    err = enqueue(pool, &call);
-    (void)pthread_mutex_unlock(&pool->mutex);
+    int err = enqueue(worker->offload, lane, call);
+    *ret_queued = err == 0;
     if (err < 0) {
         weft_park_abandon(self);
         return err;
     }
     worker->outstanding++;
-    err = weft_park(self, WEFT_FOREVER, WEFT_PARK_CANCELLABLE);
-    int result = err < 0 ? take_back(pool, &call) : call.result;
+    err = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
+    worker->outstanding--;
+    return err;
+}
+
+int weft_offload_on(enum weft_offload_class kind, int (*fn)(void *), void *arg)
+{
+    struct weft_fiber *self;
+    bool queued;
+    int err = weft_enter(&self);
+    if (err < 0)
+        return err;
+    struct weft_worker *worker = self->worker;
+    struct weft_offload_pool *pool = pool_of(worker);
+    if (!pool)
+        return -ENOMEM;
+    struct lane *lane = &pool->lanes[kind];
+    struct call call = {.fn = fn, .arg = arg, .state = QUEUED, .fiber = self};
+    err = queue_and_wait(self, lane, &call, WEFT_FOREVER, &queued);
+    if (!queued)
+        return err;
+    if (err == 0)
+        return call.result;
+    worker->outstanding++;
+    int result = take_back(pool, lane, &call);
     worker->outstanding--;
     return result;
+}
+
+int weft_offload(int (*fn)(void *), void *arg)
+{
+    return weft_offload_on(WEFT_OFFLOAD_USER, fn, arg);
+}
+
+int weft_offload_post(enum weft_offload_class kind, int (*fn)(void *), void *arg,
+                      void (*release)(void *arg))
+{
+    struct weft_offload_pool *pool = pool_of(weft_current_worker);
+    struct call *call = pool ? calloc(1, sizeof *call) : NULL;
+    if (!call)
+        return -ENOMEM;
+    *call = (struct call){.fn = fn, .arg = arg, .release = release, .state = QUEUED};
+    int err = enqueue(pool, &pool->lanes[kind], call);
+    if (err < 0)
+        free(call);
+    return err;
+}
+
+/* The wait is over before the call is. Returns true when the caller still holds the call. */
+static bool let_go(struct weft_offload_pool *pool, struct lane *lane, struct call *call)
+{
+    (void)pthread_mutex_lock(&pool->mutex);
+    enum call_state state = call->state;
+    if (state == QUEUED)
+        take_from_queue(lane, call);
+    else if (state == RUNNING)
+        call->fiber = NULL;
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return state != RUNNING;
+}
+
+/* Returns 0 with the result set and arg the caller's, or negative with arg released, now or by the
+ * thread that runs the call. */
+static int run_or_abandon(struct weft_fiber *self, struct call *call, int64_t deadline_ns,
+                          int *ret_result)
+{
+    struct weft_offload_pool *pool = pool_of(self->worker);
+    bool queued = false;
+    int err = pool ? 0 : -ENOMEM;
+    if (pool) {
+        struct lane *lane = &pool->lanes[WEFT_OFFLOAD_USER];
+        err = queue_and_wait(self, lane, call, deadline_ns, &queued);
+        if (queued && err < 0 && !let_go(pool, lane, call))
+            return err;
+    }
+    if (queued && call->state == DONE) {
+        *ret_result = call->result;
+        err = 0;
+    } else {
+        call->release(call->arg);
+    }
+    free(call);
+    return err;
+}
+
+int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *arg),
+                            int64_t deadline_ns, int *ret_result)
+{
+    struct weft_fiber *self;
+    int err = weft_enter(&self);
+    if (err == 0 && deadline_ns == WEFT_NOWAIT)
+        err = -EAGAIN;
+    struct call *call = err == 0 ? calloc(1, sizeof *call) : NULL;
+    if (!call) {
+        release(arg);
+        return err < 0 ? err : -ENOMEM;
+    }
+    *call = (struct call){
+        .fn = fn,
+        .arg = arg,
+        .release = release,
+        .state = QUEUED,
+        .fiber = self,
+    };
+    return run_or_abandon(self, call, deadline_ns, ret_result);
 }

@@ -47,3 +47,15 @@ int weft_signal_wait(const int *signals, size_t count, int64_t deadline_ns)
     (void)weft_close(fd);
     return len < 0 ? (int)len : (int)info.ssi_signo;
 }
+
+int weft_signal_cancel(struct weft_scope *scope, const int *signals, size_t count)
+{
+    sigset_t set;
+    int number = weft_signal_wait(signals, count, WEFT_FOREVER);
+    if (number < 0)
+        return number;
+    weft_scope_cancel(scope, 0);
+    (void)make_set(&set, signals, count); /* it was good enough to wait for */
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return number;
+}

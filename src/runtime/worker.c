@@ -6,6 +6,7 @@
  * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
  * two looks at the reactor, at least one. */
 #include <os/clock.h>
+#include <runtime/resolve.h>
 #include <runtime/runtime.h>
 
 #include <poll.h>
@@ -17,7 +18,7 @@
 #define SWITCHES_MAX     64u
 #define BUDGET           128u
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
-#define READY_MAX        256
+#define READY_MAX        128
 #define STACK_DEFAULT    ((size_t)64 << 10)
 #define STACK_CLASS_MIN  ((size_t)16 << 10)
 #define OFFLOAD_DEFAULT  4u
@@ -342,6 +343,7 @@ void weft_worker_deinit(struct weft_worker *worker)
 {
     weft_current_worker = NULL;
     weft_offload_pool_close(worker->offload);
+    weft_resolver_close(worker->resolver);
     while (weft_mailbox_busy(&worker->mailbox))
         (void)sched_yield();
     if (worker->poller_ops)

@@ -17,6 +17,7 @@
 #include <limits.h>
 
 struct weft_offload_pool;
+struct weft_resolver;
 struct weft_runtime;
 
 /* Sizes of stacks that a spawn may ask for, beside the runtime's default: 16 KiB to 1 MiB. */
@@ -54,6 +55,7 @@ struct weft_worker {
     struct weft_fd_table fds;
     struct weft_offload_pool *offload; /* made when first used */
     unsigned offload_threads_max, offload_queue_max;
+    struct weft_resolver *resolver; /* made when first used */
 
     int wake_fd; /* eventfd, written only when the worker sleeps */
     struct weft_mailbox mailbox;

@@ -165,7 +165,7 @@ static int open_engine(struct service *service)
 {
     const struct weft_serve_settings *settings = &service->settings;
     service->handler = (struct weft_handler){
-        .name = "process", .run = weft_process_run, .settings = settings->steps_ns};
+        .name = "process", .run = weft_process_task, .settings = settings->steps_ns};
     int err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
                                                          .broker = service->api.broker,
                                                          .handlers = &service->handler,

@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 
 #include <errno.h>

@@ -75,7 +75,7 @@ static void world_start(struct world *world, struct weft_engine_options options)
     REQUIRE(!err);
     handlers[0] = (struct weft_handler){.name = "note", .run = task_note, .settings = world};
     handlers[1] =
-        (struct weft_handler){.name = "process", .run = weft_process_run, .settings = steps_ns};
+        (struct weft_handler){.name = "process", .run = weft_process_task, .settings = steps_ns};
     handlers[2] = (struct weft_handler){.name = "reason", .run = task_reason, .attempts_max = 1};
     options.broker = world->broker;
     options.handlers = handlers;

@@ -4,12 +4,11 @@
 
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
-#include <weft/signal.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -426,14 +425,4 @@ FIBER_TEST(bad_descriptors_say_so)
     CHECK_EQUAL(weft_write(9999, &byte, 1, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_wait_fd(9999, WEFT_READABLE, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_close(-1), -EBADF);
-}
-
-FIBER_TEST(signals_arrive_as_values)
-{
-    static const int signals[] = {SIGUSR1, SIGUSR2};
-    CHECK_EQUAL(weft_signal_block(signals, 2), 0);
-    CHECK_EQUAL(weft_signal_wait(signals, 2, weft_now() + 10), -ETIMEDOUT);
-    CHECK_EQUAL(kill(getpid(), SIGUSR2), 0);
-    CHECK_EQUAL(weft_signal_wait(signals, 2, WEFT_FOREVER), SIGUSR2);
-    CHECK_EQUAL(weft_signal_wait(signals, 0, WEFT_FOREVER), -EINVAL);
 }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <runtime/completion.h>
+#include <runtime/offload.h>
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/offload.h>
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int add_one(void *arg)
@@ -168,6 +170,147 @@ TEST(the_queue_of_calls_is_bounded)
     REQUIRE(sem_init(&gate.open, 0, 0) == 0);
     atomic_init(&gate.started, 0);
     CHECK_EQUAL(weft_run(&options, overflow_queue, &gate), 0);
+}
+
+static int pass_gate_for_files(void *arg)
+{
+    return weft_offload_on(WEFT_OFFLOAD_FILES, pass_gate, arg);
+}
+
+FIBER_TEST(calls_of_one_class_do_not_hold_up_another)
+{
+    enum {
+        CALLS = 9
+    }; /* more than the class has threads */
+    struct gate gate;
+    struct weft_group group;
+    int value = 1;
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0);
+    atomic_init(&gate.started, 0);
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    for (int i = 0; i < CALLS; i++)
+        CHECK_EQUAL(weft_spawn(&group, pass_gate_for_files, &gate), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_offload(add_one, &value), 2);
+    CHECK_EQUAL(weft_offload_on(WEFT_OFFLOAD_NAMES, add_one, &value), 2);
+    for (int i = 0; i < CALLS; i++)
+        CHECK_EQUAL(sem_post(&gate.open), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+/* Owns what it touches; the counts outlive it. */
+struct owned {
+    struct gate *gate;
+    sem_t *released;
+};
+
+static int pass_gate_owned(void *arg)
+{
+    struct owned *owned = arg;
+    return pass_gate(owned->gate);
+}
+
+static void release_owned(void *arg)
+{
+    struct owned *owned = arg;
+    CHECK_EQUAL(sem_post(owned->released), 0);
+    free(owned);
+}
+
+static struct owned *make_owned(struct gate *gate, sem_t *released)
+{
+    struct owned *owned = malloc(sizeof *owned);
+    REQUIRE(owned);
+    *owned = (struct owned){gate, released};
+    return owned;
+}
+
+static int released_count(sem_t *released)
+{
+    int count = -1;
+    CHECK_EQUAL(sem_getvalue(released, &count), 0);
+    return count;
+}
+
+FIBER_TEST(a_call_that_ended_gives_its_argument_back)
+{
+    struct gate gate;
+    sem_t released;
+    int result = 0;
+    REQUIRE(sem_init(&gate.open, 0, 1) == 0 && sem_init(&released, 0, 0) == 0);
+    struct owned *owned = make_owned(&gate, &released);
+    CHECK_EQUAL(
+        weft_offload_or_abandon(pass_gate_owned, owned, release_owned, WEFT_FOREVER, &result), 0);
+    CHECK_EQUAL(result, 5);
+    CHECK_EQUAL(released_count(&released), 0);
+    free(owned);
+}
+
+FIBER_TEST(a_call_that_cannot_begin_releases_its_argument)
+{
+    struct gate gate;
+    sem_t released;
+    struct weft_scope scope;
+    int result = 77;
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0 && sem_init(&released, 0, 0) == 0);
+    CHECK_EQUAL(weft_offload_or_abandon(pass_gate_owned, make_owned(&gate, &released),
+                                        release_owned, WEFT_NOWAIT, &result),
+                -EAGAIN);
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    weft_scope_cancel(&scope, 0);
+    CHECK_EQUAL(weft_offload_or_abandon(pass_gate_owned, make_owned(&gate, &released),
+                                        release_owned, WEFT_FOREVER, &result),
+                -ECANCELED);
+    CHECK_EQUAL(weft_scope_leave(&scope, 0), 0);
+    CHECK_EQUAL(released_count(&released), 2);
+    CHECK_EQUAL(result, 77);
+}
+
+REAL_TIME_FIBER_TEST(a_running_call_is_abandoned_at_its_deadline_and_released_by_its_thread)
+{
+    struct gate gate;
+    sem_t released;
+    int result = 77;
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0 && sem_init(&released, 0, 0) == 0);
+    CHECK_EQUAL(weft_offload_or_abandon(pass_gate_owned, make_owned(&gate, &released),
+                                        release_owned, weft_now() + 5 * WEFT_MSEC, &result),
+                -ETIMEDOUT);
+    CHECK_EQUAL(result, 77);
+    CHECK_EQUAL(released_count(&released), 0);
+    CHECK_EQUAL(sem_post(&gate.open), 0);
+    while (sem_wait(&released) < 0)
+        ;
+}
+
+static int abandon_two(void *arg)
+{
+    struct owned *model = arg;
+    int result = 0;
+    for (int i = 0; i < 2; i++) { /* one thread: the first runs, the second stays queued */
+        CHECK_EQUAL(weft_offload_or_abandon(pass_gate_owned,
+                                            make_owned(model->gate, model->released), release_owned,
+                                            weft_now() + 5 * WEFT_MSEC, &result),
+                    -ETIMEDOUT);
+    }
+    CHECK_EQUAL(released_count(model->released), 1);
+    return 0;
+}
+
+TEST(a_runtime_ends_without_the_calls_it_abandoned)
+{
+    struct gate gate;
+    sem_t released;
+    struct weft_run_options options = {.offload_threads_max = 1};
+    REQUIRE(sem_init(&gate.open, 0, 0) == 0 && sem_init(&released, 0, 0) == 0);
+    atomic_init(&gate.started, 0);
+    struct owned model = {&gate, &released};
+    CHECK_EQUAL(weft_run(&options, abandon_two, &model), 0);
+    CHECK_EQUAL(sem_post(&gate.open), 0);
+    for (int i = 0; i < 2; i++) {
+        while (sem_wait(&released) < 0)
+            ;
+    }
+    CHECK_EQUAL(atomic_load(&gate.started), 1);
 }
 
 /* A foreign thread that answers whatever is handed to it. */
