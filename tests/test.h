@@ -6,9 +6,9 @@
  *
  * A failed CHECK is reported and the test goes on; a failed REQUIRE ends the program.
  * Every program takes names of tests to run, and --list. With --cancel it runs every test on fibers
- * again and again, cancelling everything at its first wait, its second, and so on to its last, each
- * in a process of its own: whatever the test's checks say then, it must end, without a crash, a
- * misuse of scopes or groups, or (with a sanitizer) a leak. */
+ * again and again, cancelling everything at its first wait, its second, and so on (to the 50th, or
+ * $WEFT_CANCEL_MAX), each in a process of its own: whatever the test's checks say then, it must end,
+ * without a crash, a misuse of scopes or groups, or (with a sanitizer) a leak. */
 #ifndef WEFT_TESTS_TEST_H
 #define WEFT_TESTS_TEST_H
 
@@ -19,6 +19,7 @@
 struct test {
     const char *name;
     void (*run)(void);
+    bool on_fiber;
     struct test *next;
 };
 
@@ -34,8 +35,8 @@ void test_on_fiber(enum weft_clock_kind clock, void (*body)(void));
 /* A directory of this program's own, removed when it ends. */
 const char *test_directory(void);
 
-#define TEST_REGISTER_(id, function)                                                               \
-    static struct test id##_test = {#id, function, NULL};                                          \
+#define TEST_REGISTER_(id, function, on_fiber)                                                     \
+    static struct test id##_test = {#id, function, on_fiber, NULL};                                \
     __attribute__((constructor)) static void id##_register(void)                                   \
     {                                                                                              \
         test_register(&id##_test);                                                                 \
@@ -43,7 +44,7 @@ const char *test_directory(void);
 
 #define TEST(id)                                                                                   \
     static void id(void);                                                                          \
-    TEST_REGISTER_(id, id)                                                                         \
+    TEST_REGISTER_(id, id, false)                                                                  \
     static void id(void)
 
 #define FIBER_TEST_ON_(id, clock)                                                                  \
@@ -52,7 +53,7 @@ const char *test_directory(void);
     {                                                                                              \
         test_on_fiber(clock, id##_body);                                                           \
     }                                                                                              \
-    TEST_REGISTER_(id, id)                                                                         \
+    TEST_REGISTER_(id, id, true)                                                                   \
     static void id##_body(void)
 
 #define FIBER_TEST(id)           FIBER_TEST_ON_(id, WEFT_CLOCK_VIRTUAL)
