@@ -178,8 +178,7 @@ static int run(struct race *race, const struct weft_answer *answer, int64_t dead
 
 int weft_tcp_connect(const char *host, uint16_t port, int64_t deadline_ns)
 {
-    struct weft_answer answer;
-    answer.count = 0;
+    struct weft_answer answer = {.count = 0};
     struct weft_fiber *self;
     int err = weft_enter(&self);
     if (err == 0)
