@@ -49,7 +49,7 @@ IN_CHILD static void reset_signals(void)
     for (int i = 1; i < NSIG; i++)
         (void)sigaction(i, &action, NULL); /* some cannot be set, and need not */
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Each goes above the three first: one may be the other's target. */

@@ -266,9 +266,10 @@ static bool report(const struct io_uring_cqe *cqe, struct weft_ready *ret_ready)
     if (data == IGNORED)
         return false;
     if (data & REQUEST_MARK) {
-        struct weft_request *request;
+        void *pointer;
         uintptr_t address = (uintptr_t)(data & ~REQUEST_MARK);
-        memcpy(&request, &address, sizeof request);
+        memcpy(&pointer, &address, sizeof pointer);
+        struct weft_request *request = pointer;
         request->result = cqe->res;
         *ret_ready = (struct weft_ready){.request = request};
         return true;

@@ -178,13 +178,16 @@ static int run(struct race *race, const struct weft_answer *answer, int64_t dead
 
 int weft_tcp_connect(const char *host, uint16_t port, int64_t deadline_ns)
 {
-    struct weft_answer answer;
-    int err = weft_resolve_host(host, deadline_ns, &answer);
+    struct weft_answer answer = {.count = 0};
+    struct weft_fiber *self;
+    int err = weft_enter(&self);
+    if (err == 0)
+        err = weft_resolve_host(host, deadline_ns, &answer);
     if (err < 0)
         return err;
     for (size_t i = 0; i < answer.count; i++)
         weft_address_set_port(&answer.addresses[i], port);
-    struct race race = {.self = weft_self()};
+    struct race race = {.self = self};
     int fd = run(&race, &answer, deadline_ns);
     while (race.live > 0)
         end(&race, race.live - 1);

@@ -177,8 +177,10 @@ static ssize_t attempt_writev(int fd, void *arg)
 {
     const struct pieces *all = arg;
     struct weft_quiet quiet;
-    struct msghdr message = {.msg_iovlen = (size_t)all->count};
-    memcpy(&message.msg_iov, &all->pieces, sizeof message.msg_iov); /* sendmsg changes nothing */
+    const void *unchanged = all->pieces; /* sendmsg only reads them */
+    void *pieces;
+    memcpy(&pieces, &unchanged, sizeof pieces);
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)all->count};
     ssize_t count = sendmsg(fd, &message, MSG_NOSIGNAL);
     if (count >= 0 || errno != ENOTSOCK)
         return count;

@@ -164,6 +164,7 @@ static void *thread_main(void *arg)
     (void)pthread_mutex_lock(&pool->mutex);
     while (!pool->closing) {
         if (!weft_list_empty(&lane->queue)) {
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before was taken out of the list
             run_call(thread, weft_container_of(lane->queue.next, struct call, link));
             continue;
         }
@@ -332,7 +333,7 @@ int weft_offload_post(enum weft_offload_class kind, int (*fn)(void *), void *arg
     int err = enqueue(pool, &pool->lanes[kind], call);
     if (err < 0)
         free(call);
-    return err;
+    return err; // NOLINT(clang-analyzer-unix.Malloc): the queue has it
 }
 
 /* The wait is over before the call is. Returns true when the caller still holds the call. */

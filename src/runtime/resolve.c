@@ -115,8 +115,10 @@ void weft_resolver_close(struct weft_resolver *resolver)
     (void)pthread_mutex_unlock(&resolver->mutex);
     if (!last)
         return;
-    while (!weft_list_empty(&resolver->names))
+    while (!weft_list_empty(&resolver->names)) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget takes it out of the list
         forget(resolver, weft_container_of(resolver->names.next, struct name, link));
+    }
     (void)pthread_mutex_destroy(&resolver->mutex);
     free(resolver);
 }

@@ -38,7 +38,7 @@ static int connect_patiently(int fd, const struct weft_address *address, int64_t
 
 int weft_unix_connect(const char *path, int64_t deadline_ns)
 {
-    struct weft_address address;
+    struct weft_address address = {.len = 0};
     struct weft_fiber *self;
     int err = weft_enter(&self);
     if (err == 0)
