@@ -2,7 +2,7 @@
 # The usual words. Everything real is in meson, ./start and ./check.
 BUILD = build/release
 
-.PHONY: all install test lint format type-check benchmark clean
+.PHONY: all install test lint format type-check benchmark compare clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -29,6 +29,10 @@ type-check:
 
 benchmark: all
 	$(BUILD)/bench/weft-bench
+
+# Beside Go, Tokio and libuv, those of them that are installed. About a quarter of an hour.
+compare: all
+	bench/compare
 
 clean:
 	rm -rf build

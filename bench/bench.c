@@ -10,14 +10,16 @@
 #include <string.h>
 
 #define RUNS       11
+#define RUNS_MAX   101
 #define RUN_NS     (200 * WEFT_MSEC)
 #define OPS_MAX    (UINT64_C(1) << 40)
 #define PLAIN_RUNS 5
+#define NAMES_MAX  64
 
 static struct benchmark *first_benchmark;
 
 struct result {
-    double ns[RUNS];
+    double ns[RUNS_MAX];
     int runs;
     const char *skipped;
 };
@@ -83,9 +85,10 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct result measure(const struct benchmark *benchmark)
+/* runs 0: the usual number */
+static struct result measure(const struct benchmark *benchmark, int runs)
 {
-    struct result result = {.runs = benchmark->plain ? PLAIN_RUNS : RUNS};
+    struct result result = {.runs = runs ? runs : benchmark->plain ? PLAIN_RUNS : RUNS};
     uint64_t ops = benchmark->plain ? 0 : calibrate(benchmark);
     for (int i = 0; i < result.runs; i++) {
         struct bench bench = run_once(benchmark, ops);
@@ -123,39 +126,66 @@ static void print_json(const struct benchmark *benchmark, const struct result *r
            result->ns[0], result->ns[result->runs - 1]);
 }
 
-static bool chosen(const char *name, int argc, char **argv)
+struct arguments {
+    bool json, list;
+    int runs; /* 0: the usual number */
+    const char *names[NAMES_MAX];
+    int names_len;
+};
+
+static _Noreturn void usage(int status)
 {
-    bool any = true, found = false;
+    (void)fprintf(stderr, "usage: weft-bench [--json] [--list] [--runs=N] [name...]\nbenchmarks:");
+    for (struct benchmark *b = first_benchmark; b; b = b->next)
+        (void)fprintf(stderr, " %s", b->name);
+    (void)fprintf(stderr, "\n");
+    exit(status);
+}
+
+static struct arguments parse(int argc, char **argv)
+{
+    struct arguments arguments = {.json = false};
     for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-')
-            continue;
-        any = false;
-        found = found || strcmp(name, argv[i]) == 0;
+        if (strcmp(argv[i], "--json") == 0) {
+            arguments.json = true;
+        } else if (strcmp(argv[i], "--list") == 0) {
+            arguments.list = true;
+        } else if (strncmp(argv[i], "--runs=", 7) == 0) {
+            arguments.runs = atoi(argv[i] + 7);
+            if (arguments.runs < 1 || arguments.runs > RUNS_MAX)
+                usage(2);
+        } else if (argv[i][0] == '-' || arguments.names_len == NAMES_MAX) {
+            usage(strcmp(argv[i], "--help") == 0 ? 0 : 2);
+        } else {
+            arguments.names[arguments.names_len++] = argv[i];
+        }
     }
-    return any || found;
+    return arguments;
+}
+
+static bool chosen(const char *name, const struct arguments *arguments)
+{
+    for (int i = 0; i < arguments->names_len; i++) {
+        if (strcmp(name, arguments->names[i]) == 0)
+            return true;
+    }
+    return arguments->names_len == 0;
 }
 
 int main(int argc, char **argv)
 {
-    bool json = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            json = true;
-        } else if (argv[i][0] == '-') {
-            (void)fprintf(stderr, "usage: weft-bench [--json] [name...]\nbenchmarks:");
-            for (struct benchmark *b = first_benchmark; b; b = b->next)
-                (void)fprintf(stderr, " %s", b->name);
-            (void)fprintf(stderr, "\n");
-            return strcmp(argv[i], "--help") == 0 ? 0 : 2;
-        }
-    }
+    struct arguments arguments = parse(argc, argv);
     unsigned ran = 0;
     for (struct benchmark *b = first_benchmark; b; b = b->next) {
-        if (!chosen(b->name, argc, argv))
+        if (!chosen(b->name, &arguments))
             continue;
-        struct result result = measure(b);
         ran++;
-        if (json)
+        if (arguments.list) {
+            puts(b->name);
+            continue;
+        }
+        struct result result = measure(b, arguments.runs);
+        if (arguments.json)
             print_json(b, &result);
         else
             print_text(b, &result);

@@ -49,7 +49,8 @@ struct weft_poller_ops {
 extern const struct weft_poller_ops weft_poller_epoll, weft_poller_uring;
 
 /* Find the poller by name ("epoll", "uring") and open it; NULL or "": io_uring if the kernel
- * lets us, else epoll. Returns 0, -EINVAL (no such name), or why it cannot be opened. */
+ * lets us and valgrind does not watch, else epoll. Returns 0, -EINVAL (no such name), or why it
+ * cannot be opened. */
 int weft_poller_open(const char *name, const struct weft_poller_ops **ret_ops,
                      struct weft_poller **ret_poller);
 

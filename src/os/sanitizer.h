@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * sanitizer.h - tell AddressSanitizer and ThreadSanitizer about stack switches. Nothing without
- * them. The only place that knows their interfaces. */
+ * sanitizer.h - tell AddressSanitizer, ThreadSanitizer and valgrind about stacks and switches.
+ * Nothing without them. The only place that knows their interfaces.
+ *
+ * The sanitizers are told at every switch. Valgrind watches the stack pointer by itself and needs
+ * to know, once, where stacks are: else it takes a switch for a very large frame. */
 #ifndef WEFT_OS_SANITIZER_H
 #define WEFT_OS_SANITIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WEFT_ASAN 1
@@ -29,6 +34,39 @@
 #ifdef WEFT_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+
+#ifdef WEFT_HAVE_VALGRIND /* its header is installed; what it inserts does nothing by itself */
+#include <valgrind/valgrind.h>
+#endif
+
+/* Whether valgrind runs this program. */
+static inline bool weft_valgrind_runs(void)
+{
+#ifdef WEFT_HAVE_VALGRIND
+    return RUNNING_ON_VALGRIND;
+#else
+    return false;
+#endif
+}
+
+/* From here to weft_valgrind_forget_stack these bytes are a stack. Returns what to forget it by. */
+static inline uintptr_t weft_valgrind_know_stack(char *bottom, size_t size)
+{
+    (void)bottom, (void)size;
+#ifdef WEFT_HAVE_VALGRIND
+    return VALGRIND_STACK_REGISTER(bottom, bottom + size - 1);
+#else
+    return 0;
+#endif
+}
+
+static inline void weft_valgrind_forget_stack(uintptr_t known)
+{
+    (void)known;
+#ifdef WEFT_HAVE_VALGRIND
+    VALGRIND_STACK_DEREGISTER(known);
+#endif
+}
 
 /* What the sanitizers want to know of one stack. */
 struct weft_sanitizer_stack {

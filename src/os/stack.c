@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * stack.c - see stack.h. */
+#include <os/sanitizer.h>
 #include <os/stack.h>
 
 #include <errno.h>
@@ -35,10 +36,13 @@ void weft_stack_pool_deinit(struct weft_stack_pool *pool)
     size_t slab_bytes = pool->usable_bytes + pool->guard_bytes;
     if (slab_bytes < SLAB_BYTES)
         slab_bytes = SLAB_BYTES;
+    for (size_t i = 0; pool->known && i < pool->stacks; i++)
+        weft_valgrind_forget_stack(pool->known[i]);
     for (size_t i = 0; i < pool->slabs_len; i++)
         (void)munmap(pool->slabs[i], slab_bytes);
     free(pool->slabs);
     free(pool->idle);
+    free(pool->known);
     *pool = (struct weft_stack_pool){0};
 }
 
@@ -93,11 +97,16 @@ static char *cut_stack(struct weft_stack_pool *pool)
     /* Room in the idle array is made here, so that giving a stack back cannot fail. */
     if (grow_array(&pool->idle, pool->stacks, &pool->idle_capacity) < 0)
         return NULL;
+    if (weft_valgrind_runs() && grow_array(&pool->known, pool->stacks, &pool->known_capacity) < 0)
+        return NULL;
     if ((size_t)(pool->slab_end - pool->slab_next) < bytes && map_slab(pool) < 0)
         return NULL;
     char *guard = pool->slab_next;
     pool->slab_next += bytes;
     install_guard(pool, guard);
+    if (pool->known)
+        pool->known[pool->stacks] =
+            weft_valgrind_know_stack(guard + pool->guard_bytes, pool->usable_bytes);
     pool->stacks++;
     return guard + pool->guard_bytes;
 }

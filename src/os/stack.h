@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define WEFT_STACK_MPROTECT_MAX 24000u
 
@@ -32,6 +33,8 @@ struct weft_stack_pool {
     size_t idle_len, idle_capacity;
     size_t idle_cold; /* that many at the front have given their memory back */
     size_t stacks;    /* cut so far, busy or idle */
+    uintptr_t *known; /* under valgrind only: what it calls each stack, in the order of cutting */
+    size_t known_capacity;
 };
 
 /* Returns 0, -EINVAL (usable_bytes below 16 KiB or above 1 GiB). Takes no memory yet. */

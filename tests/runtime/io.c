@@ -420,7 +420,7 @@ FIBER_TEST(pipes_and_their_hang_up_work_too)
 
 FIBER_TEST(bad_descriptors_say_so)
 {
-    char byte;
+    char byte = 0;
     CHECK_EQUAL(weft_read(-1, &byte, 1, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_write(9999, &byte, 1, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_wait_fd(9999, WEFT_READABLE, WEFT_FOREVER), -EBADF);
