@@ -2,6 +2,7 @@
  * weft_echo.c - the echo server of README.md's echo rows: prints its port, serves until killed. */
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 
 #include <stdint.h>

@@ -24,7 +24,7 @@ static int sleep_all(void *arg)
     for (int i = 0; i < SLEEPERS && err == 0; i++)
         err = weft_spawn(&group, nap, NULL);
     if (err < 0)
-        weft_group_cancel(&group);
+        weft_group_cancel(&group, 0);
     int waited = weft_group_wait(&group);
     *ret_ns = weft_now() - start_ns;
     return err < 0 ? err : waited;
