@@ -59,6 +59,11 @@ int weft_enter_anywhere(struct weft_fiber **ret_self)
     return 0;
 }
 
+struct weft_fiber *weft_whoever(void)
+{
+    return weft_current_worker ? weft_current_worker->current : outsider();
+}
+
 void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
 {
     struct weft_worker *worker = self->worker;
@@ -141,6 +146,36 @@ int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct 
     return result;
 }
 
+int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                     struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind)
+{
+    if (guard->home)
+        return weft_park_in(self, list, waiter, deadline_ns, kind);
+    waiter->fiber = self;
+    self->winner = NULL;
+    weft_park_prepare(self);
+    weft_list_append(list, &waiter->link);
+    weft_guard_leave(guard);
+    int result = weft_park(self, deadline_ns, kind);
+    if (self->winner == waiter)
+        return result;
+    (void)weft_guard_enter(guard);
+    weft_list_unlink(&waiter->link);
+    weft_guard_leave(guard);
+    return result;
+}
+
+int weft_wait_turn(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                   struct weft_waiter *waiter, int64_t deadline_ns, const char *what)
+{
+    if (deadline_ns == WEFT_NOWAIT) {
+        weft_guard_leave(guard);
+        return -EAGAIN;
+    }
+    self->waits_for = what;
+    return weft_park_served(self, guard, list, waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+}
+
 bool weft_wake_first(struct weft_link *list, int result)
 {
     struct weft_waiter *waiter = weft_claim_first(list);
@@ -155,11 +190,22 @@ void weft_wake_all(struct weft_link *list, int result)
         ;
 }
 
+void weft_wake_claimed(struct weft_link *claimed, int result)
+{
+    while (!weft_list_empty(claimed)) {
+        struct weft_waiter *waiter = weft_waiter_of(claimed->next);
+        weft_list_unlink(&waiter->link); /* before: the waiter is its fiber's again after */
+        weft_wake(waiter->fiber, result);
+    }
+}
+
 /* ---- guards ---------------------------------------------------------------------------- */
 
 int weft_guard_init(struct weft_guard *guard, enum weft_sharing sharing)
 {
     struct weft_worker *worker = weft_current_worker;
+    if (sharing != WEFT_AUTO && sharing != WEFT_LOCAL && sharing != WEFT_SHARED)
+        return -EINVAL;
     if (sharing == WEFT_LOCAL && !worker)
         return -EPERM;
     bool local = sharing == WEFT_LOCAL || (sharing == WEFT_AUTO && worker && !worker->crowded);
