@@ -17,5 +17,6 @@
 #include <weft/serve.h>
 #include <weft/signal.h>
 #include <weft/size.h>
+#include <weft/sync.h>
 
 #endif
