@@ -12,6 +12,7 @@
 #include <weft/local.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/serve.h>
