@@ -15,6 +15,7 @@
 #include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/select.h>
 #include <weft/serve.h>
 #include <weft/signal.h>
 #include <weft/size.h>

@@ -4,7 +4,7 @@
  * Invariants, while the guard is not held: senders wait only while the ring is full, receivers
  * only while it is empty and no sender waits; whoever frees a place or brings an item serves the
  * first waiter itself, so nobody overtakes. It wakes whom it has served after leaving the guard. */
-#include <runtime/worker.h>
+#include <runtime/case.h>
 
 #include <weft/channel.h>
 
@@ -221,4 +221,57 @@ int64_t weft_channel_len(struct weft_channel *channel)
     int64_t len = (int64_t)channel->count;
     weft_guard_leave(&channel->guard);
     return len;
+}
+
+/* ---- in weft_select -------------------------------------------------------------------- */
+
+static int attempt_send(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    return send_now(c->object, c->source, ret_served);
+}
+
+static bool ready_to_send(const struct weft_case *c, const struct weft_fiber *self)
+{
+    struct weft_channel *channel = c->object;
+    return channel->closed || channel->count < channel->capacity || channel->items_max ||
+           weft_another_waits(&channel->receivers, self);
+}
+
+static struct weft_link *senders(struct weft_case *c)
+{
+    struct weft_channel *channel = c->object;
+    return &channel->senders;
+}
+
+static int attempt_receive(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    return receive_now(c->object, c->target, ret_served);
+}
+
+static bool ready_to_receive(const struct weft_case *c, const struct weft_fiber *self)
+{
+    struct weft_channel *channel = c->object;
+    return channel->closed || channel->count > 0 || weft_another_waits(&channel->senders, self);
+}
+
+static struct weft_link *receivers(struct weft_case *c)
+{
+    struct weft_channel *channel = c->object;
+    return &channel->receivers;
+}
+
+struct weft_case weft_case_send(struct weft_channel *channel, const void *item)
+{
+    static const struct weft_case_ops ops = {
+        .attempt = attempt_send, .ready = ready_to_send, .queue = senders};
+    return (struct weft_case){
+        .ops = &ops, .object = channel, .guard = &channel->guard, .source = item};
+}
+
+struct weft_case weft_case_receive(struct weft_channel *channel, void *ret_item)
+{
+    static const struct weft_case_ops ops = {
+        .attempt = attempt_receive, .ready = ready_to_receive, .queue = receivers};
+    return (struct weft_case){
+        .ops = &ops, .object = channel, .guard = &channel->guard, .target = ret_item};
 }

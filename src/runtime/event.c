@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * event.c - see weft/sync.h. */
-#include <runtime/worker.h>
+#include <runtime/case.h>
 
 #include <weft/sync.h>
 
@@ -60,4 +60,32 @@ int weft_event_wait(struct weft_event *event, int64_t deadline_ns)
     weft_guard_leave(&event->guard);
     weft_spend(self, deadline_ns);
     return 0;
+}
+
+/* ---- in weft_select -------------------------------------------------------------------- */
+
+static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    const struct weft_event *event = c->object;
+    (void)ret_served;
+    return event->set ? 0 : WEFT_WOULD_WAIT;
+}
+
+static bool ready(const struct weft_case *c, const struct weft_fiber *self)
+{
+    const struct weft_event *event = c->object;
+    (void)self;
+    return event->set;
+}
+
+static struct weft_link *queue(struct weft_case *c)
+{
+    struct weft_event *event = c->object;
+    return &event->waiting;
+}
+
+struct weft_case weft_case_event(struct weft_event *event)
+{
+    static const struct weft_case_ops ops = {.attempt = attempt, .ready = ready, .queue = queue};
+    return (struct weft_case){.ops = &ops, .object = event, .guard = &event->guard};
 }

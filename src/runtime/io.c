@@ -98,9 +98,7 @@ int weft_write_all(int fd, const void *buffer, size_t len, int64_t deadline_ns, 
     return count < 0 ? (int)count : 0;
 }
 
-/* Whether the descriptor is ready now: edges say nothing about a level that was there before.
- * Returns 0, -EAGAIN, -EBADF, ... */
-static int ask_level(int fd, unsigned flags)
+int weft_fd_level(int fd, unsigned flags)
 {
     struct pollfd now = {.fd = fd, .events = flags == WEFT_READABLE ? POLLIN | POLLRDHUP : POLLOUT};
     int ready = poll(&now, 1, 0);
@@ -122,7 +120,7 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
     const struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     bool known_empty =
         flags == WEFT_READABLE && entry && entry->drained && deadline_ns != WEFT_NOWAIT;
-    err = known_empty ? -EAGAIN : ask_level(fd, flags);
+    err = known_empty ? -EAGAIN : weft_fd_level(fd, flags);
     if (err != -EAGAIN) {
         weft_spend(self, deadline_ns);
         return err;

@@ -4,7 +4,7 @@
  * The heap orders small entries; items stay where they are. Entries past count name the places
  * that are free. Invariants, while the guard is not held: pushers wait only while the queue is
  * full, poppers only while it is empty; whoever changes that serves the first of them. */
-#include <runtime/worker.h>
+#include <runtime/case.h>
 
 #include <weft/queue.h>
 
@@ -216,4 +216,32 @@ int64_t weft_priority_queue_len(struct weft_priority_queue *queue)
     int64_t len = (int64_t)queue->count;
     weft_guard_leave(&queue->guard);
     return len;
+}
+
+/* ---- in weft_select -------------------------------------------------------------------- */
+
+static int attempt_pop(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    return pop_now(c->object, c->target, ret_served);
+}
+
+static bool ready_to_pop(const struct weft_case *c, const struct weft_fiber *self)
+{
+    const struct weft_priority_queue *queue = c->object;
+    (void)self; /* pushers wait only while there is something to pop */
+    return queue->closed || queue->count > 0;
+}
+
+static struct weft_link *poppers(struct weft_case *c)
+{
+    struct weft_priority_queue *queue = c->object;
+    return &queue->poppers;
+}
+
+struct weft_case weft_case_pop(struct weft_priority_queue *queue, void *ret_item)
+{
+    static const struct weft_case_ops ops = {
+        .attempt = attempt_pop, .ready = ready_to_pop, .queue = poppers};
+    return (struct weft_case){
+        .ops = &ops, .object = queue, .guard = &queue->guard, .target = ret_item};
 }

@@ -3,7 +3,7 @@
  *
  * Invariant, while the guard is not held: the first who waits asks for more than is available.
  * Whatever makes that untrue, a release, a resize or the first giving up, serves the queue. */
-#include <runtime/worker.h>
+#include <runtime/case.h>
 
 #include <weft/sync.h>
 
@@ -106,4 +106,47 @@ int64_t weft_semaphore_available(struct weft_semaphore *semaphore)
     int64_t available = semaphore->available;
     weft_guard_leave(&semaphore->guard);
     return available;
+}
+
+/* ---- in weft_select -------------------------------------------------------------------- */
+
+static int permit(const struct weft_case *c)
+{
+    return c->count > 0 ? 0 : -EINVAL;
+}
+
+static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    (void)ret_served;
+    return acquire_now(c->object, c->count);
+}
+
+static bool ready(const struct weft_case *c, const struct weft_fiber *self)
+{
+    struct weft_semaphore *semaphore = c->object;
+    (void)self; /* its own wishes in the queue hold it back like anybody else's */
+    return semaphore->available >= c->count && !weft_first_waiting(&semaphore->waiting);
+}
+
+static struct weft_link *queue(struct weft_case *c)
+{
+    struct weft_semaphore *semaphore = c->object;
+    return &semaphore->waiting;
+}
+
+static void left(const struct weft_case *c, bool served)
+{
+    struct weft_semaphore *semaphore = c->object;
+    if (served)
+        return;
+    (void)weft_guard_enter(&semaphore->guard);
+    serve(semaphore);
+}
+
+struct weft_case weft_case_acquire(struct weft_semaphore *semaphore, uint32_t count)
+{
+    static const struct weft_case_ops ops = {
+        .permit = permit, .attempt = attempt, .ready = ready, .queue = queue, .left = left};
+    return (struct weft_case){
+        .ops = &ops, .object = semaphore, .guard = &semaphore->guard, .count = count};
 }
