@@ -74,7 +74,7 @@ WEFT_API struct weft_case weft_case_timer(int64_t deadline_ns);
  * cases    1 to WEFT_SELECT_MAX; must not move until the call returns
  * flags    0, WEFT_SELECT_IN_ORDER
  * Returns  the index of the case that was chosen; -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED,
- *          all without effect; -EINVAL; -EPERM (a case is local to another worker); -EBADF
+ *          all without effect; -EINVAL; -EPERM (a case is local to another worker)
  * Threads  any; outside a runtime only with shared objects and timers, and then it blocks
  * Suspends */
 WEFT_API int weft_select(struct weft_case *cases, size_t count, int64_t deadline_ns,

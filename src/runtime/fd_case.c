@@ -14,20 +14,21 @@ static struct weft_fd *entry_of(const struct weft_case *c)
 
 static int permit(const struct weft_case *c)
 {
-    struct weft_worker *worker = weft_current_worker;
-    if (!worker)
+    if (!weft_current_worker)
         return -EPERM;
-    if (c->flags != WEFT_READABLE && c->flags != WEFT_WRITABLE)
-        return -EINVAL;
-    return worker->broken ? worker->broken : weft_fd_watch(worker, c->fd);
+    return c->flags == WEFT_READABLE || c->flags == WEFT_WRITABLE ? 0 : -EINVAL;
 }
 
 static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
 {
-    struct weft_fd *entry = entry_of(c);
+    struct weft_worker *worker = weft_current_worker;
     (void)ret_served;
+    int err = worker->broken ? worker->broken : weft_fd_watch(worker, c->fd);
+    if (err < 0)
+        return err;
+    struct weft_fd *entry = entry_of(c);
     c->generation = entry->generation;
-    int err = entry->always_ready ? 0 : weft_fd_level(c->fd, c->flags);
+    err = entry->always_ready ? 0 : weft_fd_level(c->fd, c->flags);
     if (err != -EAGAIN)
         return err;
     /* What is remembered is older than the level. */
