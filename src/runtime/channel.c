@@ -161,6 +161,27 @@ static inline int finish(struct weft_channel *channel, struct weft_fiber *self,
     return err;
 }
 
+/* Apart, so that whoever need not wait sets up no waiter. */
+__attribute__((noinline)) static int wait_to_send(struct weft_channel *channel,
+                                                  struct weft_fiber *self, const void *item,
+                                                  int64_t deadline_ns)
+{
+    struct weft_waiter waiter;
+    waiter.source = item;
+    return weft_wait_turn(self, &channel->guard, &channel->senders, &waiter, deadline_ns,
+                          "room in a channel");
+}
+
+__attribute__((noinline)) static int wait_to_receive(struct weft_channel *channel,
+                                                     struct weft_fiber *self, void *ret_item,
+                                                     int64_t deadline_ns)
+{
+    struct weft_waiter waiter;
+    waiter.target = ret_item;
+    return weft_wait_turn(self, &channel->guard, &channel->receivers, &waiter, deadline_ns,
+                          "an item from a channel");
+}
+
 int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_ns)
 {
     struct weft_fiber *self;
@@ -173,9 +194,7 @@ int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_n
     err = send_now(channel, item, &served);
     if (err != WEFT_WOULD_WAIT)
         return finish(channel, self, served, deadline_ns, err);
-    struct weft_waiter waiter = {.source = item};
-    return weft_wait_turn(self, &channel->guard, &channel->senders, &waiter, deadline_ns,
-                          "room in a channel");
+    return wait_to_send(channel, self, item, deadline_ns);
 }
 
 int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_ns)
@@ -190,9 +209,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
     err = receive_now(channel, ret_item, &served);
     if (err != WEFT_WOULD_WAIT)
         return finish(channel, self, served, deadline_ns, err);
-    struct weft_waiter waiter = {.target = ret_item};
-    return weft_wait_turn(self, &channel->guard, &channel->receivers, &waiter, deadline_ns,
-                          "an item from a channel");
+    return wait_to_receive(channel, self, ret_item, deadline_ns);
 }
 
 int weft_channel_close(struct weft_channel *channel, int reason)

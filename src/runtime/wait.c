@@ -12,7 +12,7 @@ _Thread_local struct weft_worker *weft_current_worker;
 /* Never cancelled. Nobody writes to it: a scope is only touched by its own worker. */
 static struct weft_scope outside;
 
-static struct weft_fiber *outsider(void)
+struct weft_fiber *weft_outsider(void)
 {
     static _Thread_local struct weft_fiber self;
     self.scope = &outside;
@@ -38,37 +38,9 @@ static void wake_outsider(struct weft_fiber *self)
     weft_futex_wake_one(&self->awake); /* gone by now perhaps: then nobody sleeps there */
 }
 
-/* ---- entering -------------------------------------------------------------------------- */
-
-int weft_enter(struct weft_fiber **ret_self)
-{
-    struct weft_fiber *self = weft_self();
-    if (!self)
-        return -EPERM;
-    if (weft_fiber_cancelled(self))
-        return -ECANCELED;
-    *ret_self = self;
-    return 0;
-}
-
-int weft_enter_anywhere(struct weft_fiber **ret_self)
-{
-    if (weft_current_worker)
-        return weft_enter(ret_self);
-    *ret_self = outsider();
-    return 0;
-}
-
-struct weft_fiber *weft_whoever(void)
-{
-    return weft_current_worker ? weft_current_worker->current : outsider();
-}
-
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
+void weft_give_way(struct weft_fiber *self)
 {
     struct weft_worker *worker = self->worker;
-    if (deadline_ns == WEFT_NOWAIT || !worker || --worker->budget > 0)
-        return;
     worker->budget = BUDGET;
     weft_run_push(worker, self);
     weft_switch_away(worker, self, false);

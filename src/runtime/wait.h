@@ -31,18 +31,10 @@ enum weft_park_kind {
 /* What an object's operation says, beside 0 and negative errors, when it cannot be done at once. */
 #define WEFT_WOULD_WAIT 1
 
-/* How every call that can wait begins. Returns 0 with *ret_self set, -EPERM, -ECANCELED. */
-int weft_enter(struct weft_fiber **ret_self);
-
-/* The same for objects that any thread may use: never -EPERM. */
-int weft_enter_anywhere(struct weft_fiber **ret_self);
-
-/* The calling fiber, or the stand-in of a thread outside any runtime; never NULL. */
-struct weft_fiber *weft_whoever(void);
-
-/* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
- * is always there does not starve the others. With WEFT_NOWAIT it never does. */
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns);
+/* How calls begin that wait or not: weft_enter, weft_enter_anywhere, weft_whoever, weft_spend are
+ * in worker.h, inline. */
+struct weft_fiber *weft_outsider(void); /* the stand-in of a thread outside any runtime */
+void weft_give_way(struct weft_fiber *self);
 
 /* Begin to wait where other threads can see it. */
 static inline void weft_park_prepare(struct weft_fiber *self)
