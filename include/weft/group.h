@@ -131,6 +131,18 @@ WEFT_API int weft_started(int value);
  * Returns  0 with *ret_result set; -ETIMEDOUT (-EAGAIN for WEFT_NOWAIT), -ECANCELED */
 WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result);
 
+/* Wait for some tasks of one group, an array of them; any other children do not matter.
+ * weft_wait_first: until one has ended; weft_wait_first_failed: until one has failed; both give its
+ * index, and the one that ended first when there are several. weft_wait_all: until all have ended.
+ * A task whose spawn was refused does not end; it is not waited for once the group is empty.
+ *
+ * Returns  the index, weft_wait_all 0; -ENOENT (none failed; count is 0; the group is empty);
+ *          -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED; -EPERM (another worker's group)
+ * Threads  the group's own worker. Suspends */
+WEFT_API int weft_wait_first(struct weft_task *tasks, size_t count, int64_t deadline_ns);
+WEFT_API int weft_wait_first_failed(struct weft_task *tasks, size_t count, int64_t deadline_ns);
+WEFT_API int weft_wait_all(struct weft_task *tasks, size_t count, int64_t deadline_ns);
+
 /* Wait until every child has ended. When the caller is cancelled meanwhile, so are the children,
  * and the wait goes on until they are gone. A cancelled child's -ECANCELED is no failure of its
  * own.

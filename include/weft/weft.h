@@ -16,11 +16,14 @@
 #include <weft/offload.h>
 #include <weft/parts.h>
 #include <weft/process.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/select.h>
 #include <weft/serve.h>
 #include <weft/signal.h>
 #include <weft/size.h>
 #include <weft/stream.h>
+#include <weft/sync.h>
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * channel.c - see weft/channel.h.
  *
- * Invariants: senders wait only while the ring is full, receivers only while it is empty and no
- * sender waits; whoever frees a place or brings an item serves the first waiter itself, so nobody
- * overtakes. */
-#include <runtime/worker.h>
+ * Invariants, while the guard is not held: senders wait only while the ring is full, receivers
+ * only while it is empty and no sender waits; whoever frees a place or brings an item serves the
+ * first waiter itself, so nobody overtakes. It wakes whom it has served after leaving the guard. */
+#include <runtime/case.h>
 
 #include <weft/channel.h>
 
@@ -12,12 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEM_BYTES_MAX ((size_t)4096)
+#define ITEM_BYTES_MAX    ((size_t)4096)
+#define ITEMS_MAX_DEFAULT ((size_t)1 << 20)
+#define ROOM_DEFAULT      ((size_t)16)
 
-int weft_channel_init(struct weft_channel *channel, size_t item_bytes, size_t capacity)
+int weft_channel_init_with(struct weft_channel *channel, const struct weft_channel_options *options)
 {
-    if (item_bytes == 0 || item_bytes > ITEM_BYTES_MAX || capacity > SIZE_MAX / ITEM_BYTES_MAX)
+    size_t item_bytes = options->item_bytes, capacity = options->capacity, items_max = 0;
+    struct weft_guard guard;
+    if (options->unbounded) {
+        items_max = options->items_max ? options->items_max : ITEMS_MAX_DEFAULT;
+        if (capacity == 0)
+            capacity = items_max < ROOM_DEFAULT ? items_max : ROOM_DEFAULT;
+    }
+    if (item_bytes == 0 || item_bytes > ITEM_BYTES_MAX || capacity > SIZE_MAX / ITEM_BYTES_MAX ||
+        items_max > SIZE_MAX / ITEM_BYTES_MAX || (items_max > 0 && capacity > items_max))
         return -EINVAL;
+    int err = weft_guard_init(&guard, options->sharing);
+    if (err < 0)
+        return err;
     unsigned char *items = NULL;
     if (capacity > 0) {
         items = malloc(item_bytes * capacity);
@@ -28,10 +41,18 @@ int weft_channel_init(struct weft_channel *channel, size_t item_bytes, size_t ca
         .items = items,
         .item_bytes = item_bytes,
         .capacity = capacity,
+        .guard = guard,
+        .items_max = items_max,
     };
     weft_list_init(&channel->senders);
     weft_list_init(&channel->receivers);
     return 0;
+}
+
+int weft_channel_init(struct weft_channel *channel, size_t item_bytes, size_t capacity)
+{
+    const struct weft_channel_options options = {.item_bytes = item_bytes, .capacity = capacity};
+    return weft_channel_init_with(channel, &options);
 }
 
 void weft_channel_deinit(struct weft_channel *channel)
@@ -40,108 +61,234 @@ void weft_channel_deinit(struct weft_channel *channel)
     channel->items = NULL;
 }
 
-static void ring_push(struct weft_channel *channel, const void *item)
+/* ---- the ring -------------------------------------------------------------------------- */
+
+/* Most items are a pointer or a number: for those it is one move instead of a call. */
+static inline void copy_item(const struct weft_channel *channel, void *to, const void *from)
+{
+    if (channel->item_bytes == sizeof(uint64_t))
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, channel->item_bytes);
+}
+
+static inline void ring_push(struct weft_channel *channel, const void *item)
 {
     size_t at = channel->head + channel->count;
     if (at >= channel->capacity)
         at -= channel->capacity;
-    memcpy(channel->items + at * channel->item_bytes, item, channel->item_bytes);
+    copy_item(channel, channel->items + at * channel->item_bytes, item);
     channel->count++;
 }
 
-static void ring_pop(struct weft_channel *channel, void *ret_item)
+static inline void ring_pop(struct weft_channel *channel, void *ret_item)
 {
-    memcpy(ret_item, channel->items + channel->head * channel->item_bytes, channel->item_bytes);
+    copy_item(channel, ret_item, channel->items + channel->head * channel->item_bytes);
     channel->head = channel->head + 1 == channel->capacity ? 0 : channel->head + 1;
     channel->count--;
 }
 
-/* The longest waiting fiber of a list, claimed; NULL when there is none. */
-static struct weft_waiter *claim_first(struct weft_link *list)
+/* Make room in a full ring of an unbounded channel. Returns 0, WEFT_EFULL, -ENOMEM */
+static int grow(struct weft_channel *channel)
 {
-    while (!weft_list_empty(list)) {
-        struct weft_waiter *waiter = weft_container_of(list->next, struct weft_waiter, link);
-        weft_list_unlink(&waiter->link);
-        if (weft_claim(waiter->fiber))
-            return waiter;
-    }
-    return NULL;
+    size_t capacity = channel->capacity, bytes = channel->item_bytes;
+    size_t wanted = capacity > channel->items_max / 2 ? channel->items_max : capacity * 2;
+    if (capacity == channel->items_max)
+        return WEFT_EFULL;
+    unsigned char *items = malloc(wanted * bytes);
+    if (!items)
+        return -ENOMEM;
+    size_t to_end = capacity - channel->head;
+    memcpy(items, channel->items + channel->head * bytes, to_end * bytes);
+    memcpy(items + to_end * bytes, channel->items, channel->head * bytes);
+    free(channel->items);
+    channel->items = items;
+    channel->capacity = wanted;
+    channel->head = 0;
+    return 0;
 }
 
-/* Send without waiting. Returns 0, -EAGAIN, or why the channel is closed. */
-static int try_send(struct weft_channel *channel, const void *item)
+/* ---- under the guard ------------------------------------------------------------------- */
+
+/* Returns 0, WEFT_WOULD_WAIT, or why not. *ret_served is then to be woken. */
+static inline int send_now(struct weft_channel *channel, const void *item,
+                           struct weft_waiter **ret_served)
 {
     if (channel->closed)
         return channel->closed;
-    struct weft_waiter *receiver = claim_first(&channel->receivers);
+    struct weft_waiter *receiver = weft_claim_first(&channel->receivers);
     if (receiver) {
-        memcpy(receiver->target, item, channel->item_bytes);
-        weft_wake(receiver->fiber, 0);
+        copy_item(channel, receiver->target, item);
+        *ret_served = receiver;
         return 0;
     }
-    if (channel->count == channel->capacity)
-        return -EAGAIN;
+    if (channel->count == channel->capacity) {
+        int err = channel->items_max ? grow(channel) : WEFT_WOULD_WAIT;
+        if (err)
+            return err;
+    }
     ring_push(channel, item);
     return 0;
 }
 
-/* Receive without waiting. Returns 0, -EAGAIN, or why the channel is closed. */
-static int try_receive(struct weft_channel *channel, void *ret_item)
+static inline int receive_now(struct weft_channel *channel, void *ret_item,
+                              struct weft_waiter **ret_served)
 {
     bool from_ring = channel->count > 0;
     if (from_ring)
         ring_pop(channel, ret_item);
-    struct weft_waiter *sender = claim_first(&channel->senders);
+    struct weft_waiter *sender = weft_claim_first(&channel->senders);
     if (sender && from_ring)
         ring_push(channel, sender->source);
     else if (sender)
-        memcpy(ret_item, sender->source, channel->item_bytes);
-    if (sender)
-        weft_wake(sender->fiber, 0);
+        copy_item(channel, ret_item, sender->source);
+    *ret_served = sender;
     if (sender || from_ring)
         return 0;
-    return channel->closed ? channel->closed : -EAGAIN;
+    return channel->closed ? channel->closed : WEFT_WOULD_WAIT;
+}
+
+/* ---- the calls ------------------------------------------------------------------------- */
+
+/* Leave the guard after an operation that did not have to wait. */
+static inline int finish(struct weft_channel *channel, struct weft_fiber *self,
+                         const struct weft_waiter *served, int64_t deadline_ns, int err)
+{
+    weft_guard_leave(&channel->guard);
+    if (served)
+        weft_wake(served->fiber, 0);
+    weft_spend(self, deadline_ns);
+    return err;
+}
+
+/* Apart, so that whoever need not wait sets up no waiter. */
+__attribute__((noinline)) static int wait_to_send(struct weft_channel *channel,
+                                                  struct weft_fiber *self, const void *item,
+                                                  int64_t deadline_ns)
+{
+    struct weft_waiter waiter;
+    waiter.source = item;
+    return weft_wait_turn(self, &channel->guard, &channel->senders, &waiter, deadline_ns,
+                          "room in a channel");
+}
+
+__attribute__((noinline)) static int wait_to_receive(struct weft_channel *channel,
+                                                     struct weft_fiber *self, void *ret_item,
+                                                     int64_t deadline_ns)
+{
+    struct weft_waiter waiter;
+    waiter.target = ret_item;
+    return weft_wait_turn(self, &channel->guard, &channel->receivers, &waiter, deadline_ns,
+                          "an item from a channel");
 }
 
 int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_ns)
 {
     struct weft_fiber *self;
-    int err = weft_enter(&self);
+    struct weft_waiter *served = NULL;
+    int err = weft_enter_anywhere(&self);
+    if (err == 0)
+        err = weft_guard_enter(&channel->guard);
     if (err < 0)
         return err;
-    err = try_send(channel, item);
-    if (err != -EAGAIN) {
-        weft_spend(self, deadline_ns);
-        return err;
-    }
-    if (deadline_ns == WEFT_NOWAIT)
-        return -EAGAIN;
-    struct weft_waiter waiter = {.source = item};
-    return weft_park_in(self, &channel->senders, &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+    err = send_now(channel, item, &served);
+    if (err != WEFT_WOULD_WAIT)
+        return finish(channel, self, served, deadline_ns, err);
+    return wait_to_send(channel, self, item, deadline_ns);
 }
 
 int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_ns)
 {
     struct weft_fiber *self;
-    int err = weft_enter(&self);
+    struct weft_waiter *served = NULL;
+    int err = weft_enter_anywhere(&self);
+    if (err == 0)
+        err = weft_guard_enter(&channel->guard);
     if (err < 0)
         return err;
-    err = try_receive(channel, ret_item);
-    if (err != -EAGAIN) {
-        weft_spend(self, deadline_ns);
-        return err;
-    }
-    if (deadline_ns == WEFT_NOWAIT)
-        return -EAGAIN;
-    struct weft_waiter waiter = {.target = ret_item};
-    return weft_park_in(self, &channel->receivers, &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+    err = receive_now(channel, ret_item, &served);
+    if (err != WEFT_WOULD_WAIT)
+        return finish(channel, self, served, deadline_ns, err);
+    return wait_to_receive(channel, self, ret_item, deadline_ns);
 }
 
-void weft_channel_close(struct weft_channel *channel, int reason)
+int weft_channel_close(struct weft_channel *channel, int reason)
 {
-    if (channel->closed)
-        return;
-    channel->closed = reason < 0 ? reason : -EPIPE;
-    weft_wake_all(&channel->senders, channel->closed);
-    weft_wake_all(&channel->receivers, channel->closed);
+    struct weft_link claimed;
+    int err = weft_guard_enter(&channel->guard);
+    if (err < 0)
+        return err;
+    weft_list_init(&claimed);
+    if (!channel->closed) {
+        channel->closed = reason < 0 ? reason : -EPIPE;
+        weft_claim_all(&channel->senders, &claimed);
+        weft_claim_all(&channel->receivers, &claimed);
+    }
+    reason = channel->closed;
+    weft_guard_leave(&channel->guard);
+    weft_wake_claimed(&claimed, reason);
+    return 0;
+}
+
+int64_t weft_channel_len(struct weft_channel *channel)
+{
+    int err = weft_guard_enter(&channel->guard);
+    if (err < 0)
+        return err;
+    int64_t len = (int64_t)channel->count;
+    weft_guard_leave(&channel->guard);
+    return len;
+}
+
+/* ---- in weft_select -------------------------------------------------------------------- */
+
+static int attempt_send(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    return send_now(c->object, c->source, ret_served);
+}
+
+static bool ready_to_send(const struct weft_case *c, const struct weft_fiber *self)
+{
+    struct weft_channel *channel = c->object;
+    return channel->closed || channel->count < channel->capacity || channel->items_max ||
+           weft_another_waits(&channel->receivers, self);
+}
+
+static struct weft_link *senders(struct weft_case *c)
+{
+    struct weft_channel *channel = c->object;
+    return &channel->senders;
+}
+
+static int attempt_receive(struct weft_case *c, struct weft_waiter **ret_served)
+{
+    return receive_now(c->object, c->target, ret_served);
+}
+
+static bool ready_to_receive(const struct weft_case *c, const struct weft_fiber *self)
+{
+    struct weft_channel *channel = c->object;
+    return channel->closed || channel->count > 0 || weft_another_waits(&channel->senders, self);
+}
+
+static struct weft_link *receivers(struct weft_case *c)
+{
+    struct weft_channel *channel = c->object;
+    return &channel->receivers;
+}
+
+struct weft_case weft_case_send(struct weft_channel *channel, const void *item)
+{
+    static const struct weft_case_ops ops = {
+        .attempt = attempt_send, .ready = ready_to_send, .queue = senders};
+    return (struct weft_case){
+        .ops = &ops, .object = channel, .guard = &channel->guard, .source = item};
+}
+
+struct weft_case weft_case_receive(struct weft_channel *channel, void *ret_item)
+{
+    static const struct weft_case_ops ops = {
+        .attempt = attempt_receive, .ready = ready_to_receive, .queue = receivers};
+    return (struct weft_case){
+        .ops = &ops, .object = channel, .guard = &channel->guard, .target = ret_item};
 }

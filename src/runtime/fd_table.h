@@ -50,6 +50,10 @@ int weft_fd_watch(struct weft_worker *worker, int fd);
  * Returns 0 (also without need), -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF */
 int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns);
 
+/* Whether the descriptor is ready now for WEFT_READABLE or WEFT_WRITABLE (io.c): edges say nothing
+ * about a level that was there before. Returns 0, -EAGAIN, -EBADF, ... */
+int weft_fd_level(int fd, unsigned flags);
+
 /* A descriptor that the kernel has just made: whatever is remembered under its number belongs to
  * one that was closed behind our back. stream: a stream socket. */
 void weft_fd_made(struct weft_worker *worker, int fd, bool stream);

@@ -286,7 +286,7 @@ int weft_writev_all(int fd, const struct iovec *pieces, int count, int64_t deadl
 
 /* ---- descriptors ----------------------------------------------------------------------- */
 
-int weft_io_level(int fd, unsigned flags)
+int weft_fd_level(int fd, unsigned flags)
 {
     struct pollfd now = {.fd = fd, .events = flags == WEFT_READABLE ? POLLIN | POLLRDHUP : POLLOUT};
     int ready = poll(&now, 1, 0);
@@ -308,7 +308,7 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
     const struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     bool known_empty =
         flags == WEFT_READABLE && entry && entry->drained && deadline_ns != WEFT_NOWAIT;
-    err = known_empty ? -EAGAIN : weft_io_level(fd, flags);
+    err = known_empty ? -EAGAIN : weft_fd_level(fd, flags);
     if (err != -EAGAIN) {
         weft_spend(self, deadline_ns);
         return err;

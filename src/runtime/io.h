@@ -18,10 +18,6 @@ typedef ssize_t weft_io_attempt(int fd, void *arg);
 ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void *arg,
                       int64_t deadline_ns);
 
-/* Whether a descriptor is ready now for WEFT_READABLE or WEFT_WRITABLE: edges say nothing about a
- * level that was there before. Returns 0, -EAGAIN, -EBADF, ... */
-int weft_io_level(int fd, unsigned flags);
-
 /* Between the two calls of a writer that has no MSG_NOSIGNAL the thread gets no SIGPIPE. */
 struct weft_quiet {
     sigset_t before;

@@ -18,11 +18,11 @@
 /* EAGAIN does not say which side is to be waited for. */
 static int wait_for_either(struct weft_fiber *self, int from, int to, int64_t deadline_ns)
 {
-    int err = weft_io_level(from, WEFT_READABLE);
+    int err = weft_fd_level(from, WEFT_READABLE);
     if (err == -EAGAIN)
         return weft_fd_wait(self, from, WEFT_READY_READ, deadline_ns);
     if (err == 0)
-        err = weft_io_level(to, WEFT_WRITABLE);
+        err = weft_fd_level(to, WEFT_WRITABLE);
     if (err == -EAGAIN)
         return weft_fd_wait(self, to, WEFT_READY_WRITE, deadline_ns);
     /* Both have become ready since. */

@@ -12,7 +12,7 @@ _Thread_local struct weft_worker *weft_current_worker;
 /* Never cancelled. Nobody writes to it: a scope is only touched by its own worker. */
 static struct weft_scope outside;
 
-static struct weft_fiber *outsider(void)
+struct weft_fiber *weft_outsider(void)
 {
     static _Thread_local struct weft_fiber self;
     self.scope = &outside;
@@ -38,32 +38,9 @@ static void wake_outsider(struct weft_fiber *self)
     weft_futex_wake_one(&self->awake); /* gone by now perhaps: then nobody sleeps there */
 }
 
-/* ---- entering -------------------------------------------------------------------------- */
-
-int weft_enter(struct weft_fiber **ret_self)
-{
-    struct weft_fiber *self = weft_self();
-    if (!self)
-        return -EPERM;
-    if (weft_fiber_cancelled(self))
-        return -ECANCELED;
-    *ret_self = self;
-    return 0;
-}
-
-int weft_enter_anywhere(struct weft_fiber **ret_self)
-{
-    if (weft_current_worker)
-        return weft_enter(ret_self);
-    *ret_self = outsider();
-    return 0;
-}
-
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
+void weft_give_way(struct weft_fiber *self)
 {
     struct weft_worker *worker = self->worker;
-    if (deadline_ns == WEFT_NOWAIT || !worker || --worker->budget > 0)
-        return;
     worker->budget = BUDGET;
     weft_run_push(worker, self);
     weft_switch_away(worker, self, false);
@@ -142,6 +119,36 @@ int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct 
     return result;
 }
 
+int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                     struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind)
+{
+    if (guard->home)
+        return weft_park_in(self, list, waiter, deadline_ns, kind);
+    waiter->fiber = self;
+    self->winner = NULL;
+    weft_park_prepare(self);
+    weft_list_append(list, &waiter->link);
+    weft_guard_leave(guard);
+    int result = weft_park(self, deadline_ns, kind);
+    if (self->winner == waiter)
+        return result;
+    (void)weft_guard_enter(guard);
+    weft_list_unlink(&waiter->link);
+    weft_guard_leave(guard);
+    return result;
+}
+
+int weft_wait_turn(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                   struct weft_waiter *waiter, int64_t deadline_ns, const char *what)
+{
+    if (deadline_ns == WEFT_NOWAIT) {
+        weft_guard_leave(guard);
+        return -EAGAIN;
+    }
+    self->waits_for = what;
+    return weft_park_served(self, guard, list, waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+}
+
 bool weft_wake_first(struct weft_link *list, int result)
 {
     struct weft_waiter *waiter = weft_claim_first(list);
@@ -156,11 +163,22 @@ void weft_wake_all(struct weft_link *list, int result)
         ;
 }
 
+void weft_wake_claimed(struct weft_link *claimed, int result)
+{
+    while (!weft_list_empty(claimed)) {
+        struct weft_waiter *waiter = weft_waiter_of(claimed->next);
+        weft_list_unlink(&waiter->link); /* before: the waiter is its fiber's again after */
+        weft_wake(waiter->fiber, result);
+    }
+}
+
 /* ---- guards ---------------------------------------------------------------------------- */
 
 int weft_guard_init(struct weft_guard *guard, enum weft_sharing sharing)
 {
     struct weft_worker *worker = weft_current_worker;
+    if (sharing != WEFT_AUTO && sharing != WEFT_LOCAL && sharing != WEFT_SHARED)
+        return -EINVAL;
     if (sharing == WEFT_LOCAL && !worker)
         return -EPERM;
     bool local = sharing == WEFT_LOCAL || (sharing == WEFT_AUTO && worker && !worker->crowded);

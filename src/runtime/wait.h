@@ -28,15 +28,13 @@ enum weft_park_kind {
     WEFT_PARK_SHIELDED,
 };
 
-/* How every call that can wait begins. Returns 0 with *ret_self set, -EPERM, -ECANCELED. */
-int weft_enter(struct weft_fiber **ret_self);
+/* What an object's operation says, beside 0 and negative errors, when it cannot be done at once. */
+#define WEFT_WOULD_WAIT 1
 
-/* The same for objects that any thread may use: never -EPERM. */
-int weft_enter_anywhere(struct weft_fiber **ret_self);
-
-/* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
- * is always there does not starve the others. With WEFT_NOWAIT it never does. */
-void weft_spend(struct weft_fiber *self, int64_t deadline_ns);
+/* How calls begin that wait or not: weft_enter, weft_enter_anywhere, weft_whoever, weft_spend are
+ * in worker.h, inline. */
+struct weft_fiber *weft_outsider(void); /* the stand-in of a thread outside any runtime */
+void weft_give_way(struct weft_fiber *self);
 
 /* Begin to wait where other threads can see it. */
 static inline void weft_park_prepare(struct weft_fiber *self)
@@ -94,19 +92,84 @@ int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_wa
 int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
                       struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind);
 
+/* For objects that wake only after they have left the guard, and only waiters that they took out
+ * under it: who was served need not enter it again, and may free the object. */
+int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                     struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind);
+
+/* How most of their calls wait: weft_park_served, cancellably, unless deadline_ns is WEFT_NOWAIT.
+ *
+ * what     for people: "room in a channel"
+ * Returns  what the waker gave, -ETIMEDOUT, -EAGAIN, -ECANCELED. The guard is left in every case */
+int weft_wait_turn(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
+                   struct weft_waiter *waiter, int64_t deadline_ns, const char *what);
+
+static inline struct weft_waiter *weft_waiter_of(struct weft_link *link)
+{
+    return weft_container_of(link, struct weft_waiter, link);
+}
+
+/* Take a waiter out of its list. True: it is now the caller's to wake; false: somebody else has
+ * claimed its fiber. */
+static inline bool weft_claim_waiter(struct weft_waiter *waiter)
+{
+    weft_list_unlink(&waiter->link);
+    if (!weft_claim(waiter->fiber))
+        return false;
+    waiter->fiber->winner = waiter;
+    return true;
+}
+
 /* The first of a list, now the caller's to wake and out of the list; NULL when there is none. */
 static inline struct weft_waiter *weft_claim_first(struct weft_link *list)
 {
     while (!weft_list_empty(list)) {
-        struct weft_waiter *waiter = weft_container_of(list->next, struct weft_waiter, link);
-        weft_list_unlink(&waiter->link);
-        if (weft_claim(waiter->fiber)) {
-            waiter->fiber->winner = waiter;
+        struct weft_waiter *waiter = weft_waiter_of(list->next);
+        if (weft_claim_waiter(waiter))
             return waiter;
-        }
     }
     return NULL;
 }
+
+/* Move all of a list to another, for weft_wake_claimed. */
+static inline void weft_claim_all(struct weft_link *list, struct weft_link *claimed)
+{
+    struct weft_waiter *waiter;
+    while ((waiter = weft_claim_first(list)))
+        weft_list_append(claimed, &waiter->link);
+}
+
+static inline bool weft_waiting(const struct weft_waiter *waiter)
+{
+    return atomic_load_explicit(&waiter->fiber->parked, memory_order_relaxed);
+}
+
+/* The first of a list whom nobody has claimed yet, NULL when there is none. Those before it, on
+ * their way out after a timer or a cancellation, are taken out. */
+static inline struct weft_waiter *weft_first_waiting(struct weft_link *list)
+{
+    while (!weft_list_empty(list)) {
+        struct weft_waiter *waiter = weft_waiter_of(list->next);
+        if (weft_waiting(waiter))
+            return waiter;
+        weft_list_unlink(&waiter->link);
+    }
+    return NULL;
+}
+
+/* Whether a fiber other than self waits in a list. */
+static inline bool weft_another_waits(struct weft_link *list, const struct weft_fiber *self)
+{
+    WEFT_LIST_FOR_EACH (link, list) {
+        const struct weft_waiter *waiter = weft_waiter_of(link);
+        if (waiter->fiber != self && weft_waiting(waiter))
+            return true;
+    }
+    return false;
+}
+
+/* Wake all of a list of claimed waiters, first come, first served. Not under a guard. */
+void weft_wake_claimed(struct weft_link *claimed, int result);
 
 /* Wake the longest waiting fiber of a list that nobody else has claimed. False: there is none. */
 bool weft_wake_first(struct weft_link *list, int result);
@@ -116,7 +179,7 @@ void weft_wake_all(struct weft_link *list, int result);
 
 /* ---- guards ---------------------------------------------------------------------------- */
 
-/* Returns 0, -EPERM (WEFT_LOCAL outside a runtime), -EINVAL */
+/* Returns 0, -EPERM (WEFT_LOCAL outside a runtime), -EINVAL (no such sharing) */
 int weft_guard_init(struct weft_guard *guard, enum weft_sharing sharing);
 
 /* Returns 0; -EPERM: the object belongs to another worker. Nothing that can suspend may happen

@@ -67,10 +67,11 @@ static struct weft_fiber *run_pop(struct weft_worker *worker)
     return weft_container_of(link, struct weft_fiber, mail);
 }
 
-/* Who runs after the current fiber, or NULL for the scheduler. */
+/* Who runs after the current fiber, or NULL for the scheduler. Whom another worker has woken should
+ * not wait for the end of the round: looking costs one load. */
 static struct weft_fiber *choose_next(struct weft_worker *worker)
 {
-    if (worker->switches_left == 0)
+    if (worker->switches_left == 0 || (worker->crowded && !weft_mailbox_empty(&worker->mailbox)))
         return NULL;
     worker->switches_left--;
     return run_pop(worker);

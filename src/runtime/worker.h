@@ -78,6 +78,42 @@ static inline bool weft_fiber_cancelled(const struct weft_fiber *fiber)
     return fiber->scope->cause != 0;
 }
 
+/* ---- how calls begin that wait or not --------------------------------------------------- */
+
+/* Returns 0 with *ret_self set, -EPERM, -ECANCELED. */
+static inline int weft_enter(struct weft_fiber **ret_self)
+{
+    struct weft_fiber *self = weft_self();
+    if (!self)
+        return -EPERM;
+    if (weft_fiber_cancelled(self))
+        return -ECANCELED;
+    *ret_self = self;
+    return 0;
+}
+
+/* The calling fiber, or the stand-in of a thread outside any runtime; never NULL. */
+static inline struct weft_fiber *weft_whoever(void)
+{
+    return weft_current_worker ? weft_current_worker->current : weft_outsider();
+}
+
+/* The same as weft_enter for objects that any thread may use: never -EPERM. */
+static inline int weft_enter_anywhere(struct weft_fiber **ret_self)
+{
+    *ret_self = weft_whoever();
+    return weft_fiber_cancelled(*ret_self) ? -ECANCELED : 0;
+}
+
+/* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
+ * is always there does not starve the others. With WEFT_NOWAIT it never does. */
+static inline void weft_spend(struct weft_fiber *self, int64_t deadline_ns)
+{
+    struct weft_worker *worker = self->worker;
+    if (deadline_ns != WEFT_NOWAIT && worker && --worker->budget == 0)
+        weft_give_way(self);
+}
+
 /* ---- the scheduler (worker.c) ---------------------------------------------------------- */
 
 /* On the worker's own thread, before and after everything else. Returns 0 or what the kernel

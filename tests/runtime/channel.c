@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * channel.c - order, bounds, closing, cancelling. */
+#include "runtime/crowd.h"
 #include "test.h"
 
 #include <weft/channel.h>
@@ -218,4 +219,86 @@ TEST(channels_refuse_senseless_sizes)
     CHECK_EQUAL(weft_channel_init(&channel, 0, 1), -EINVAL);
     CHECK_EQUAL(weft_channel_init(&channel, 5000, 1), -EINVAL);
     CHECK_EQUAL(weft_channel_init(&channel, 8, SIZE_MAX), -EINVAL);
+    const struct weft_channel_options options = {
+        .item_bytes = 8, .capacity = 10, .unbounded = 1, .items_max = 9};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &options), -EINVAL);
+    const struct weft_channel_options homeless = {.item_bytes = 8, .sharing = WEFT_LOCAL};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &homeless), -EPERM);
+}
+
+FIBER_TEST(an_unbounded_channel_grows_in_order_up_to_its_maximum)
+{
+    struct weft_channel channel;
+    int next_in = 0, next_out = 0, out = -1;
+    const struct weft_channel_options options = {
+        .item_bytes = sizeof(int), .capacity = 3, .unbounded = 1, .items_max = 100};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &options), 0);
+    for (int turn = 0; turn < 30; turn++) { /* it wraps around while it grows */
+        for (int i = 0; i < turn; i++) {
+            int err = weft_send(&channel, &next_in, WEFT_FOREVER);
+            CHECK_EQUAL(err, next_in - next_out < 100 ? 0 : WEFT_EFULL);
+            next_in += err == 0;
+        }
+        CHECK_EQUAL(weft_channel_len(&channel), next_in - next_out);
+        for (int i = 0; i < turn / 2; i++) {
+            CHECK_EQUAL(weft_receive(&channel, &out, WEFT_NOWAIT), 0);
+            CHECK_EQUAL(out, next_out++);
+        }
+    }
+    while (next_in - next_out < 100) {
+        CHECK_EQUAL(weft_send(&channel, &next_in, WEFT_NOWAIT), 0);
+        next_in++;
+    }
+    CHECK_EQUAL(weft_send(&channel, &next_in, WEFT_FOREVER), WEFT_EFULL);
+    weft_channel_deinit(&channel);
+}
+
+static int use_a_local_channel(void *arg)
+{
+    int item = 0;
+    CHECK_EQUAL(weft_send(arg, &item, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_receive(arg, &item, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_channel_len(arg), -EPERM);
+    return weft_channel_close(arg, 0);
+}
+
+FIBER_TEST(a_local_channel_is_not_for_other_threads)
+{
+    struct weft_channel channel;
+    const struct weft_channel_options options = {
+        .item_bytes = sizeof(int), .capacity = 1, .sharing = WEFT_LOCAL};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &options), 0);
+    CHECK_EQUAL(on_a_thread(use_a_local_channel, &channel), -EPERM);
+    CHECK_EQUAL(weft_channel_len(&channel), 0);
+    weft_channel_deinit(&channel);
+}
+
+/* Ten senders that always have something: each gets its turn before anybody gets another. */
+FIBER_TEST(senders_that_wait_take_turns)
+{
+    enum {
+        SENDERS = 10,
+        ITEMS = 20
+    };
+    for (enum weft_sharing sharing = WEFT_LOCAL; sharing <= WEFT_SHARED; sharing++) {
+        struct weft_channel channel;
+        struct weft_group group;
+        struct side from[SENDERS];
+        int item = 0, count[SENDERS] = {0};
+        const struct weft_channel_options options = {
+            .item_bytes = sizeof item, .capacity = 0, .sharing = sharing};
+        CHECK_EQUAL(weft_channel_init_with(&channel, &options), 0);
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        for (int i = 0; i < SENDERS; i++) {
+            from[i] = (struct side){.channel = &channel, .first = i * ITEMS, .count = ITEMS};
+            CHECK_EQUAL(weft_spawn(&group, send_range, &from[i]), 0);
+        }
+        for (int i = 0; i < SENDERS * ITEMS; i++) {
+            CHECK_EQUAL(weft_yield(), 0);
+            CHECK_EQUAL(weft_receive(&channel, &item, WEFT_FOREVER), 0);
+            CHECK_EQUAL(count[item / ITEMS]++, i / SENDERS);
+        }
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+        weft_channel_deinit(&channel);
+    }
 }

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define WORKERS 4
 
@@ -440,4 +441,137 @@ WORKERS_TEST(groups_over_all_workers_come_to_their_end_in_any_order)
         (void)weft_group_wait(&group);
         CHECK_EQUAL(weft_group_live(&group), 0);
     }
+}
+/* ---- threads outside ------------------------------------------------------------------- */
+
+struct caller {
+    pthread_t thread;
+    struct weft_runtime *runtime;
+    struct weft_channel *channel;
+    int calls, result;
+};
+
+static int answer(void *arg)
+{
+    struct caller *caller = arg;
+    CHECK(weft_worker_index() >= 0);
+    CHECK_EQUAL(weft_sleep(WEFT_USEC), 0);
+    return ++caller->calls;
+}
+
+static void *call_often(void *arg)
+{
+    struct caller *caller = arg;
+    for (int i = 1; i <= 100; i++)
+        CHECK_EQUAL(weft_call(caller->runtime, answer, caller), i);
+    CHECK_EQUAL(weft_send(caller->channel, &caller->calls, WEFT_FOREVER), 0);
+    weft_runtime_release(caller->runtime);
+    return NULL;
+}
+
+WORKERS_TEST(a_thread_outside_calls_into_fibers)
+{
+    struct caller callers[3];
+    struct weft_channel channel;
+    int calls;
+    const int threads = sizeof callers / sizeof callers[0];
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof(int), 1), 0);
+    for (int i = 0; i < threads; i++) {
+        callers[i] = (struct caller){.runtime = weft_runtime_acquire(), .channel = &channel};
+        REQUIRE(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]) == 0);
+    }
+    for (int i = 0; i < threads; i++) {
+        CHECK_EQUAL(weft_receive(&channel, &calls, WEFT_FOREVER), 0);
+        CHECK_EQUAL(calls, 100);
+    }
+    for (int i = 0; i < threads; i++)
+        (void)pthread_join(callers[i].thread, NULL);
+    weft_channel_deinit(&channel);
+}
+
+static int sleep_until_shut_down(void *arg)
+{
+    atomic_int *started = arg;
+    atomic_store(started, 1);
+    CHECK_EQUAL(weft_sleep(3600 * WEFT_SEC), -ECANCELED);
+    return weft_cancel_reason();
+}
+
+struct late {
+    struct weft_runtime *runtime;
+    atomic_int started;
+};
+
+static void *call_once(void *arg)
+{
+    struct late *late = arg;
+    CHECK_EQUAL(weft_call(late->runtime, sleep_until_shut_down, &late->started), -ESHUTDOWN);
+    CHECK_EQUAL(weft_call(late->runtime, sleep_until_shut_down, &late->started), -ESHUTDOWN);
+    return NULL;
+}
+
+static int leave_while_called(void *arg)
+{
+    struct late *late = arg;
+    pthread_t thread;
+    late->runtime = weft_runtime_acquire();
+    REQUIRE(pthread_create(&thread, NULL, call_once, late) == 0);
+    (void)pthread_detach(thread);
+    while (!atomic_load(&late->started))
+        CHECK_EQUAL(weft_sleep(10 * WEFT_USEC), 0);
+    return 0;
+}
+
+TEST(calls_are_cancelled_when_the_runtime_ends_and_refused_afterwards)
+{
+    static struct late late; /* the detached thread may outlive this function by a little */
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, leave_while_called, &late), 0);
+    CHECK_EQUAL(weft_call(late.runtime, sleep_until_shut_down, &late.started), -ESHUTDOWN);
+    weft_runtime_release(late.runtime);
+    weft_runtime_release(NULL);
+}
+
+static void *wake_later(void *arg)
+{
+    struct caller *caller = arg;
+    const struct timespec while_ = {.tv_nsec = 2000000};
+    (void)nanosleep(&while_, NULL); /* long enough for a deadlock to be found, if it were one */
+    int item = 5;
+    CHECK_EQUAL(weft_send(caller->channel, &item, WEFT_FOREVER), 0);
+    weft_runtime_release(caller->runtime);
+    return NULL;
+}
+
+static int wait_for_outside(void *arg)
+{
+    struct caller caller = {.runtime = weft_runtime_acquire(), .channel = arg};
+    int item = 0;
+    REQUIRE(pthread_create(&caller.thread, NULL, wake_later, &caller) == 0);
+    CHECK_EQUAL(weft_receive(arg, &item, WEFT_FOREVER), 0);
+    (void)pthread_join(caller.thread, NULL);
+    return item;
+}
+
+TEST(who_is_held_from_outside_is_not_deadlocked)
+{
+    struct weft_channel channel;
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof(int), 0), 0);
+    CHECK_EQUAL(weft_run(NULL, wait_for_outside, &channel), 5);
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 3}, wait_for_outside, &channel), 5);
+    weft_channel_deinit(&channel);
+}
+
+static int let_go(void *arg)
+{
+    int item;
+    weft_runtime_release(weft_runtime_acquire());
+    return weft_receive(arg, &item, WEFT_FOREVER);
+}
+
+TEST(letting_go_from_outside_makes_it_a_deadlock_again)
+{
+    struct weft_channel channel;
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof(int), 0), 0);
+    CHECK_EQUAL(weft_run(NULL, let_go, &channel), -EDEADLK);
+    weft_channel_deinit(&channel);
 }
