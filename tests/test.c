@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define CANCEL_MAX     50u /* waits of one test at which everything is cancelled in turn */
-#define CANCEL_SECONDS 20u  /* a run that takes longer hangs */
+#define CANCEL_SECONDS 20u /* a run that takes longer hangs */
 
 static struct {
     struct test *first, **last;

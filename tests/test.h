@@ -7,8 +7,8 @@
  * A failed CHECK is reported and the test goes on; a failed REQUIRE ends the program.
  * Every program takes names of tests to run, and --list. With --cancel it runs every test on fibers
  * again and again, cancelling everything at its first wait, its second, and so on (to the 50th, or
- * $WEFT_CANCEL_MAX), each in a process of its own: whatever the test's checks say then, it must end,
- * without a crash, a misuse of scopes or groups, or (with a sanitizer) a leak. */
+ * $WEFT_CANCEL_MAX), each in a process of its own: whatever the test's checks say then, it must
+ * end, without a crash, a misuse of scopes or groups, or (with a sanitizer) a leak. */
 #ifndef WEFT_TESTS_TEST_H
 #define WEFT_TESTS_TEST_H
 

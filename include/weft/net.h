@@ -66,6 +66,24 @@ WEFT_API int weft_tcp_port(int fd);
 /* Take the next connection, with TCP_NODELAY set. Returns a descriptor; -EMFILE, -EBADF, ... */
 WEFT_API int weft_tcp_accept(int fd, int64_t deadline_ns);
 
+struct weft_tcp_server_options {
+    unsigned backlog;         /* as in weft_listen_options */
+    unsigned connections_max; /* at once on each worker; 0 means 10,000; beyond it none is taken */
+};
+
+/* Serve connections on every worker until the caller is cancelled: one listener each, among which
+ * the kernel spreads the connections (SO_REUSEPORT); each connection is served by a fiber of the
+ * worker that took it, and closed when serve returns. A caller that was started with
+ * weft_spawn_started is ready, with the port, once all listen.
+ *
+ * port     0 picks a free one, the same for all
+ * serve    its result is of no consequence; its fibers are cancelled with the caller
+ * Returns  -ECANCELED, after every connection was closed; what weft_tcp_listen and weft_tcp_accept
+ *          refuse. Out of descriptors or memory it waits 100 ms and goes on */
+WEFT_API int weft_tcp_serve(const char *address, uint16_t port,
+                            const struct weft_tcp_server_options *options,
+                            int (*serve)(int fd, void *arg), void *arg);
+
 /* Connect to a host, numeric or a name, with TCP_NODELAY set.
  *
  * Addresses are tried in turn, families alternating: the next attempt begins when one fails, or

@@ -17,15 +17,25 @@ enum weft_clock_kind {
     WEFT_CLOCK_VIRTUAL, /* jumps to the next timer whenever every fiber waits */
 };
 
+/* What the reactor "sim" does to stream sockets and events, each of a thousand times. */
+struct weft_faults {
+    unsigned late;       /* an event arrives later than it happened, by up to late_max_ns */
+    int64_t late_max_ns; /* on the runtime's clock */
+    unsigned partial;    /* a read or write moves only part of what it could */
+    unsigned reset;      /* a read or write breaks the connection: -ECONNRESET from then on */
+};
+
 struct weft_run_options {
     enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
-    const char *io;               /* "uring" or "epoll"; NULL means $WEFT_IO, else the best one */
+    const char *io;               /* "uring", "epoll", "sim"; NULL: $WEFT_IO, else the best */
     size_t stack_bytes;           /* usable stack of a fiber; 0 means 64 KiB, at least 16 KiB */
     unsigned offload_threads_max; /* threads for weft_offload; 0 means 4, at most 1024 */
     unsigned offload_queue_max;   /* calls waiting for a thread; 0 means 65,536 */
     unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With
                                      the virtual clock always 1: that is what makes it repeatable */
-    uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed */
+    uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed. $WEFT_SEED
+                      replaces a 0 for everything else that is drawn */
+    const struct weft_faults *faults; /* for io "sim"; NULL: late and partial, without resets */
     /* For tests of programs: cancel everything when a fiber is about to wait for the cancel_at-th
      * time (counted from 1; 0: never), and tell how often fibers have waited in all. */
     uint64_t cancel_at;
@@ -89,7 +99,7 @@ WEFT_API void weft_runtime_release(struct weft_runtime *runtime); /* NULL is fin
  * Threads  any thread outside a runtime */
 WEFT_API int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg);
 
-/* The name of the reactor in use, "io_uring" or "epoll"; NULL outside a runtime. */
+/* The name of the reactor in use, "io_uring", "epoll" or "sim"; NULL outside a runtime. */
 WEFT_API const char *weft_io_name(void);
 
 WEFT_END_DECLS

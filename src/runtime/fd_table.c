@@ -171,6 +171,6 @@ void weft_fd_forget(struct weft_worker *worker, int fd)
         worker->poller_ops->unwatch(worker->poller, fd, entry->generation);
     entry->generation = (entry->generation + 1) & GENERATION_MAX;
     entry->watched = entry->always_ready = entry->stream = false;
-    entry->drained = entry->hangup = false;
+    entry->drained = entry->hangup = entry->broken = false;
     entry->ready = 0;
 }

@@ -22,6 +22,7 @@ struct weft_fd {
     bool stream;   /* a stream socket: a short read means that nothing is left */
     bool drained;  /* nothing is left to read, until the next event says otherwise */
     bool hangup;   /* the peer is done, so a short read means nothing */
+    bool broken;   /* by the simulated network: every further call answers -ECONNRESET */
     uint8_t ready; /* WEFT_READY_READ, _WRITE: edges nobody has waited for yet */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * io.c - reading and writing: the system call first, waiting only when it says EAGAIN. */
 #include <runtime/io.h>
+#include <runtime/sim.h>
 #include <runtime/worker.h>
 
 #include <weft/io.h>
@@ -16,6 +17,18 @@
 
 #define WINDOW 16 /* pieces handed to the kernel at once by weft_writev_all */
 
+/* Under the simulated reactor: whether the connection breaks now. */
+static bool breaks(const struct weft_fiber *self, struct weft_fd *entry, int fd)
+{
+    return self->worker->sim && weft_sim_resets(self->worker->sim, entry, fd);
+}
+
+/* Under the simulated reactor: how much of len bytes moves this time. */
+static size_t moving(const struct weft_fiber *self, const struct weft_fd *entry, size_t len)
+{
+    return self->worker->sim ? weft_sim_cut(self->worker->sim, entry, len) : len;
+}
+
 ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void *arg,
                       int64_t deadline_ns)
 {
@@ -23,6 +36,8 @@ ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void
     int err = weft_enter(&self);
     if (err < 0)
         return err;
+    if (breaks(self, weft_fd_entry(&self->worker->fds, fd), fd))
+        return -ECONNRESET;
     for (;;) {
         ssize_t count = attempt(fd, arg);
         if (count >= 0) {
@@ -56,6 +71,9 @@ ssize_t weft_read(int fd, void *buffer, size_t len, int64_t deadline_ns)
     if (err < 0)
         return err;
     struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
+    if (breaks(self, entry, fd))
+        return -ECONNRESET;
+    len = moving(self, entry, len);
     for (;;) {
         if (!entry || !entry->drained || deadline_ns == WEFT_NOWAIT) {
             ssize_t count = read(fd, buffer, len);
@@ -204,6 +222,10 @@ ssize_t weft_write(int fd, const void *buffer, size_t len, int64_t deadline_ns)
     int err = weft_enter(&self);
     if (err < 0)
         return err;
+    struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
+    if (breaks(self, entry, fd))
+        return -ECONNRESET;
+    len = moving(self, entry, len);
     for (;;) {
         ssize_t count = write_quietly(fd, buffer, len);
         if (count >= 0) {

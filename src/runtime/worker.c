@@ -8,10 +8,12 @@
 #include <os/clock.h>
 #include <runtime/resolve.h>
 #include <runtime/runtime.h>
+#include <runtime/sim.h>
 
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -169,7 +171,9 @@ static void poll_reactor(struct weft_worker *worker, int64_t timeout_ns)
     int count = worker->poller_ops->wait(worker->poller, ready, READY_MAX, timeout_ns);
     if (count < 0)
         reactor_failed(worker, count);
-    for (int i = 0; i < count; i++)
+    if (worker->sim && count > 0)
+        weft_sim_events(worker, ready, (size_t)count);
+    for (int i = 0; !worker->sim && i < count; i++)
         weft_fd_event(&worker->fds, &ready[i]);
 }
 
@@ -213,13 +217,12 @@ static void sleep_until_mail(struct weft_worker *worker)
 /* No fiber is runnable. */
 static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
 {
-    const struct weft_timer *first = weft_heap_first(&worker->timers);
     bool is_virtual = worker->clock == WEFT_CLOCK_VIRTUAL;
-
     if (weft_stack_pool_trim(&worker->stacks) || is_virtual)
         poll_reactor(worker, 0);
     if (worker->run_first)
         return;
+    const struct weft_timer *first = weft_heap_first(&worker->timers);
     if (!first && worker->outstanding == 0 && worker->fd_waiters == 0) {
         sleep_until_mail(worker);
     } else if (!is_virtual) {
@@ -227,7 +230,7 @@ static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
         sleep_until_woken(worker, first && wait_ns < 0 ? 0 : wait_ns);
     } else if (first && worker->outstanding == 0) {
         worker->virtual_now_ns = first->deadline_ns;
-    } else {
+    } else if (!worker->sim || !weft_sim_hurry(worker)) {
         sleep_until_woken(worker, -1);
     }
 }
@@ -304,9 +307,29 @@ static int init_stacks(struct weft_worker *worker, size_t stack_bytes)
     return weft_stack_pool_init(&worker->stacks, stack_bytes ? stack_bytes : STACK_DEFAULT);
 }
 
-int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *options)
+/* A number from the environment, for repeating a run; 0 when there is none. */
+static uint64_t seed_from_environment(void)
+{
+    const char *text = secure_getenv("WEFT_SEED");
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
+static int open_reactor(struct weft_worker *worker, const struct weft_run_options *options,
+                        uint64_t seed)
 {
     const char *io = options->io ? options->io : secure_getenv("WEFT_IO");
+    if (io && strcmp(io, "sim") == 0) {
+        worker->sim = weft_sim_open(options->faults, seed + worker->index);
+        if (!worker->sim)
+            return -ENOMEM;
+        io = "epoll";
+    }
+    return weft_poller_open(io, &worker->poller_ops, &worker->poller);
+}
+
+int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *options)
+{
+    uint64_t seed = options->seed ? options->seed : seed_from_environment();
     unsigned threads = options->offload_threads_max;
     worker->clock = options->clock;
     worker->virtual_now_ns = VIRTUAL_START_NS;
@@ -316,7 +339,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     worker->offload_queue_max =
         options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE;
     worker->shuffled = options->seed != 0;
-    weft_random_seed(&worker->random, options->seed + worker->index);
+    weft_random_seed(&worker->random, seed + worker->index);
     worker->cancel_at = worker->index == 0 ? options->cancel_at : 0;
     weft_list_init(&worker->guests);
     if (threads > OFFLOAD_MAX)
@@ -327,7 +350,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (worker->wake_fd < 0)
         return -errno;
-    err = weft_poller_open(io, &worker->poller_ops, &worker->poller);
+    err = open_reactor(worker, options, seed);
     if (err < 0)
         return err;
     weft_fd_table_init(&worker->fds);
@@ -347,6 +370,7 @@ void weft_worker_deinit(struct weft_worker *worker)
     weft_resolver_close(worker->resolver);
     while (weft_mailbox_busy(&worker->mailbox))
         (void)sched_yield();
+    weft_sim_close(worker);
     if (worker->poller_ops)
         worker->poller_ops->close(worker->poller);
     weft_fd_table_deinit(&worker->fds);
@@ -407,5 +431,7 @@ int weft_sleep(int64_t duration_ns)
 const char *weft_io_name(void)
 {
     const struct weft_worker *worker = weft_current_worker;
-    return worker ? worker->poller_ops->name : NULL;
+    if (!worker)
+        return NULL;
+    return worker->sim ? "sim" : worker->poller_ops->name;
 }

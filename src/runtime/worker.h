@@ -19,6 +19,7 @@
 struct weft_offload_pool;
 struct weft_resolver;
 struct weft_runtime;
+struct weft_sim;
 
 /* Sizes of stacks that a spawn may ask for, beside the runtime's default: 16 KiB to 1 MiB. */
 #define WEFT_STACK_CLASSES 7
@@ -52,6 +53,7 @@ struct weft_worker {
 
     const struct weft_poller_ops *poller_ops;
     struct weft_poller *poller;
+    struct weft_sim *sim; /* NULL: descriptors are as the kernel has them */
     struct weft_fd_table fds;
     struct weft_offload_pool *offload; /* made when first used */
     unsigned offload_threads_max, offload_queue_max;
