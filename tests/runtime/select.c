@@ -248,6 +248,51 @@ FIBER_TEST(a_select_waits_for_tasks_and_descriptors)
     CHECK_EQUAL(cases[0].result, -EBADF);
 }
 
+struct wish {
+    struct weft_semaphore *semaphore;
+    struct weft_event *event; /* NULL: plain acquire */
+    uint32_t count;
+    int result;
+};
+
+static int get_wish(void *arg)
+{
+    struct wish *wish = arg;
+    wish->result = 7;
+    if (!wish->event)
+        return wish->result = weft_semaphore_acquire(wish->semaphore, wish->count, WEFT_FOREVER);
+    struct weft_case cases[] = {weft_case_acquire(wish->semaphore, wish->count),
+                                weft_case_event(wish->event)};
+    wish->result = weft_select(cases, 2, WEFT_FOREVER, 0);
+    return 0;
+}
+
+FIBER_TEST(a_select_keeps_its_place_in_a_queue_and_gives_it_up)
+{
+    for (enum weft_sharing sharing = WEFT_LOCAL; sharing <= WEFT_SHARED; sharing++) {
+        struct weft_semaphore semaphore;
+        struct weft_event event;
+        struct weft_group group;
+        CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, sharing), 0);
+        CHECK_EQUAL(weft_event_init(&event, sharing), 0);
+        struct wish wishes[] = {
+            {&semaphore, &event, 2, 0}, {&semaphore, &event, 3, 0}, {&semaphore, NULL, 1, 0}};
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(weft_spawn(&group, get_wish, &wishes[i]), 0);
+        CHECK_EQUAL(weft_yield(), 0);
+        CHECK_EQUAL(weft_semaphore_release(&semaphore, 2), 0); /* 3: the first gets its 2 */
+        CHECK_EQUAL(weft_yield(), 0);
+        CHECK_EQUAL(wishes[0].result, 0);
+        CHECK_EQUAL(wishes[2].result, 7); /* the second, which wants 3, is before it */
+        CHECK_EQUAL(weft_event_set(&event), 0);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+        CHECK_EQUAL(wishes[1].result, 1);
+        CHECK_EQUAL(wishes[2].result, 0);
+        CHECK_EQUAL(weft_semaphore_available(&semaphore), 0);
+    }
+}
+
 static int write_byte(void *arg)
 {
     int *fd = arg;
