@@ -24,9 +24,9 @@ static bool breaks(const struct weft_fiber *self, struct weft_fd *entry, int fd)
 }
 
 /* Under the simulated reactor: how much of len bytes moves this time. */
-static size_t moving(const struct weft_fiber *self, const struct weft_fd *entry, size_t len)
+static size_t moving(const struct weft_fiber *self, int fd, size_t len)
 {
-    return self->worker->sim ? weft_sim_cut(self->worker->sim, entry, len) : len;
+    return self->worker->sim ? weft_sim_cut(self->worker->sim, fd, len) : len;
 }
 
 ssize_t weft_io_retry(int fd, unsigned direction, weft_io_attempt *attempt, void *arg,
@@ -73,7 +73,7 @@ ssize_t weft_read(int fd, void *buffer, size_t len, int64_t deadline_ns)
     struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     if (breaks(self, entry, fd))
         return -ECONNRESET;
-    len = moving(self, entry, len);
+    len = moving(self, fd, len);
     for (;;) {
         if (!entry || !entry->drained || deadline_ns == WEFT_NOWAIT) {
             ssize_t count = read(fd, buffer, len);
@@ -225,7 +225,7 @@ ssize_t weft_write(int fd, const void *buffer, size_t len, int64_t deadline_ns)
     struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     if (breaks(self, entry, fd))
         return -ECONNRESET;
-    len = moving(self, entry, len);
+    len = moving(self, fd, len);
     for (;;) {
         ssize_t count = write_quietly(fd, buffer, len);
         if (count >= 0) {

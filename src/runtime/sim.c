@@ -101,18 +101,25 @@ void weft_sim_events(struct weft_worker *worker, struct weft_ready *ready, size_
     }
 }
 
-size_t weft_sim_cut(struct weft_sim *sim, const struct weft_fd *entry, size_t len)
+static bool is_stream(int fd)
 {
-    if (len < 2 || !entry || !entry->stream || !happens(sim, sim->faults.partial))
+    int type = 0;
+    socklen_t len = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+size_t weft_sim_cut(struct weft_sim *sim, int fd, size_t len)
+{
+    if (len < 2 || !happens(sim, sim->faults.partial) || !is_stream(fd))
         return len;
     return 1 + (size_t)weft_random_below(&sim->random, len);
 }
 
 bool weft_sim_resets(struct weft_sim *sim, struct weft_fd *entry, int fd)
 {
-    if (!entry || !entry->stream)
+    if (!entry)
         return false;
-    if (!entry->broken && happens(sim, sim->faults.reset)) {
+    if (!entry->broken && happens(sim, sim->faults.reset) && is_stream(fd)) {
         entry->broken = true;
         (void)shutdown(fd, SHUT_RDWR); /* the other side notices as well */
     }

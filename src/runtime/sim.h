@@ -36,7 +36,7 @@ void weft_sim_events(struct weft_worker *worker, struct weft_ready *ready, size_
 bool weft_sim_hurry(struct weft_worker *worker);
 
 /* How much of len bytes a stream takes this time: 1 to len. */
-size_t weft_sim_cut(struct weft_sim *sim, const struct weft_fd *entry, size_t len);
+size_t weft_sim_cut(struct weft_sim *sim, int fd, size_t len);
 
 /* Whether the connection breaks now; it stays broken. */
 bool weft_sim_resets(struct weft_sim *sim, struct weft_fd *entry, int fd);

@@ -26,7 +26,8 @@
 #define OFFLOAD_DEFAULT  4u
 #define OFFLOAD_MAX      1024u
 #define OFFLOAD_QUEUE    65536u
-#define VIRTUAL_START_NS WEFT_SEC /* a virtual clock begins above 0, as promised by weft_now */
+#define VIRTUAL_GRACE_NS WEFT_MSEC /* real time for loopback data to arrive, before a jump */
+#define VIRTUAL_START_NS WEFT_SEC  /* a virtual clock begins above 0, as promised by weft_now */
 
 int64_t weft_worker_now(const struct weft_worker *worker)
 {
@@ -219,7 +220,7 @@ static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
 {
     bool is_virtual = worker->clock == WEFT_CLOCK_VIRTUAL;
     if (weft_stack_pool_trim(&worker->stacks) || is_virtual)
-        poll_reactor(worker, 0);
+        poll_reactor(worker, is_virtual && worker->fd_waiters > 0 ? VIRTUAL_GRACE_NS : 0);
     if (worker->run_first)
         return;
     const struct weft_timer *first = weft_heap_first(&worker->timers);

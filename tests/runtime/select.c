@@ -72,33 +72,39 @@ FIBER_TEST(the_ready_case_wins_and_the_others_have_no_effect)
     }
 }
 
+static void check_later(enum weft_sharing of_first, enum weft_sharing of_second)
+{
+    struct weft_channel a, b;
+    struct weft_group group;
+    int first = 0, second = 0;
+    make_channel(&a, 0, of_first);
+    make_channel(&b, 0, of_second);
+    struct helper helper = {10, send_nine, &b, 0};
+    int64_t start_ns = weft_now();
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, help, &helper), 0);
+    struct weft_case cases[] = {weft_case_receive(&a, &first), weft_case_receive(&b, &second),
+                                weft_case_timer(start_ns + 100)};
+    CHECK_EQUAL(weft_select(cases, 3, WEFT_FOREVER, 0), 1);
+    CHECK_EQUAL(second, 9);
+    CHECK_EQUAL(weft_now() - start_ns, 10);
+    CHECK_EQUAL(weft_select(cases, 3, WEFT_FOREVER, 0), 2); /* the timer */
+    CHECK_EQUAL(weft_now() - start_ns, 100);
+    CHECK_EQUAL(weft_select(cases, 3, WEFT_NOWAIT, 0), 2);
+    cases[2] = weft_case_timer(weft_now() + 50);
+    CHECK_EQUAL(weft_select(cases, 3, weft_now() + 49, 0), -ETIMEDOUT);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_send(&a, &first, WEFT_NOWAIT), -EAGAIN); /* nobody is left waiting */
+    weft_channel_deinit(&a);
+    weft_channel_deinit(&b);
+}
+
 FIBER_TEST(a_case_that_becomes_ready_later_wakes_the_select)
 {
-    for (enum weft_sharing sharing = WEFT_LOCAL; sharing <= WEFT_SHARED; sharing++) {
-        struct weft_channel a, b;
-        struct weft_group group;
-        int first = 0, second = 0;
-        make_channel(&a, 0, sharing);
-        make_channel(&b, 0, sharing);
-        struct helper helper = {10, send_nine, &b, 0};
-        int64_t start_ns = weft_now();
-        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-        CHECK_EQUAL(weft_spawn(&group, help, &helper), 0);
-        struct weft_case cases[] = {weft_case_receive(&a, &first), weft_case_receive(&b, &second),
-                                    weft_case_timer(start_ns + 100)};
-        CHECK_EQUAL(weft_select(cases, 3, WEFT_FOREVER, 0), 1);
-        CHECK_EQUAL(second, 9);
-        CHECK_EQUAL(weft_now() - start_ns, 10);
-        CHECK_EQUAL(weft_select(cases, 3, WEFT_FOREVER, 0), 2); /* the timer */
-        CHECK_EQUAL(weft_now() - start_ns, 100);
-        CHECK_EQUAL(weft_select(cases, 3, WEFT_NOWAIT, 0), 2);
-        cases[2] = weft_case_timer(weft_now() + 50);
-        CHECK_EQUAL(weft_select(cases, 3, weft_now() + 49, 0), -ETIMEDOUT);
-        CHECK_EQUAL(weft_group_wait(&group), 0);
-        CHECK_EQUAL(weft_send(&a, &first, WEFT_NOWAIT), -EAGAIN); /* nobody is left waiting */
-        weft_channel_deinit(&a);
-        weft_channel_deinit(&b);
-    }
+    check_later(WEFT_LOCAL, WEFT_LOCAL);
+    check_later(WEFT_LOCAL, WEFT_SHARED);
+    check_later(WEFT_SHARED, WEFT_LOCAL);
+    check_later(WEFT_SHARED, WEFT_SHARED);
 }
 
 FIBER_TEST(a_closed_channel_is_a_ready_case_with_the_reason)
@@ -240,6 +246,51 @@ FIBER_TEST(a_select_waits_for_tasks_and_descriptors)
     CHECK_EQUAL(weft_close(fds[1]), 0);
     CHECK_EQUAL(weft_select(cases, 1, WEFT_FOREVER, 0), 0);
     CHECK_EQUAL(cases[0].result, -EBADF);
+}
+
+struct wish {
+    struct weft_semaphore *semaphore;
+    struct weft_event *event; /* NULL: plain acquire */
+    uint32_t count;
+    int result;
+};
+
+static int get_wish(void *arg)
+{
+    struct wish *wish = arg;
+    wish->result = 7;
+    if (!wish->event)
+        return wish->result = weft_semaphore_acquire(wish->semaphore, wish->count, WEFT_FOREVER);
+    struct weft_case cases[] = {weft_case_acquire(wish->semaphore, wish->count),
+                                weft_case_event(wish->event)};
+    wish->result = weft_select(cases, 2, WEFT_FOREVER, 0);
+    return 0;
+}
+
+FIBER_TEST(a_select_keeps_its_place_in_a_queue_and_gives_it_up)
+{
+    for (enum weft_sharing sharing = WEFT_LOCAL; sharing <= WEFT_SHARED; sharing++) {
+        struct weft_semaphore semaphore;
+        struct weft_event event;
+        struct weft_group group;
+        CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, sharing), 0);
+        CHECK_EQUAL(weft_event_init(&event, sharing), 0);
+        struct wish wishes[] = {
+            {&semaphore, &event, 2, 0}, {&semaphore, &event, 3, 0}, {&semaphore, NULL, 1, 0}};
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(weft_spawn(&group, get_wish, &wishes[i]), 0);
+        CHECK_EQUAL(weft_yield(), 0);
+        CHECK_EQUAL(weft_semaphore_release(&semaphore, 2), 0); /* 3: the first gets its 2 */
+        CHECK_EQUAL(weft_yield(), 0);
+        CHECK_EQUAL(wishes[0].result, 0);
+        CHECK_EQUAL(wishes[2].result, 7); /* the second, which wants 3, is before it */
+        CHECK_EQUAL(weft_event_set(&event), 0);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+        CHECK_EQUAL(wishes[1].result, 1);
+        CHECK_EQUAL(wishes[2].result, 0);
+        CHECK_EQUAL(weft_semaphore_available(&semaphore), 0);
+    }
 }
 
 static int write_byte(void *arg)

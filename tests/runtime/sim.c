@@ -6,16 +6,19 @@
 #include <weft/net.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MESSAGES    50
 #define CONNECTIONS 8
 
-/* Clients send numbered messages over TCP, an echo server answers; what happens is written down. */
+/* Clients send numbered messages, an echo server answers; what happens is written down. */
 struct net {
     struct weft_group group;
-    int listener, port;
+    int listener;
+    char path[32];
     int echoed, broken;
     uint64_t history; /* hash of who got what when */
 };
@@ -43,7 +46,7 @@ static int serve(void *arg)
 {
     struct net *net = arg;
     for (int i = 0; i < CONNECTIONS; i++) {
-        int fd = weft_tcp_accept(net->listener, WEFT_FOREVER);
+        int fd = weft_unix_accept(net->listener, WEFT_FOREVER);
         const struct weft_spawn_options options = {.copy_bytes = sizeof fd};
         if (fd < 0)
             return fd;
@@ -69,7 +72,7 @@ static int ask(struct net *net, int fd, int number)
 static int talk(void *arg)
 {
     struct net *net = arg;
-    int fd = weft_tcp_connect("127.0.0.1", (uint16_t)net->port, WEFT_FOREVER), err = 0;
+    int fd = weft_unix_connect(net->path, WEFT_FOREVER), err = 0;
     REQUIRE(fd >= 0);
     for (int i = 0; i < MESSAGES && err == 0; i++) {
         err = ask(net, fd, i);
@@ -86,9 +89,9 @@ static int talk(void *arg)
 static int run_net(void *arg)
 {
     struct net *net = arg;
-    net->listener = weft_tcp_listen("127.0.0.1", 0, NULL);
+    (void)snprintf(net->path, sizeof net->path, "@weft-sim-%d", (int)getpid());
+    net->listener = weft_unix_listen(net->path, NULL);
     REQUIRE(net->listener >= 0);
-    net->port = weft_tcp_port(net->listener);
     CHECK_EQUAL(weft_group_init(&net->group, NULL), 0);
     CHECK_EQUAL(weft_spawn(&net->group, serve, net), 0);
     for (int i = 0; i < CONNECTIONS; i++)

@@ -44,16 +44,27 @@ static void note_item(struct exchange *exchange, int item)
     CHECK_EQUAL(atomic_fetch_add(&exchange->seen[item], 1), 0);
 }
 
-static void trade(struct exchange *exchange, unsigned index,
-                  int (*send)(struct exchange *, int *, int64_t),
-                  int (*receive)(struct exchange *, int *, int64_t),
+typedef int operate_fn(struct exchange *exchange, int *item, int64_t deadline_ns);
+
+/* Fibers also have scopes that end in the middle of it. */
+static int operate(struct exchange *exchange, operate_fn *fn, int *item, unsigned *random)
+{
+    struct weft_scope scope;
+    int64_t deadline_ns = some_deadline(random);
+    if (weft_worker_index() < 0 || crowd_random(random) % 4)
+        return fn(exchange, item, deadline_ns);
+    weft_scope_enter(&scope, weft_now() + (int64_t)(crowd_random(random) % 50) * WEFT_USEC, 0);
+    return weft_scope_leave(&scope, fn(exchange, item, WEFT_FOREVER));
+}
+
+static void trade(struct exchange *exchange, unsigned index, operate_fn *send, operate_fn *receive,
                   int (*close)(struct exchange *))
 {
     unsigned random = index + 1;
     int item = (int)(index / 2) * ITEMS_EACH, last = item + ITEMS_EACH, err = 0;
     if (index % 2 == 0) {
         while (item < last) {
-            err = send(exchange, &item, some_deadline(&random));
+            err = operate(exchange, send, &item, &random);
             item += err == 0;
             CHECK(err == 0 || gave_up(err));
             if (err == -EAGAIN)
@@ -64,7 +75,7 @@ static void trade(struct exchange *exchange, unsigned index,
         return;
     }
     while (err != -EPIPE) {
-        err = receive(exchange, &item, some_deadline(&random));
+        err = operate(exchange, receive, &item, &random);
         if (err == 0)
             note_item(exchange, item);
         CHECK(err == 0 || err == -EPIPE || gave_up(err));
