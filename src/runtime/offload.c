@@ -141,8 +141,10 @@ static int take_back(struct weft_offload_pool *pool, struct call *call)
     (void)pthread_mutex_unlock(&pool->mutex);
     if (state == QUEUED)
         return -ECANCELED;
-    if (state == RUNNING)
+    if (state == RUNNING) {
+        call->fiber->waits_for = "a blocking call that has begun";
         (void)weft_park(call->fiber, WEFT_FOREVER, WEFT_PARK_SHIELDED);
+    }
     return call->result;
 }
 
@@ -169,6 +171,7 @@ int weft_offload(int (*fn)(void *), void *arg)
         return err;
     }
     worker->outstanding++;
+    self->waits_for = "a blocking call on a thread";
     err = weft_park(self, WEFT_FOREVER, WEFT_PARK_CANCELLABLE);
     int result = err < 0 ? take_back(pool, &call) : call.result;
     worker->outstanding--;

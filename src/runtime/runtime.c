@@ -201,6 +201,15 @@ static int run_result(const struct weft_runtime *runtime)
     return runtime->broken ? runtime->broken : runtime->result;
 }
 
+static int start_first(struct weft_worker *worker, const struct weft_fiber_plan *plan)
+{
+    struct weft_fiber *fiber = weft_fiber_start(worker, plan);
+    if (!fiber)
+        return -ENOMEM;
+    weft_list_append(&worker->guests, &fiber->sibling);
+    return 0;
+}
+
 int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg)
 {
     static const struct weft_run_options defaults;
@@ -218,8 +227,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     struct weft_worker *first = &runtime->workers[0];
     const struct weft_fiber_plan plan = {
         .scope = &first->root, .fn = fn, .arg = arg, .name = "main"};
-    if (err == 0 && !weft_fiber_start(first, &plan))
-        err = -ENOMEM;
+    if (err == 0)
+        err = start_first(first, &plan);
     if (err < 0)
         weft_runtime_stop(runtime, err);
     if (runtime->workers_ready > 0)

@@ -94,6 +94,7 @@ int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind 
 
     weft_switch_away(worker, self, false);
 
+    self->waits_for = NULL;
     if (timed)
         weft_timer_disarm(worker, &self->timer);
     if (kind == WEFT_PARK_CANCELLABLE)

@@ -6,7 +6,7 @@
  * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
  * two looks at the reactor, at least one. */
 #include <os/clock.h>
-#include <runtime/runtime.h>
+#include <runtime/inspect.h>
 
 #include <poll.h>
 #include <sched.h>
@@ -343,6 +343,7 @@ void weft_worker_deinit(struct weft_worker *worker)
     weft_offload_pool_close(worker->offload);
     while (weft_mailbox_busy(&worker->mailbox))
         (void)sched_yield();
+    weft_inspect_refuse(worker);
     if (worker->poller_ops)
         worker->poller_ops->close(worker->poller);
     weft_fd_table_deinit(&worker->fds);
@@ -386,6 +387,7 @@ int weft_sleep_until(int64_t deadline_ns)
         return err;
     if (deadline_ns <= weft_worker_now(self->worker))
         return weft_yield();
+    self->waits_for = "its time";
     weft_park_prepare(self);
     err = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
     return err == -ETIMEDOUT ? 0 : err;

@@ -47,7 +47,8 @@ struct weft_worker {
     size_t fibers;           /* that have not ended */
     size_t outstanding;      /* completions other threads owe: time must not jump */
     size_t fd_waiters;       /* fibers that wait for a descriptor */
-    struct weft_link guests; /* fibers spawned from other workers, or called from outside */
+    struct weft_link guests; /* fibers of no group here: the first, called from outside, or spawned
+                                from other workers */
 
     const struct weft_poller_ops *poller_ops;
     struct weft_poller *poller;
