@@ -38,8 +38,10 @@ struct weft_run_options {
  *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. When every fiber waits and
  *          nothing can come (no timer, no descriptor, no thread that owes an answer, nobody
  *          outside who holds the runtime), all are cancelled, and the result is -EDEADLK
- * Threads  any thread outside a runtime; several runtimes may run on several threads. A child of
- *          fork() must not call weft: it would share the parent's reactor */
+ * Threads  any thread outside a runtime; several runtimes may run on several threads
+ * Fork     a child of fork() has no part in its parent's runtime: there every call says -EPERM, a
+ *          new weft_run works, and the fiber must end with _exit or exec: returning from its
+ *          function, or leaving a scope, aborts */
 WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
 
 /* Let every other runnable fiber of this thread run once. A checkpoint.
@@ -81,7 +83,7 @@ WEFT_API void weft_runtime_release(struct weft_runtime *runtime); /* NULL is fin
  * thread sleeps. When the runtime's first fiber ends meanwhile, the call is cancelled.
  *
  * Returns  fn's result; -ESHUTDOWN (the runtime has ended: fn did not run), -EBUSY (inside a
- *          runtime: spawn instead), -ENOMEM, WEFT_EFULL
+ *          runtime: spawn instead), -EPERM (in a child of fork()), -ENOMEM, WEFT_EFULL
  * Threads  any thread outside a runtime */
 WEFT_API int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg);
 

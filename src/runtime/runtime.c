@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * runtime.c - the workers of one weft_run: their beginning, their end, and when none can go on. */
+#include <runtime/fork.h>
 #include <runtime/runtime.h>
 
 #include <sched.h>
@@ -172,6 +173,7 @@ static struct weft_runtime *make_runtime(unsigned workers_len)
     runtime->threads = calloc(workers_len, sizeof *runtime->threads);
     runtime->workers_len = workers_len;
     runtime->references = 1;
+    runtime->fork_count = weft_fork_count;
     weft_list_init(&runtime->unstarted);
     if (runtime->workers && runtime->threads)
         return runtime;
@@ -220,6 +222,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     unsigned workers_len = workers_wanted(options);
     if (workers_len > WORKERS_MAX)
         return -EINVAL;
+    if (weft_fork_watch() < 0)
+        return -ENOMEM;
     struct weft_runtime *runtime = make_runtime(workers_len);
     if (!runtime)
         return -ENOMEM;
@@ -253,7 +257,7 @@ struct weft_runtime *weft_runtime_acquire(void)
 /* While the runtime is open, weft_run holds a reference of its own until no caller is inside. */
 void weft_runtime_release(struct weft_runtime *runtime)
 {
-    if (!runtime)
+    if (!runtime || runtime->fork_count != weft_fork_count)
         return;
     (void)__atomic_add_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     bool open = !load(&runtime->closed);
@@ -269,6 +273,8 @@ int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg)
 {
     if (weft_current_worker)
         return -EBUSY;
+    if (runtime->fork_count != weft_fork_count)
+        return -EPERM;
     int result = -ESHUTDOWN;
     (void)__atomic_add_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     if (!load(&runtime->closed))

@@ -41,6 +41,7 @@ struct weft_runtime {
     struct weft_link unstarted;
     unsigned unstarted_len;
 
+    unsigned fork_count; /* weft_fork_count when it was made */
     unsigned references; /* weft_run's own, and those of weft_runtime_acquire */
     unsigned callers;    /* threads outside that are using the workers */
     unsigned closed;     /* the workers are about to be freed: no caller may come in */

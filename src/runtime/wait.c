@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * wait.c - see wait.h. */
 #include <os/clock.h>
+#include <runtime/fork.h>
 #include <runtime/worker.h>
 
 #define BUDGET 128u
@@ -55,6 +56,8 @@ int weft_enter_anywhere(struct weft_fiber **ret_self)
 {
     if (weft_current_worker)
         return weft_enter(ret_self);
+    if (weft_fork_orphan)
+        return -EPERM;
     *ret_self = outsider();
     return 0;
 }

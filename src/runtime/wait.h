@@ -31,7 +31,7 @@ enum weft_park_kind {
 /* How every call that can wait begins. Returns 0 with *ret_self set, -EPERM, -ECANCELED. */
 int weft_enter(struct weft_fiber **ret_self);
 
-/* The same for objects that any thread may use: never -EPERM. */
+/* The same for objects that any thread may use: -EPERM only where a fiber was forked. */
 int weft_enter_anywhere(struct weft_fiber **ret_self);
 
 /* Count an operation that did not have to wait; now and then give way, so that a fiber whose data

@@ -6,6 +6,7 @@
  * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
  * two looks at the reactor, at least one. */
 #include <os/clock.h>
+#include <runtime/fork.h>
 #include <runtime/inspect.h>
 
 #include <poll.h>
@@ -93,6 +94,9 @@ __attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, stru
 
 static void ring(struct weft_worker *worker)
 {
+    /* In a child of fork() the eventfd is the parent's. */
+    if (worker->runtime->fork_count != weft_fork_count)
+        return;
     /* Never read: every write is an edge of its own, and 2^64 of them do not happen. */
     uint64_t one = 1;
     ssize_t written = write(worker->wake_fd, &one, sizeof one);
@@ -333,6 +337,8 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
         return err;
     weft_current_worker = worker;
     weft_context_init_thread(&worker->scheduler);
+    if (weft_fork_orphan)
+        weft_fork_adopt_stack(&worker->scheduler);
     weft_scope_attach(&worker->root, NULL, WEFT_FOREVER, 0);
     return 0;
 }
