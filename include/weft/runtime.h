@@ -17,6 +17,13 @@ enum weft_clock_kind {
     WEFT_CLOCK_VIRTUAL, /* jumps to the next timer whenever every fiber waits */
 };
 
+/* Debug mode: reports leaks, hogs and stack overflows on stderr; docs/debugging.md. */
+enum weft_debug_mode {
+    WEFT_DEBUG_BY_ENVIRONMENT, /* on when $WEFT_DEBUG is 1 */
+    WEFT_DEBUG_ON,
+    WEFT_DEBUG_OFF,
+};
+
 struct weft_run_options {
     enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
     const char *io;               /* "uring" or "epoll"; NULL means $WEFT_IO, else the best one */
@@ -26,6 +33,10 @@ struct weft_run_options {
     unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With
                                      the virtual clock always 1: that is what makes it repeatable */
     uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed */
+    enum weft_debug_mode debug;
+    int64_t hog_ns;  /* debug mode: who runs longer without giving way is reported; 0: 100 ms */
+    int dump_signal; /* prints what weft_dump writes to stderr; 0: none, in debug mode SIGUSR1
+                        unless the program handles or blocks it */
 };
 
 #define WEFT_ALL_CORES UINT32_MAX

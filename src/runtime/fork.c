@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * fork.c - see fork.h. */
+#include <os/handler.h>
 #include <runtime/fork.h>
 #include <runtime/worker.h>
 
@@ -15,6 +16,7 @@ static int watch_err;
 static void in_child(void)
 {
     weft_fork_count++;
+    weft_handler_forked();
     struct weft_fiber *self = weft_self();
     if (weft_current_worker)
         weft_fork_orphan = true;

@@ -4,6 +4,7 @@
  * Only a worker touches its groups and fibers, so each is asked by mail and writes its own part,
  * between two fibers. The parts lie in one allocation, which who leaves it last frees: the asker
  * does not wait for ever. */
+#include <os/stack_mark.h>
 #include <os/symbol.h>
 #include <runtime/inspect.h>
 
@@ -111,6 +112,11 @@ static void append_stack(struct part *part, const struct weft_fiber *fiber)
     if (used <= size)
         weft_buffer_append_format(&part->text, "%zu.%zu of ", used >> 10, (used & 1023) * 10 >> 10);
     weft_buffer_append_format(&part->text, "%zu KiB", size >> 10);
+    if (!part->worker->debug)
+        return;
+    size_t most = weft_stack_marked_bytes(fiber->stack, size);
+    weft_buffer_append_format(&part->text, " (%zu.%zu at most)", most >> 10,
+                              (most & 1023) * 10 >> 10);
 }
 
 static void show_groups(struct part *part, const struct weft_fiber *owner, unsigned depth);

@@ -3,13 +3,13 @@
  *
  * A thread is started when a call comes, no thread idles and the limit allows it; it stays until
  * the runtime ends. One mutex guards the queue and the state of every call. */
+#include <os/handler.h>
 #include <runtime/worker.h>
 
 #include <weft/offload.h>
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 enum call_state {
@@ -97,14 +97,12 @@ void weft_offload_pool_close(struct weft_offload_pool *pool)
     free(pool);
 }
 
-/* Signals are for the program's own threads: ours start with all of them blocked. */
 static int start_thread(struct weft_offload_pool *pool)
 {
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    weft_signals_hold(&before);
     int err = pthread_create(&pool->threads[pool->threads_len], NULL, thread_main, pool);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    weft_signals_restore(&before);
     if (err == 0)
         pool->threads_len++;
     return -err;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * runtime.c - the workers of one weft_run: their beginning, their end, and when none can go on. */
+#include <runtime/debug.h>
 #include <runtime/fork.h>
-#include <runtime/runtime.h>
 
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -107,25 +106,26 @@ static void *worker_main(void *arg)
 {
     struct weft_start *start = arg;
     struct weft_worker *worker = start->worker;
-    int err = weft_worker_init(worker, start->options);
+    int err = weft_debug_attach(worker);
+    if (err == 0)
+        err = weft_worker_init(worker, start->options);
     start->err = err;
     __atomic_store_n(&start->state, 1, __ATOMIC_RELEASE);
     weft_futex_wake_one(&start->state); /* *start may be gone: then nobody sleeps there */
     if (err == 0)
         weft_worker_run(worker);
+    weft_debug_detach(worker);
     return NULL;
 }
 
-/* Signals are for the program's own threads: ours start with all of them blocked. */
 static int start_worker(struct weft_runtime *runtime, unsigned index,
                         const struct weft_run_options *options)
 {
     struct weft_start start = {.worker = &runtime->workers[index], .options = options};
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    weft_signals_hold(&before);
     int err = -pthread_create(&runtime->threads[index], NULL, worker_main, &start);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    weft_signals_restore(&before);
     if (err < 0)
         return err;
     while (!__atomic_load_n(&start.state, __ATOMIC_ACQUIRE))
@@ -145,7 +145,11 @@ static int start_workers(struct weft_runtime *runtime, const struct weft_run_opt
         runtime->workers[i].wake_fd = -1;
         runtime->workers[i].crowded = runtime->workers_len > 1;
     }
-    int err = weft_worker_init(&runtime->workers[0], options);
+    int err = weft_debug_open(runtime, options);
+    if (err == 0)
+        err = weft_debug_attach(&runtime->workers[0]);
+    if (err == 0)
+        err = weft_worker_init(&runtime->workers[0], options);
     if (err < 0)
         return err;
     runtime->workers_ready = 1;
@@ -187,6 +191,8 @@ static void end_workers(struct weft_runtime *runtime)
 {
     for (unsigned i = 1; i < runtime->workers_ready; i++)
         (void)pthread_join(runtime->threads[i], NULL);
+    weft_inspector_stop(runtime);
+    weft_debug_detach(&runtime->workers[0]);
     __atomic_store_n(&runtime->closed, 1, __ATOMIC_SEQ_CST);
     while (load(&runtime->callers) > 0)
         (void)sched_yield();
@@ -228,6 +234,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     if (!runtime)
         return -ENOMEM;
     int err = start_workers(runtime, options);
+    if (err == 0)
+        err = weft_inspector_start(runtime, options);
     struct weft_worker *first = &runtime->workers[0];
     const struct weft_fiber_plan plan = {
         .scope = &first->root, .fn = fn, .arg = arg, .name = "main"};
@@ -239,6 +247,7 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
         weft_worker_run(first);
     err = run_result(runtime);
     end_workers(runtime);
+    weft_debug_close(runtime);
     weft_runtime_release(runtime);
     return err;
 }

@@ -37,6 +37,9 @@ struct weft_runtime {
     pthread_t *threads;
     unsigned workers_len, workers_ready;
 
+    struct weft_debug *debug; /* NULL outside debug mode */
+    struct weft_inspector *inspector;
+
     unsigned unstarted_lock;
     struct weft_link unstarted;
     unsigned unstarted_len;

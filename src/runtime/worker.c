@@ -67,12 +67,15 @@ static struct weft_fiber *run_pop(struct weft_worker *worker)
     return weft_container_of(link, struct weft_fiber, mail);
 }
 
+/* Write what debug mode looks at from another thread; as cheap as any other store. */
+#define note(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
+
 /* Who runs after the current fiber, or NULL for the scheduler. */
 static struct weft_fiber *choose_next(struct weft_worker *worker)
 {
     if (worker->switches_left == 0)
         return NULL;
-    worker->switches_left--;
+    note(&worker->switches_left, worker->switches_left - 1);
     return run_pop(worker);
 }
 
@@ -86,7 +89,7 @@ __attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, stru
     struct weft_fiber *next = choose_next(worker);
     if (next == self)
         return;
-    worker->current = next;
+    note(&worker->current, next);
     weft_context_switch(&self->context, next ? &next->context : &worker->scheduler, forever);
 }
 
@@ -239,8 +242,9 @@ static void resume_first(struct weft_worker *worker)
     struct weft_fiber *fiber = run_pop(worker);
     if (!fiber)
         return;
-    worker->switches_left = worker->switches_max - 1;
-    worker->current = fiber;
+    note(&worker->switches_left, worker->switches_max - 1);
+    note(&worker->rounds, worker->rounds + 1);
+    note(&worker->current, fiber);
     weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
 
