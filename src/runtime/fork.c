@@ -2,7 +2,7 @@
  * fork.c - see fork.h. */
 #include <os/handler.h>
 #include <runtime/fork.h>
-#include <runtime/worker.h>
+#include <runtime/runtime.h>
 
 #include <pthread.h>
 
@@ -17,6 +17,7 @@ static void in_child(void)
 {
     weft_fork_count++;
     weft_handler_forked();
+    weft_runtimes_forget();
     struct weft_fiber *self = weft_self();
     if (weft_current_worker)
         weft_fork_orphan = true;

@@ -9,6 +9,9 @@
 
 #define WORKERS_MAX 1024u
 
+struct weft_link weft_runtimes = {&weft_runtimes, &weft_runtimes};
+static unsigned runtimes_lock;
+
 static unsigned load(unsigned *at)
 {
     return __atomic_load_n(at, __ATOMIC_SEQ_CST);
@@ -91,6 +94,28 @@ void weft_runtime_busy(struct weft_runtime *runtime)
 {
     (void)__atomic_add_fetch(&runtime->rousings, 1, __ATOMIC_SEQ_CST);
     (void)__atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- all of them ----------------------------------------------------------------------- */
+
+static void enlist(struct weft_runtime *runtime)
+{
+    weft_lock(&runtimes_lock);
+    weft_list_append(&weft_runtimes, &runtime->all);
+    weft_unlock(&runtimes_lock);
+}
+
+static void delist(struct weft_runtime *runtime)
+{
+    weft_lock(&runtimes_lock);
+    weft_list_unlink(&runtime->all);
+    weft_unlock(&runtimes_lock);
+}
+
+void weft_runtimes_forget(void)
+{
+    weft_list_init(&weft_runtimes);
+    runtimes_lock = 0;
 }
 
 /* ---- the beginning --------------------------------------------------------------------- */
@@ -196,6 +221,7 @@ static void end_workers(struct weft_runtime *runtime)
     __atomic_store_n(&runtime->closed, 1, __ATOMIC_SEQ_CST);
     while (load(&runtime->callers) > 0)
         (void)sched_yield();
+    delist(runtime);
     for (unsigned i = runtime->workers_len; i-- > 0;)
         weft_worker_deinit(&runtime->workers[i]);
     free(runtime->workers);
@@ -233,6 +259,7 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     struct weft_runtime *runtime = make_runtime(workers_len);
     if (!runtime)
         return -ENOMEM;
+    enlist(runtime);
     int err = start_workers(runtime, options);
     if (err == 0)
         err = weft_inspector_start(runtime, options);
