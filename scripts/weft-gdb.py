@@ -42,9 +42,9 @@ def address_of(name):
         return None
 
 
-def function_at(address):
-    block = gdb.block_for_pc(int(address))
-    return block.function.name if block and block.function else hex(int(address))
+def function_at(pointer):
+    text = str(pointer)  # (int (*)(void *)) 0x1234 <name>
+    return text[text.index("<") + 1:-1] if text.endswith(">") else text.split()[-1]
 
 
 class Fiber:

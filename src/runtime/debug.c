@@ -2,6 +2,7 @@
  * debug.c - debug mode: its beginning and end, on each worker and as a whole. See debug.h. */
 #include <os/symbol.h>
 #include <runtime/debug.h>
+#include <runtime/inspect.h>
 
 #include <errno.h>
 #include <execinfo.h>
@@ -156,5 +157,16 @@ void weft_debug_lost_failures(const struct weft_group *group)
         "no task, and no room in failures\n",
         group->lost, group->failures, group->name ? group->name : "");
     weft_debug_say(&text);
+    weft_buffer_deinit(&text);
+}
+
+void weft_debug_deadlock(struct weft_worker *worker)
+{
+    struct weft_buffer text;
+    weft_buffer_init(&text, SIZE_MAX / 4);
+    weft_buffer_append_string(&text,
+                              "weft: deadlock: every fiber waits, and nothing can wake one\n");
+    if (weft_inspect_worker(worker, &text) == 0)
+        weft_debug_say(&text);
     weft_buffer_deinit(&text);
 }

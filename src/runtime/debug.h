@@ -83,6 +83,12 @@ void weft_debug_report_fds(struct weft_debug *debug);
 /* The group was waited for, and had failures that nobody can have heard of. */
 void weft_debug_lost_failures(const struct weft_group *group);
 
+/* ---- deadlock (debug.c) ----------------------------------------------------------------- */
+
+/* The fibers are about to be cancelled because nothing can wake them: say for what they wait. On
+ * one of their workers; the others' fibers are not shown. */
+void weft_debug_deadlock(struct weft_worker *worker);
+
 /* ---- stack overflow (overflow.c) ------------------------------------------------------- */
 
 int weft_overflow_watch(void);

@@ -75,7 +75,8 @@ static void append_time(struct part *part, const char *what, int64_t deadline_ns
 {
     if (deadline_ns == WEFT_FOREVER)
         return;
-    long long left_ms = (deadline_ns - weft_worker_now(part->worker)) / WEFT_MSEC;
+    int64_t left_ns = deadline_ns - weft_worker_now(part->worker);
+    long long left_ms = (left_ns + (left_ns < 0 ? -WEFT_MSEC : WEFT_MSEC) / 2) / WEFT_MSEC;
     long long size_ms = left_ms < 0 ? -left_ms : left_ms;
     weft_buffer_append_format(&part->text,
                               left_ms < 0 ? ", %s %lld.%03lld s ago" : ", %s in %lld.%03lld s",
@@ -326,6 +327,19 @@ int weft_inspect(struct weft_runtime *runtime, struct weft_buffer *text)
             weft_buffer_append_format(text, "worker %u: busy with one fiber, no answer\n", i);
     }
     leave(dump);
+    return text->err;
+}
+
+int weft_inspect_worker(struct weft_worker *worker, struct weft_buffer *text)
+{
+    struct part *part = calloc(1, sizeof *part);
+    if (!part)
+        return -ENOMEM;
+    part->worker = worker;
+    show_worker(part);
+    weft_buffer_append(text, part->text.data, part->text.len);
+    weft_buffer_deinit(&part->text);
+    free(part);
     return text->err;
 }
 

@@ -11,6 +11,9 @@
  * Returns 0, -ENOMEM */
 int weft_inspect(struct weft_runtime *runtime, struct weft_buffer *text);
 
+/* Describe the calling thread's own worker. Returns 0, -ENOMEM */
+int weft_inspect_worker(struct weft_worker *worker, struct weft_buffer *text);
+
 /* Answer what is still asked of a worker that reads its mail no more. */
 void weft_inspect_refuse(struct weft_worker *worker);
 

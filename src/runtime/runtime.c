@@ -69,6 +69,8 @@ static bool mail_under_way(struct weft_runtime *runtime)
 /* Cancel every fiber, so that they end; if they wait on even so, give up. */
 static void break_deadlock(struct weft_runtime *runtime)
 {
+    if (runtime->debug)
+        weft_debug_deadlock(weft_current_worker);
     if (__atomic_exchange_n(&runtime->deadlocked, 1, __ATOMIC_SEQ_CST)) {
         __atomic_store_n(&runtime->abandoned, 1, __ATOMIC_SEQ_CST);
         rouse_all(runtime);

@@ -4,6 +4,7 @@
 #include "child.h"
 #include "test.h"
 
+#include <weft/channel.h>
 #include <weft/group.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
@@ -401,6 +402,40 @@ TEST(dumps_in_debug_mode_show_how_deep_stacks_were_used)
     CHECK(deep > 20 && deep < 30);
     CHECK(high_water_kib(child.said, "\"deep as well\"") > 20);
     CHECK(shallow > 0 && shallow < 15);
+}
+
+static int receive_nothing(void *arg)
+{
+    struct weft_channel channel;
+    char item;
+    (void)arg;
+    int err = weft_channel_init(&channel, 1, 0);
+    if (err == 0)
+        err = weft_receive(&channel, &item, WEFT_FOREVER);
+    weft_channel_deinit(&channel);
+    return err;
+}
+
+static int spawn_deadlock(void *arg)
+{
+    (void)arg;
+    return spawn_and_wait(receive_nothing, "stuck");
+}
+
+static int run_deadlock(void *arg)
+{
+    (void)arg;
+    return weft_run(&debug_options, spawn_deadlock, NULL) == -EDEADLK ? 0 : 1;
+}
+
+TEST(a_deadlock_says_who_waits_for_what)
+{
+    struct child child;
+    child_run(&child, run_deadlock, NULL);
+    CHECK_EQUAL(child.exit_code, 0);
+    child_check_said(&child, "weft: deadlock: every fiber waits");
+    child_check_said(&child, "fiber \"stuck\" ");
+    CHECK_EQUAL(count(child.said, "deadlock"), 1);
 }
 
 /* ---- dumps on a signal ----------------------------------------------------------------- */

@@ -238,3 +238,55 @@ TEST(a_worker_that_does_not_answer_is_not_waited_for)
 {
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, look_at_a_busy_worker, NULL), 0);
 }
+
+static int move_about(void *arg)
+{
+    int rounds = *(int *)arg;
+    int err = 0;
+    for (int i = 0; err == 0 && i < rounds; i++)
+        err = i % 3 ? weft_yield() : weft_sleep(10 * WEFT_USEC);
+    return err;
+}
+
+/* On each worker, groups come and go. */
+static int keep_spawning(void *arg)
+{
+    int rounds = 5, err = 0;
+    (void)arg;
+    while (err == 0) {
+        struct weft_group group;
+        err = weft_group_init(&group, NULL);
+        if (err < 0)
+            return err;
+        for (int i = 0; err == 0 && i < 5; i++) {
+            const struct weft_spawn_options options = {.worker = i % 2 ? WEFT_ANY_WORKER : 0};
+            err = weft_spawn_with(&group, move_about, &rounds, &options);
+        }
+        int result = weft_group_wait(&group);
+        err = err < 0 ? err : result;
+    }
+    return err;
+}
+
+static int dump_what_moves(void *arg)
+{
+    (void)arg;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        const struct weft_spawn_options there = {.worker = WEFT_WORKER(i)};
+        CHECK_EQUAL(weft_spawn_with(&group, keep_spawning, NULL, &there), 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        char *text = dump();
+        CHECK(strstr(text, "worker 2: "));
+        free(text);
+    }
+    weft_group_close(&group);
+    return 0;
+}
+
+TEST(dumps_do_not_disturb_what_moves)
+{
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 3}, dump_what_moves, NULL), 0);
+}
