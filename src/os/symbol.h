@@ -4,6 +4,7 @@
 #define WEFT_OS_SYMBOL_H
 
 #include <stddef.h>
+#include <string.h>
 
 #define WEFT_SYMBOL_MAX 160 /* room that is always enough; what is longer is cut */
 
@@ -14,5 +15,13 @@ void weft_symbol_format(const void *address, char *text, size_t size);
 
 /* The same for a return address: describes the call before it. */
 void weft_symbol_format_call(const void *return_address, char *text, size_t size);
+
+/* The address of a task function's code. */
+static inline const void *weft_symbol_of(int (*fn)(void *))
+{
+    const void *address;
+    memcpy(&address, &fn, sizeof address);
+    return address;
+}
 
 #endif

@@ -30,7 +30,7 @@ static void note_fiber(struct weft_capture *capture, const struct weft_fiber *fi
     capture->name[0] = '\0';
     if (fiber && fiber->name)
         (void)strncat(capture->name, fiber->name, sizeof capture->name - 1);
-    capture->fn = fiber ? (const void *)(uintptr_t)fiber->fn : NULL;
+    capture->fn = fiber ? weft_symbol_of(fiber->fn) : NULL;
     capture->spawned_at = fiber ? fiber->spawned_at : NULL;
 }
 

@@ -126,8 +126,7 @@ static void show_fiber(struct part *part, const struct weft_fiber *fiber, unsign
 {
     indent(part, depth);
     append_name(part, "fiber", fiber->name);
-    weft_buffer_append_format(&part->text,
-                              " %s: ", symbol(part, (const void *)(uintptr_t)fiber->fn));
+    weft_buffer_append_format(&part->text, " %s: ", symbol(part, weft_symbol_of(fiber->fn)));
     append_state(part, fiber);
     append_time(part, "deadline", weft_scope_outer_deadline(fiber->scope));
     append_cancelled(part, fiber->scope);
@@ -163,8 +162,7 @@ static void show_remote(struct part *part, const struct weft_remote *remote, uns
     weft_unlock(&runtime->unstarted_lock);
     indent(part, depth);
     append_name(part, "task", remote->plan.name);
-    weft_buffer_append_format(&part->text,
-                              " %s: ", symbol(part, (const void *)(uintptr_t)remote->plan.fn));
+    weft_buffer_append_format(&part->text, " %s: ", symbol(part, weft_symbol_of(remote->plan.fn)));
     if (target)
         weft_buffer_append_format(&part->text, "on worker %u\n", target->index);
     else
@@ -324,7 +322,8 @@ int weft_inspect(struct weft_runtime *runtime, struct weft_buffer *text)
         if (part->done)
             weft_buffer_append(text, part->text.data, part->text.len);
         else
-            weft_buffer_append_format(text, "worker %u: busy with one fiber, no answer\n", i);
+            weft_buffer_append_format(text, "worker %u: no answer: busy with one fiber, or ended\n",
+                                      i);
     }
     leave(dump);
     return text->err;

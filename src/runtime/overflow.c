@@ -37,7 +37,7 @@ static void report(const struct weft_worker *worker, const struct weft_fiber *fi
                    fiber->stacks->usable_bytes >> 10, fiber->name ? fiber->name : "",
                    worker->index);
     say(line);
-    weft_symbol_format((const void *)(uintptr_t)fiber->fn, place, sizeof place);
+    weft_symbol_format(weft_symbol_of(fiber->fn), place, sizeof place);
     (void)snprintf(line, sizeof line, "  running %s\n", place);
     say(line);
     if (fiber->spawned_at) {

@@ -27,16 +27,16 @@ struct weft_worker {
     struct weft_context scheduler; /* the thread's own stack: polls, fires timers */
     struct weft_fiber *current;    /* NULL while the scheduler runs; others look at it as well */
     struct weft_mail *run_first, *run_last;
-    unsigned switches_left; /* fiber to fiber, before the scheduler has a look around */
     uint64_t rounds;        /* of the scheduler that ran fibers */
+    unsigned switches_left; /* fiber to fiber, before the scheduler has a look around */
     unsigned switches_max;  /* adapted to how long the fibers run */
     unsigned budget;        /* operations that did not wait, before the fiber gives way */
     bool shuffled;          /* who runs next is drawn */
 
     struct weft_runtime *runtime;
-    unsigned index;
-    bool crowded;             /* there are other workers */
     struct weft_debug *debug; /* NULL outside debug mode */
+    unsigned index;
+    bool crowded; /* there are other workers */
 
     struct weft_heap timers;
     enum weft_clock_kind clock;
