@@ -77,7 +77,8 @@ struct weft_group {
     unsigned failures_max;
     unsigned live, live_max;
     unsigned successes, failures, quorum;
-    unsigned cut; /* children that failed after the group was cancelled */
+    unsigned cut;  /* children that failed after the group was cancelled */
+    unsigned lost; /* failures that nobody can hear of */
     enum weft_policy policy;
     int result;        /* decided by the policy */
     int first_failure; /* where the policy lets others go on */

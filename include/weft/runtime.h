@@ -25,6 +25,13 @@ struct weft_faults {
     unsigned reset;      /* a read or write breaks the connection: -ECONNRESET from then on */
 };
 
+/* Debug mode: reports leaks, hogs and stack overflows on stderr; docs/debugging.md. */
+enum weft_debug_mode {
+    WEFT_DEBUG_BY_ENVIRONMENT, /* on when $WEFT_DEBUG is 1 */
+    WEFT_DEBUG_ON,
+    WEFT_DEBUG_OFF,
+};
+
 struct weft_run_options {
     enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
     const char *io;               /* "uring", "epoll", "sim"; NULL: $WEFT_IO, else the best */
@@ -40,6 +47,10 @@ struct weft_run_options {
      * time (counted from 1; 0: never), and tell how often fibers have waited in all. */
     uint64_t cancel_at;
     uint64_t *ret_waits;
+    enum weft_debug_mode debug;
+    int64_t hog_ns;  /* debug mode: who runs longer without giving way is reported; 0: 100 ms */
+    int dump_signal; /* prints what weft_dump writes to stderr; 0: none, in debug mode SIGUSR1
+                        unless the program handles or blocks it */
 };
 
 #define WEFT_ALL_CORES UINT32_MAX
@@ -52,8 +63,10 @@ struct weft_run_options {
  *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. When every fiber waits and
  *          nothing can come (no timer, no descriptor, no thread that owes an answer, nobody
  *          outside who holds the runtime), all are cancelled, and the result is -EDEADLK
- * Threads  any thread outside a runtime; several runtimes may run on several threads. A child of
- *          fork() must not call weft: it would share the parent's reactor */
+ * Threads  any thread outside a runtime; several runtimes may run on several threads
+ * Fork     a child of fork() has no part in its parent's runtime: there every call says -EPERM, a
+ *          new weft_run works, and the fiber must end with _exit or exec: returning from its
+ *          function, or leaving a scope, aborts */
 WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
 
 /* Let every other runnable fiber of this thread run once. A checkpoint.
@@ -95,7 +108,7 @@ WEFT_API void weft_runtime_release(struct weft_runtime *runtime); /* NULL is fin
  * thread sleeps. When the runtime's first fiber ends meanwhile, the call is cancelled.
  *
  * Returns  fn's result; -ESHUTDOWN (the runtime has ended: fn did not run), -EBUSY (inside a
- *          runtime: spawn instead), -ENOMEM, WEFT_EFULL
+ *          runtime: spawn instead), -EPERM (in a child of fork()), -ENOMEM, WEFT_EFULL
  * Threads  any thread outside a runtime */
 WEFT_API int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg);
 

@@ -9,6 +9,7 @@
 #include <weft/file.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
+#include <weft/inspect.h>
 #include <weft/io.h>
 #include <weft/load.h>
 #include <weft/local.h>

@@ -3,6 +3,7 @@
 #include <os/lock.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -23,6 +24,11 @@ bool weft_futex_wait(unsigned *word, unsigned expected, int64_t deadline_ns)
 void weft_futex_wake_one(unsigned *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void weft_futex_wake_all(unsigned *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 static void pause_briefly(void)

@@ -13,6 +13,7 @@
  * May return without need. Returns false once the deadline is over. */
 bool weft_futex_wait(unsigned *word, unsigned expected, int64_t deadline_ns);
 void weft_futex_wake_one(unsigned *word);
+void weft_futex_wake_all(unsigned *word); /* allowed in a signal handler */
 
 void weft_lock_slow(unsigned *lock);
 

@@ -102,6 +102,7 @@ static int uring_open(struct weft_poller **ret_poller)
         return err;
     }
     ask_what_it_knows(poller);
+    (void)io_uring_ring_dontfork(&poller->ring);    /* a child has no business with it */
     (void)io_uring_register_ring_fd(&poller->ring); /* saves a look-up per call; 5.18 */
     *ret_poller = (struct weft_poller *)(void *)poller;
     return 0;

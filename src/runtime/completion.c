@@ -20,6 +20,7 @@ void weft_completion_init(struct weft_completion *completion)
 int weft_completion_wait(struct weft_completion *completion)
 {
     struct weft_fiber *self = completion->fiber;
+    self->waits_for = "another thread";
     weft_park_prepare(self);
     int state = PENDING;
     if (atomic_compare_exchange_strong(&completion->state, &state, WAITING))

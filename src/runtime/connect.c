@@ -116,6 +116,7 @@ static int wait_for_any(struct race *race, int64_t deadline_ns)
         return err < 0 ? err : 0;
     if (deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
+    self->waits_for = "a connection";
     weft_park_prepare(self);
     for (size_t i = 0; i < race->live; i++) {
         struct attempt *attempt = &race->attempts[i];

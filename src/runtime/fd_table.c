@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * fd_table.c - see fd_table.h. */
+#include <runtime/debug.h>
 #include <runtime/request.h>
 #include <runtime/worker.h>
 
@@ -158,10 +159,14 @@ void weft_fd_made(struct weft_worker *worker, int fd, bool stream)
     if (entry->watched || entry->always_ready)
         weft_fd_forget(worker, fd);
     entry->stream = stream;
+    if (worker->debug)
+        weft_debug_fd_made(worker->debug, fd);
 }
 
 void weft_fd_forget(struct weft_worker *worker, int fd)
 {
+    if (worker->debug)
+        weft_debug_fd_closed(worker->debug, fd);
     struct weft_fd *entry = find_entry(&worker->fds, fd);
     if (!entry)
         return;

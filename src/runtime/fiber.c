@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * fiber.c - see fiber.h. */
+#include <os/stack_mark.h>
 #include <runtime/local.h>
 #include <runtime/runtime.h>
 
@@ -67,6 +68,8 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, const struct wef
     char *stack = stacks ? weft_stack_acquire(stacks) : NULL;
     if (!stack)
         return NULL;
+    if (worker->debug)
+        weft_stack_mark(stack, stacks->usable_bytes);
     size_t room = (stacks->usable_bytes - sizeof(struct weft_fiber)) & ~(size_t)63;
     struct weft_fiber *fiber = (struct weft_fiber *)(void *)(stack + room);
     void *arg = plan->arg;

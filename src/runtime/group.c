@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * group.c - fibers that end before their group does. See weft/group.h. */
+#include <runtime/debug.h>
 #include <runtime/local.h>
-#include <runtime/runtime.h>
 
 #define COPY_BYTES_MAX 4096u
 #define STACK_MAX      ((size_t)1 << 20)
@@ -231,10 +231,13 @@ static void finish_task(struct weft_group *group, struct weft_task *task, int re
     weft_wake_all(&group->nexters, 0);
 }
 
-static void keep_failure(struct weft_group *group, int result, const char *name)
+/* heard: there is a task with the result. */
+static void keep_failure(struct weft_group *group, int result, const char *name, bool heard)
 {
     if (group->failures < group->failures_max)
         group->failures_kept[group->failures] = (struct weft_failure){result, name};
+    else if (group->failures > 0 && !heard && group->policy == WEFT_SUPERVISE)
+        group->lost++;
     if (group->failures++ == 0)
         group->first_failure = result;
 }
@@ -246,7 +249,7 @@ static void decide(struct weft_group *group, int result)
 }
 
 /* What one child's result means for the group. Once the group is cancelled nothing changes it. */
-static void apply_policy(struct weft_group *group, int result, const char *name)
+static void apply_policy(struct weft_group *group, int result, const char *name, bool heard)
 {
     bool cancelled = group->scope.cause != 0;
     if (result >= 0)
@@ -254,7 +257,7 @@ static void apply_policy(struct weft_group *group, int result, const char *name)
     else if (cancelled)
         group->cut++;
     else
-        keep_failure(group, result, name);
+        keep_failure(group, result, name, heard);
 
     if (cancelled)
         return;
@@ -273,7 +276,7 @@ void weft_group_child_ended(struct weft_group *group, struct weft_task *task, co
     if (task)
         finish_task(group, task, counts ? result : -ECANCELED);
     if (counts)
-        apply_policy(group, result, name);
+        apply_policy(group, result, name, task);
     give_place_back(group);
 }
 
@@ -379,6 +382,8 @@ int weft_group_wait(struct weft_group *group)
         return -EPERM;
     join_children(group, self);
     int result = group_result(group);
+    if (self->worker->debug && group->lost > 0)
+        weft_debug_lost_failures(group);
     weft_list_unlink(&group->open);
     weft_scope_detach(&group->scope);
     weft_scope_cancel(&group->scope, 0); /* a later weft_spawn is refused */

@@ -7,6 +7,7 @@
  * A call is in the hands of its fiber, or of nobody: then it is abandoned, lives on the heap, and
  * whoever holds it last releases what it owns. Threads that are busy with such a call when the
  * runtime ends are left to themselves; the last one takes the pool with it. */
+#include <os/handler.h>
 #include <runtime/offload.h>
 #include <runtime/worker.h>
 
@@ -14,7 +15,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define FILES_THREADS 4u
@@ -176,16 +176,14 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the program's own threads: ours start with all of them blocked. */
 static int start_thread(struct weft_offload_pool *pool, struct lane *lane)
 {
-    sigset_t all, before;
+    sigset_t before;
     struct thread *thread = &lane->threads[lane->threads_len];
     *thread = (struct thread){.pool = pool, .lane = lane};
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    weft_signals_hold(&before);
     int err = pthread_create(&thread->id, NULL, thread_main, thread);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    weft_signals_restore(&before);
     if (err == 0) {
         lane->threads_len++;
         pool->users++;
@@ -269,8 +267,10 @@ static int take_back(struct weft_offload_pool *pool, struct lane *lane, struct c
     (void)pthread_mutex_unlock(&pool->mutex);
     if (state == QUEUED)
         return -ECANCELED;
-    if (state == RUNNING)
+    if (state == RUNNING) {
+        call->fiber->waits_for = "a blocking call that has begun";
         (void)weft_park(call->fiber, WEFT_FOREVER, WEFT_PARK_SHIELDED);
+    }
     return call->result;
 }
 
@@ -287,6 +287,7 @@ static int queue_and_wait(struct weft_fiber *self, struct lane *lane, struct cal
         weft_park_abandon(self);
         return err;
     }
+    self->waits_for = "a blocking call on a thread";
     worker->outstanding++;
     err = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
     worker->outstanding--;

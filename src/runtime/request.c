@@ -26,6 +26,7 @@ static int wait_for_end(struct weft_fiber *self, struct pending *pending)
 {
     struct weft_worker *worker = self->worker;
     worker->outstanding++;
+    self->waits_for = "a file";
     weft_park_prepare(self);
     bool cancelled = weft_park(self, WEFT_FOREVER, WEFT_PARK_CANCELLABLE) < 0;
     if (!pending->ended)

@@ -244,6 +244,7 @@ static int wait_for_answer(struct weft_fiber *self, struct weft_resolver *resolv
                            struct name *name, int64_t deadline_ns, struct weft_answer *ret_answer)
 {
     struct weft_waiter waiter = {.fiber = self, .target = ret_answer};
+    self->waits_for = "a name";
     weft_park_prepare(self);
     weft_list_append(&name->waiters, &waiter.link);
     (void)pthread_mutex_unlock(&resolver->mutex);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * runtime.c - the workers of one weft_run: their beginning, their end, and when none can go on. */
-#include <runtime/runtime.h>
+#include <runtime/debug.h>
+#include <runtime/fork.h>
 
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define WORKERS_MAX 1024u
+
+struct weft_link weft_runtimes = {&weft_runtimes, &weft_runtimes};
+static unsigned runtimes_lock;
 
 static unsigned load(unsigned *at)
 {
@@ -66,6 +69,8 @@ static bool mail_under_way(struct weft_runtime *runtime)
 /* Cancel every fiber, so that they end; if they wait on even so, give up. */
 static void break_deadlock(struct weft_runtime *runtime)
 {
+    if (runtime->debug)
+        weft_debug_deadlock(weft_current_worker);
     if (__atomic_exchange_n(&runtime->deadlocked, 1, __ATOMIC_SEQ_CST)) {
         __atomic_store_n(&runtime->abandoned, 1, __ATOMIC_SEQ_CST);
         rouse_all(runtime);
@@ -93,6 +98,28 @@ void weft_runtime_busy(struct weft_runtime *runtime)
     (void)__atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
 }
 
+/* ---- all of them ----------------------------------------------------------------------- */
+
+static void enlist(struct weft_runtime *runtime)
+{
+    weft_lock(&runtimes_lock);
+    weft_list_append(&weft_runtimes, &runtime->all);
+    weft_unlock(&runtimes_lock);
+}
+
+static void delist(struct weft_runtime *runtime)
+{
+    weft_lock(&runtimes_lock);
+    weft_list_unlink(&runtime->all);
+    weft_unlock(&runtimes_lock);
+}
+
+void weft_runtimes_forget(void)
+{
+    weft_list_init(&weft_runtimes);
+    runtimes_lock = 0;
+}
+
 /* ---- the beginning --------------------------------------------------------------------- */
 
 struct weft_start {
@@ -106,25 +133,26 @@ static void *worker_main(void *arg)
 {
     struct weft_start *start = arg;
     struct weft_worker *worker = start->worker;
-    int err = weft_worker_init(worker, start->options);
+    int err = weft_debug_attach(worker);
+    if (err == 0)
+        err = weft_worker_init(worker, start->options);
     start->err = err;
     __atomic_store_n(&start->state, 1, __ATOMIC_RELEASE);
     weft_futex_wake_one(&start->state); /* *start may be gone: then nobody sleeps there */
     if (err == 0)
         weft_worker_run(worker);
+    weft_debug_detach(worker);
     return NULL;
 }
 
-/* Signals are for the program's own threads: ours start with all of them blocked. */
 static int start_worker(struct weft_runtime *runtime, unsigned index,
                         const struct weft_run_options *options)
 {
     struct weft_start start = {.worker = &runtime->workers[index], .options = options};
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    weft_signals_hold(&before);
     int err = -pthread_create(&runtime->threads[index], NULL, worker_main, &start);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    weft_signals_restore(&before);
     if (err < 0)
         return err;
     while (!__atomic_load_n(&start.state, __ATOMIC_ACQUIRE))
@@ -144,7 +172,11 @@ static int start_workers(struct weft_runtime *runtime, const struct weft_run_opt
         runtime->workers[i].wake_fd = -1;
         runtime->workers[i].crowded = runtime->workers_len > 1;
     }
-    int err = weft_worker_init(&runtime->workers[0], options);
+    int err = weft_debug_open(runtime, options);
+    if (err == 0)
+        err = weft_debug_attach(&runtime->workers[0]);
+    if (err == 0)
+        err = weft_worker_init(&runtime->workers[0], options);
     if (err < 0)
         return err;
     runtime->workers_ready = 1;
@@ -172,6 +204,7 @@ static struct weft_runtime *make_runtime(unsigned workers_len)
     runtime->threads = calloc(workers_len, sizeof *runtime->threads);
     runtime->workers_len = workers_len;
     runtime->references = 1;
+    runtime->fork_count = weft_fork_count;
     weft_list_init(&runtime->unstarted);
     if (runtime->workers && runtime->threads)
         return runtime;
@@ -186,9 +219,12 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
     uint64_t waits = 0;
     for (unsigned i = 1; i < runtime->workers_ready; i++)
         (void)pthread_join(runtime->threads[i], NULL);
+    weft_inspector_stop(runtime);
+    weft_debug_detach(&runtime->workers[0]);
     __atomic_store_n(&runtime->closed, 1, __ATOMIC_SEQ_CST);
     while (load(&runtime->callers) > 0)
         (void)sched_yield();
+    delist(runtime);
     for (unsigned i = runtime->workers_len; i-- > 0;) {
         waits += runtime->workers[i].waits;
         weft_worker_deinit(&runtime->workers[i]);
@@ -206,6 +242,15 @@ static int run_result(const struct weft_runtime *runtime)
     return runtime->broken ? runtime->broken : runtime->result;
 }
 
+static int start_first(struct weft_worker *worker, const struct weft_fiber_plan *plan)
+{
+    struct weft_fiber *fiber = weft_fiber_start(worker, plan);
+    if (!fiber)
+        return -ENOMEM;
+    weft_list_append(&worker->guests, &fiber->sibling);
+    return 0;
+}
+
 int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg)
 {
     static const struct weft_run_options defaults;
@@ -216,21 +261,27 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     unsigned workers_len = workers_wanted(options);
     if (workers_len > WORKERS_MAX)
         return -EINVAL;
+    if (weft_fork_watch() < 0)
+        return -ENOMEM;
     struct weft_runtime *runtime = make_runtime(workers_len);
     if (!runtime)
         return -ENOMEM;
+    enlist(runtime);
     int err = start_workers(runtime, options);
+    if (err == 0)
+        err = weft_inspector_start(runtime, options);
     struct weft_worker *first = &runtime->workers[0];
     const struct weft_fiber_plan plan = {
         .scope = &first->root, .fn = fn, .arg = arg, .name = "main"};
-    if (err == 0 && !weft_fiber_start(first, &plan))
-        err = -ENOMEM;
+    if (err == 0)
+        err = start_first(first, &plan);
     if (err < 0)
         weft_runtime_stop(runtime, err);
     if (runtime->workers_ready > 0)
         weft_worker_run(first);
     err = run_result(runtime);
     end_workers(runtime, options->ret_waits);
+    weft_debug_close(runtime);
     weft_runtime_release(runtime);
     return err;
 }
@@ -249,7 +300,7 @@ struct weft_runtime *weft_runtime_acquire(void)
 /* While the runtime is open, weft_run holds a reference of its own until no caller is inside. */
 void weft_runtime_release(struct weft_runtime *runtime)
 {
-    if (!runtime)
+    if (!runtime || runtime->fork_count != weft_fork_count)
         return;
     (void)__atomic_add_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     bool open = !load(&runtime->closed);
@@ -265,6 +316,8 @@ int weft_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg)
 {
     if (weft_current_worker)
         return -EBUSY;
+    if (runtime->fork_count != weft_fork_count)
+        return -EPERM;
     int result = -ESHUTDOWN;
     (void)__atomic_add_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     if (!load(&runtime->closed))

@@ -33,14 +33,19 @@ struct weft_remote {
 };
 
 struct weft_runtime {
+    struct weft_link all;        /* in weft_runtimes */
     struct weft_worker *workers; /* workers[0] belongs to the thread that called weft_run */
     pthread_t *threads;
     unsigned workers_len, workers_ready;
+
+    struct weft_debug *debug; /* NULL outside debug mode */
+    struct weft_inspector *inspector;
 
     unsigned unstarted_lock;
     struct weft_link unstarted;
     unsigned unstarted_len;
 
+    unsigned fork_count; /* weft_fork_count when it was made */
     unsigned references; /* weft_run's own, and those of weft_runtime_acquire */
     unsigned callers;    /* threads outside that are using the workers */
     unsigned closed;     /* the workers are about to be freed: no caller may come in */
@@ -53,6 +58,12 @@ struct weft_runtime {
     int broken;         /* a poller's error */
     int result;         /* the first fiber's */
 };
+
+/* Every runtime of the process, for debuggers (scripts/weft-gdb.py). */
+extern struct weft_link weft_runtimes;
+
+/* In a child of fork(): its parent's are not its own. */
+void weft_runtimes_forget(void);
 
 /* Whether the worker has nothing left to do, ever. */
 bool weft_runtime_finished(struct weft_runtime *runtime, const struct weft_worker *worker);

@@ -101,16 +101,18 @@ void weft_sim_events(struct weft_worker *worker, struct weft_ready *ready, size_
     }
 }
 
-static bool is_stream(int fd)
+/* A stream socket, and not a listener. */
+static bool is_connection(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+    int type = 0, listens = 1;
+    socklen_t type_len = sizeof type, listens_len = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_len) == 0 && !listens;
 }
 
 size_t weft_sim_cut(struct weft_sim *sim, int fd, size_t len)
 {
-    if (len < 2 || !happens(sim, sim->faults.partial) || !is_stream(fd))
+    if (len < 2 || !happens(sim, sim->faults.partial) || !is_connection(fd))
         return len;
     return 1 + (size_t)weft_random_below(&sim->random, len);
 }
@@ -119,7 +121,7 @@ bool weft_sim_resets(struct weft_sim *sim, struct weft_fd *entry, int fd)
 {
     if (!entry)
         return false;
-    if (!entry->broken && happens(sim, sim->faults.reset) && is_stream(fd)) {
+    if (!entry->broken && happens(sim, sim->faults.reset) && is_connection(fd)) {
         entry->broken = true;
         (void)shutdown(fd, SHUT_RDWR); /* the other side notices as well */
     }

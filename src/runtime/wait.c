@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * wait.c - see wait.h. */
 #include <os/clock.h>
+#include <runtime/fork.h>
 #include <runtime/worker.h>
 
 #define BUDGET 128u
@@ -17,6 +18,14 @@ struct weft_fiber *weft_outsider(void)
     static _Thread_local struct weft_fiber self;
     self.scope = &outside;
     return &self;
+}
+
+int weft_enter_outside(struct weft_fiber **ret_self)
+{
+    if (weft_fork_orphan)
+        return -EPERM;
+    *ret_self = weft_outsider();
+    return 0;
 }
 
 static int park_outsider(struct weft_fiber *self, int64_t deadline_ns)
@@ -72,6 +81,7 @@ int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind 
 
     weft_switch_away(worker, self, false);
 
+    self->waits_for = NULL;
     if (timed)
         weft_timer_disarm(worker, &self->timer);
     if (kind == WEFT_PARK_CANCELLABLE)

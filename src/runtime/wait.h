@@ -34,6 +34,7 @@ enum weft_park_kind {
 /* How calls begin that wait or not: weft_enter, weft_enter_anywhere, weft_whoever, weft_spend are
  * in worker.h, inline. */
 struct weft_fiber *weft_outsider(void); /* the stand-in of a thread outside any runtime */
+int weft_enter_outside(struct weft_fiber **ret_self);
 void weft_give_way(struct weft_fiber *self);
 
 /* Begin to wait where other threads can see it. */

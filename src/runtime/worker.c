@@ -6,6 +6,8 @@
  * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
  * two looks at the reactor, at least one. */
 #include <os/clock.h>
+#include <runtime/fork.h>
+#include <runtime/inspect.h>
 #include <runtime/resolve.h>
 #include <runtime/runtime.h>
 #include <runtime/sim.h>
@@ -70,13 +72,16 @@ static struct weft_fiber *run_pop(struct weft_worker *worker)
     return weft_container_of(link, struct weft_fiber, mail);
 }
 
+/* Write what debug mode looks at from another thread; as cheap as any other store. */
+#define note(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
+
 /* Who runs after the current fiber, or NULL for the scheduler. Whom another worker has woken should
  * not wait for the end of the round: looking costs one load. */
 static struct weft_fiber *choose_next(struct weft_worker *worker)
 {
     if (worker->switches_left == 0 || (worker->crowded && !weft_mailbox_empty(&worker->mailbox)))
         return NULL;
-    worker->switches_left--;
+    note(&worker->switches_left, worker->switches_left - 1);
     return run_pop(worker);
 }
 
@@ -90,7 +95,7 @@ __attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, stru
     struct weft_fiber *next = choose_next(worker);
     if (next == self)
         return;
-    worker->current = next;
+    note(&worker->current, next);
     weft_context_switch(&self->context, next ? &next->context : &worker->scheduler, forever);
 }
 
@@ -98,6 +103,9 @@ __attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, stru
 
 static void ring(struct weft_worker *worker)
 {
+    /* In a child of fork() the eventfd is the parent's. */
+    if (worker->runtime->fork_count != weft_fork_count)
+        return;
     /* Never read: every write is an edge of its own, and 2^64 of them do not happen. */
     uint64_t one = 1;
     ssize_t written = write(worker->wake_fd, &one, sizeof one);
@@ -215,12 +223,24 @@ static void sleep_until_mail(struct weft_worker *worker)
     weft_runtime_busy(worker->runtime);
 }
 
+/* What was sent over loopback is in the kernel's hands for a moment: a jump of the virtual clock
+ * must not overtake it. */
+static void wait_for_loopback(struct weft_worker *worker)
+{
+    if (!worker->run_first)
+        poll_reactor(worker, VIRTUAL_GRACE_NS);
+    if (!worker->run_first) /* it may have seen only what nobody waits for */
+        poll_reactor(worker, 0);
+}
+
 /* No fiber is runnable. */
 static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
 {
     bool is_virtual = worker->clock == WEFT_CLOCK_VIRTUAL;
     if (weft_stack_pool_trim(&worker->stacks) || is_virtual)
-        poll_reactor(worker, is_virtual && worker->fd_waiters > 0 ? VIRTUAL_GRACE_NS : 0);
+        poll_reactor(worker, 0);
+    if (is_virtual && worker->fd_waiters > 0 && !worker->sim)
+        wait_for_loopback(worker);
     if (worker->run_first)
         return;
     const struct weft_timer *first = weft_heap_first(&worker->timers);
@@ -241,8 +261,9 @@ static void resume_first(struct weft_worker *worker)
     struct weft_fiber *fiber = run_pop(worker);
     if (!fiber)
         return;
-    worker->switches_left = worker->switches_max - 1;
-    worker->current = fiber;
+    note(&worker->switches_left, worker->switches_max - 1);
+    note(&worker->rounds, worker->rounds + 1);
+    note(&worker->current, fiber);
     weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
 
@@ -360,6 +381,8 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
         return err;
     weft_current_worker = worker;
     weft_context_init_thread(&worker->scheduler);
+    if (weft_fork_orphan)
+        weft_fork_adopt_stack(&worker->scheduler);
     weft_scope_attach(&worker->root, NULL, WEFT_FOREVER, 0);
     return 0;
 }
@@ -371,6 +394,7 @@ void weft_worker_deinit(struct weft_worker *worker)
     weft_resolver_close(worker->resolver);
     while (weft_mailbox_busy(&worker->mailbox))
         (void)sched_yield();
+    weft_inspect_refuse(worker);
     weft_sim_close(worker);
     if (worker->poller_ops)
         worker->poller_ops->close(worker->poller);
@@ -415,6 +439,7 @@ int weft_sleep_until(int64_t deadline_ns)
         return err;
     if (deadline_ns <= weft_worker_now(self->worker))
         return weft_yield();
+    self->waits_for = "its time";
     weft_park_prepare(self);
     err = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
     return err == -ETIMEDOUT ? 0 : err;

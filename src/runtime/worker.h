@@ -16,6 +16,7 @@
 
 #include <limits.h>
 
+struct weft_debug;
 struct weft_offload_pool;
 struct weft_resolver;
 struct weft_runtime;
@@ -26,14 +27,16 @@ struct weft_sim;
 
 struct weft_worker {
     struct weft_context scheduler; /* the thread's own stack: polls, fires timers */
-    struct weft_fiber *current;    /* NULL while the scheduler runs */
+    struct weft_fiber *current;    /* NULL while the scheduler runs; others look at it as well */
     struct weft_mail *run_first, *run_last;
+    uint64_t rounds;        /* of the scheduler that ran fibers */
     unsigned switches_left; /* fiber to fiber, before the scheduler has a look around */
     unsigned switches_max;  /* adapted to how long the fibers run */
     unsigned budget;        /* operations that did not wait, before the fiber gives way */
     bool shuffled;          /* who runs next is drawn */
 
     struct weft_runtime *runtime;
+    struct weft_debug *debug; /* NULL outside debug mode */
     unsigned index;
     bool crowded; /* there are other workers */
 
@@ -49,7 +52,8 @@ struct weft_worker {
     size_t fibers;           /* that have not ended */
     size_t outstanding;      /* completions other threads owe: time must not jump */
     size_t fd_waiters;       /* fibers that wait for a descriptor */
-    struct weft_link guests; /* fibers spawned from other workers, or called from outside */
+    struct weft_link guests; /* fibers of no group here: the first, called from outside, or spawned
+                                from other workers */
 
     const struct weft_poller_ops *poller_ops;
     struct weft_poller *poller;
@@ -100,11 +104,11 @@ static inline struct weft_fiber *weft_whoever(void)
     return weft_current_worker ? weft_current_worker->current : weft_outsider();
 }
 
-/* The same as weft_enter for objects that any thread may use: never -EPERM. */
+/* The same as weft_enter for objects that any thread may use: -EPERM only where a fiber was forked.
+ */
 static inline int weft_enter_anywhere(struct weft_fiber **ret_self)
 {
-    *ret_self = weft_whoever();
-    return weft_fiber_cancelled(*ret_self) ? -ECANCELED : 0;
+    return weft_current_worker ? weft_enter(ret_self) : weft_enter_outside(ret_self);
 }
 
 /* Count an operation that did not have to wait; now and then give way, so that a fiber whose data
