@@ -3,8 +3,10 @@
  *
  * A fiber is straight-line C on its own small stack (64 KiB by default). It runs until it waits
  * for something; then another fiber of the same thread runs. A fiber never changes thread, so
- * errno and thread-locals behave as everywhere else in C. Every fiber belongs to a group
- * (group.h), and every wait ends early when the scope around it is cancelled (scope.h). */
+ * errno and thread-locals behave as everywhere else in C. Compile code with large frames with
+ * -fstack-clash-protection, so that an overflow strikes the guard and not a neighbour. Every fiber
+ * belongs to a group (group.h), and every wait ends early when the scope around it is cancelled
+ * (scope.h). */
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
@@ -43,8 +45,9 @@ struct weft_run_options {
     uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed. $WEFT_SEED
                       replaces a 0 for everything else that is drawn */
     const struct weft_faults *faults; /* for io "sim"; NULL: late and partial, without resets */
-    /* For tests of programs: cancel everything when a fiber is about to wait for the cancel_at-th
-     * time (counted from 1; 0: never), and tell how often fibers have waited in all. */
+    /* For tests of programs: cancel everything when a fiber of the first worker is about to wait
+     * for the cancel_at-th time (counted from 1; 0: never); and, unless the run could not begin,
+     * tell how often fibers of all workers have waited. */
     uint64_t cancel_at;
     uint64_t *ret_waits;
     enum weft_debug_mode debug;
@@ -62,7 +65,8 @@ struct weft_run_options {
  * Returns  fn's result, or before fn was called: -EINVAL (options), -EBUSY (the thread already
  *          runs one), -ENOMEM, -EMFILE and what else the kernel refuses. When every fiber waits and
  *          nothing can come (no timer, no descriptor, no thread that owes an answer, nobody
- *          outside who holds the runtime), all are cancelled, and the result is -EDEADLK
+ *          outside who holds the runtime), all are cancelled, at the second time even inside
+ *          shields, and the result is -EDEADLK; a third time aborts
  * Threads  any thread outside a runtime; several runtimes may run on several threads
  * Fork     a child of fork() has no part in its parent's runtime: there every call says -EPERM, a
  *          new weft_run works, and the fiber must end with _exit or exec: returning from its
@@ -98,7 +102,8 @@ struct weft_runtime;
 
 /* Hold the calling fiber's runtime for other threads: for weft_call, and for any thread that is
  * going to wake its fibers through a channel or another shared object. While it is held, fibers
- * that wait for nothing the runtime knows of are not taken for deadlocked.
+ * that wait for nothing the runtime knows of are not taken for deadlocked. A virtual clock goes
+ * on all the same.
  * Returns  the runtime; NULL outside one. Give it back with weft_runtime_release, on any thread,
  *          before or after weft_run has returned */
 WEFT_API struct weft_runtime *weft_runtime_acquire(void);

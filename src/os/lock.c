@@ -13,12 +13,14 @@
 
 bool weft_futex_wait(unsigned *word, unsigned expected, int64_t deadline_ns)
 {
+    if (deadline_ns <= 0)
+        return false;
     struct timespec until = {.tv_sec = deadline_ns / 1000000000,
                              .tv_nsec = deadline_ns % 1000000000};
     /* The bitset variant takes an absolute time on CLOCK_MONOTONIC. */
     long err = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
                        deadline_ns == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
-    return !(err < 0 && errno == ETIMEDOUT);
+    return err == 0 || errno == EAGAIN || errno == EINTR;
 }
 
 void weft_futex_wake_one(unsigned *word)

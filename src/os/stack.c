@@ -13,6 +13,9 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; newer than the headers of Debian 12 */
 #endif
 
+/* Costs address space only. A frame larger than this can jump it, unless its code was compiled with
+ * -fstack-clash-protection. */
+#define GUARD_BYTES  ((size_t)16 << 10)
 #define SLAB_BYTES   ((size_t)64 << 20)
 #define USABLE_MIN   ((size_t)16 << 10)
 #define USABLE_MAX   ((size_t)1 << 30)
@@ -26,7 +29,7 @@ int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes)
         return -EINVAL;
     *pool = (struct weft_stack_pool){
         .usable_bytes = (usable_bytes + page - 1) / page * page,
-        .guard_bytes = page,
+        .guard_bytes = GUARD_BYTES > page ? GUARD_BYTES : page,
     };
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * stack.h - stacks for fibers, cut from slabs, each with a guard page below.
+ * stack.h - stacks for fibers, cut from slabs, each with a guard of 16 KiB below.
  *
  * A slab is one large mapping that costs nothing until touched. A stack is cut off when it is
  * first needed and then reused, most recently used first, without a system call. Guards are

@@ -27,9 +27,7 @@ static void rouse_all(struct weft_runtime *runtime)
 
 bool weft_runtime_finished(struct weft_runtime *runtime, const struct weft_worker *worker)
 {
-    if (worker->fibers > 0)
-        return load(&runtime->abandoned);
-    return load(&runtime->stopping) && load(&runtime->guests) == 0;
+    return worker->fibers == 0 && load(&runtime->stopping) && load(&runtime->guests) == 0;
 }
 
 void weft_runtime_stop(struct weft_runtime *runtime, int result)
@@ -57,25 +55,30 @@ void weft_runtime_broken(struct weft_runtime *runtime, int err)
 
 /* ---- deadlock -------------------------------------------------------------------------- */
 
+/* Something is on its way to a worker that still counts as idle: mail, or news of a deadlock. */
 static bool mail_under_way(struct weft_runtime *runtime)
 {
+    unsigned deadlocks = load(&runtime->deadlocks);
     for (unsigned i = 0; i < runtime->workers_len; i++) {
-        if (!weft_mailbox_empty(&runtime->workers[i].mailbox))
+        struct weft_worker *worker = &runtime->workers[i];
+        if (!weft_mailbox_empty(&worker->mailbox) || load(&worker->deadlocks_seen) != deadlocks)
             return true;
     }
     return weft_remote_waiting(runtime);
 }
 
-/* Cancel every fiber, so that they end; if they wait on even so, give up. */
+/* Cancel every fiber, so that they end. If they wait on behind shields, shields do not count any
+ * more: each worker sees to its own (weft_worker_run). If they wait even then, nothing can help:
+ * to return would leave waiters on unmapped stacks in the program's objects. */
 static void break_deadlock(struct weft_runtime *runtime)
 {
     if (runtime->debug)
         weft_debug_deadlock(weft_current_worker);
-    if (__atomic_exchange_n(&runtime->deadlocked, 1, __ATOMIC_SEQ_CST)) {
-        __atomic_store_n(&runtime->abandoned, 1, __ATOMIC_SEQ_CST);
-        rouse_all(runtime);
-    }
+    unsigned deadlocks = __atomic_add_fetch(&runtime->deadlocks, 1, __ATOMIC_SEQ_CST);
+    if (deadlocks > 2)
+        weft_misuse("fibers wait for each other where no cancellation reaches them");
     weft_scope_cancel(&runtime->workers[0].root, -EDEADLK);
+    rouse_all(runtime);
 }
 
 /* All idle and no mail under way means that none will ever be sent: only a worker that is not idle
@@ -229,7 +232,7 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
         waits += runtime->workers[i].waits;
         weft_worker_deinit(&runtime->workers[i]);
     }
-    if (ret_waits)
+    if (ret_waits && runtime->workers_ready == runtime->workers_len)
         *ret_waits = waits;
     free(runtime->workers);
     free(runtime->threads);
@@ -237,7 +240,7 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
 
 static int run_result(const struct weft_runtime *runtime)
 {
-    if (runtime->abandoned || runtime->deadlocked)
+    if (runtime->deadlocks > 0)
         return -EDEADLK;
     return runtime->broken ? runtime->broken : runtime->result;
 }
@@ -305,8 +308,10 @@ void weft_runtime_release(struct weft_runtime *runtime)
     (void)__atomic_add_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     bool open = !load(&runtime->closed);
     /* Perhaps only we have kept this from being a deadlock. */
-    if (open && __atomic_sub_fetch(&runtime->references, 1, __ATOMIC_SEQ_CST) == 1)
+    if (open && __atomic_sub_fetch(&runtime->references, 1, __ATOMIC_SEQ_CST) == 1) {
+        (void)__atomic_add_fetch(&runtime->releases, 1, __ATOMIC_SEQ_CST);
         rouse_all(runtime);
+    }
     (void)__atomic_sub_fetch(&runtime->callers, 1, __ATOMIC_SEQ_CST);
     if (!open && __atomic_sub_fetch(&runtime->references, 1, __ATOMIC_SEQ_CST) == 0)
         free(runtime);

@@ -52,11 +52,11 @@ struct weft_runtime {
     unsigned guests;     /* tasks away from home, and calls from outside */
     unsigned idle;       /* workers that only mail can wake */
     unsigned rousings;   /* raised when a worker stops being idle */
+    unsigned releases;   /* raised when nobody outside holds the runtime any more */
     unsigned stopping;   /* the first fiber has ended */
-    unsigned deadlocked;
-    unsigned abandoned; /* deadlocked twice: no fiber will ever run again */
-    int broken;         /* a poller's error */
-    int result;         /* the first fiber's */
+    unsigned deadlocks;  /* found so far; from the second on shields do not count */
+    int broken;          /* a poller's error */
+    int result;          /* the first fiber's */
 };
 
 /* Every runtime of the process, for debuggers (scripts/weft-gdb.py). */
@@ -78,6 +78,17 @@ void weft_runtime_guest_left(struct weft_runtime *runtime);
  * holds the runtime, its fibers are deadlocked: they are cancelled, and this returns false. */
 bool weft_runtime_idle(struct weft_runtime *runtime);
 void weft_runtime_busy(struct weft_runtime *runtime);
+
+static inline unsigned weft_runtime_deadlocks(struct weft_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->deadlocks, __ATOMIC_SEQ_CST);
+}
+
+/* How often the last hold from outside has gone. */
+static inline unsigned weft_runtime_releases(struct weft_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->releases, __ATOMIC_SEQ_CST);
+}
 
 /* A worker cannot wait for descriptors any more: cancel everything. */
 void weft_runtime_broken(struct weft_runtime *runtime, int err);

@@ -223,6 +223,14 @@ void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason)
     cancel(scope, BY_OUTER, reason);
 }
 
+void weft_scope_cancel_through(struct weft_scope *top, int reason)
+{
+    for (struct weft_scope *scope = top; scope; scope = walk_on(top, scope, true)) {
+        if (scope->cause == NOT_CANCELLED)
+            mark(scope, BY_OUTER, reason);
+    }
+}
+
 int weft_timeout(int64_t timeout_ns, int (*fn)(void *), void *arg)
 {
     struct weft_scope scope;

@@ -19,7 +19,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SWITCHES_MAX     64u
+#define SWITCHES_MAX     16u
+#define ROUNDS_PER_TAKE  16u /* a worker that has enough to do takes an unstarted task so often */
 #define BUDGET           128u
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
 #define READY_MAX        128
@@ -198,14 +199,23 @@ static void sleep_without_reactor(struct weft_worker *worker, int64_t timeout_ns
     }
 }
 
-static void sleep_until_woken(struct weft_worker *worker, int64_t timeout_ns)
+/* After the last look at what other threads may have changed, and before sleeping, look again:
+ * they look for sleepers after they have changed it. */
+static bool may_sleep(struct weft_worker *worker, unsigned releases)
+{
+    struct weft_runtime *runtime = worker->runtime;
+    return weft_mailbox_doze(&worker->mailbox) && !weft_remote_waiting(runtime) &&
+           !weft_runtime_finished(runtime, worker) && weft_runtime_releases(runtime) == releases &&
+           weft_runtime_deadlocks(runtime) == worker->deadlocks_seen;
+}
+
+static void sleep_until_woken(struct weft_worker *worker, unsigned releases, int64_t timeout_ns)
 {
     /* io_uring may have ended its poll. */
     int err = worker->broken ? 0 : weft_fd_watch(worker, worker->wake_fd);
     if (err < 0)
         reactor_failed(worker, err);
-    if (weft_mailbox_doze(&worker->mailbox) && !weft_remote_waiting(worker->runtime) &&
-        !weft_runtime_finished(worker->runtime, worker)) {
+    if (may_sleep(worker, releases)) {
         if (worker->broken)
             sleep_without_reactor(worker, timeout_ns);
         else
@@ -214,12 +224,22 @@ static void sleep_until_woken(struct weft_worker *worker, int64_t timeout_ns)
     weft_mailbox_rise(&worker->mailbox);
 }
 
+/* Give memory of long idle stacks back, a little at a time. True: there is more. */
+static bool trim_stacks(struct weft_worker *worker)
+{
+    bool more = weft_stack_pool_trim(&worker->stacks);
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++)
+        more = weft_stack_pool_trim(&worker->stacks_of[i]) || more;
+    return more;
+}
+
 /* Nothing here will come by itself: only other threads can bring something. */
 static void sleep_until_mail(struct weft_worker *worker)
 {
+    unsigned releases = weft_runtime_releases(worker->runtime);
     if (!weft_runtime_idle(worker->runtime))
         return;
-    sleep_until_woken(worker, -1);
+    sleep_until_woken(worker, releases, -1);
     weft_runtime_busy(worker->runtime);
 }
 
@@ -237,22 +257,24 @@ static void wait_for_loopback(struct weft_worker *worker)
 static void wait_for_work(struct weft_worker *worker, int64_t now_ns)
 {
     bool is_virtual = worker->clock == WEFT_CLOCK_VIRTUAL;
-    if (weft_stack_pool_trim(&worker->stacks) || is_virtual)
+    unsigned releases = weft_runtime_releases(worker->runtime);
+    bool more = trim_stacks(worker);
+    if (more || is_virtual)
         poll_reactor(worker, 0);
     if (is_virtual && worker->fd_waiters > 0 && !worker->sim)
         wait_for_loopback(worker);
-    if (worker->run_first)
+    if (worker->run_first || more)
         return;
     const struct weft_timer *first = weft_heap_first(&worker->timers);
     if (!first && worker->outstanding == 0 && worker->fd_waiters == 0) {
         sleep_until_mail(worker);
     } else if (!is_virtual) {
         int64_t wait_ns = first ? first->deadline_ns - now_ns : -1;
-        sleep_until_woken(worker, first && wait_ns < 0 ? 0 : wait_ns);
+        sleep_until_woken(worker, releases, first && wait_ns < 0 ? 0 : wait_ns);
     } else if (first && worker->outstanding == 0) {
         worker->virtual_now_ns = first->deadline_ns;
     } else if (!worker->sim || !weft_sim_hurry(worker)) {
-        sleep_until_woken(worker, -1);
+        sleep_until_woken(worker, releases, -1);
     }
 }
 
@@ -282,10 +304,35 @@ static void look_before_timers(struct weft_worker *worker, int64_t now_ns)
 /* Fibers that run long are fewer per round, so that others' data does not wait for many of them. */
 static void adapt_round(struct weft_worker *worker, int64_t round_ns)
 {
-    if (round_ns > POLL_INTERVAL_NS && worker->switches_max > 1)
+    if (round_ns > 4 * POLL_INTERVAL_NS)
+        worker->switches_max = 1;
+    else if (round_ns > POLL_INTERVAL_NS && worker->switches_max > 1)
         worker->switches_max = worker->switches_max / 2;
     else if (round_ns < POLL_INTERVAL_NS / 4 && worker->switches_max < SWITCHES_MAX)
         worker->switches_max = worker->switches_max * 2;
+}
+
+/* A deadlock was found. The first cancels the runtime's root; at the second, each worker cancels
+ * what waits behind shields as well. */
+static void notice_deadlock(struct weft_worker *worker, unsigned deadlocks)
+{
+    __atomic_store_n(&worker->deadlocks_seen, deadlocks, __ATOMIC_SEQ_CST);
+    if (deadlocks < 2)
+        return;
+    weft_scope_cancel_through(&worker->root, -EDEADLK);
+    WEFT_LIST_FOR_EACH (link, &worker->guests) {
+        struct weft_fiber *fiber = weft_container_of(link, struct weft_fiber, sibling);
+        if (fiber->remote)
+            weft_scope_cancel_through(&fiber->remote->scope, -EDEADLK);
+    }
+}
+
+/* Unstarted tasks are for who has nothing else to do; now and then for everybody, so that none
+ * waits for ever. */
+static bool takes_unstarted(const struct weft_worker *worker)
+{
+    return weft_remote_waiting(worker->runtime) &&
+           (!worker->run_first || worker->rounds % ROUNDS_PER_TAKE == 0);
 }
 
 void weft_worker_run(struct weft_worker *worker)
@@ -300,8 +347,10 @@ void weft_worker_run(struct weft_worker *worker)
         weft_worker_take_mail(worker);
         look_before_timers(worker, now_ns);
         fire_timers(worker, now_ns);
-        if (weft_remote_waiting(runtime))
+        if (takes_unstarted(worker))
             (void)weft_remote_take(worker);
+        if (weft_runtime_deadlocks(runtime) != worker->deadlocks_seen)
+            notice_deadlock(worker, weft_runtime_deadlocks(runtime));
         if (!worker->run_first) {
             wait_for_work(worker, now_ns);
             worker->polled_at_ns = weft_worker_now(worker);

@@ -29,11 +29,12 @@ struct weft_worker {
     struct weft_context scheduler; /* the thread's own stack: polls, fires timers */
     struct weft_fiber *current;    /* NULL while the scheduler runs; others look at it as well */
     struct weft_mail *run_first, *run_last;
-    uint64_t rounds;        /* of the scheduler that ran fibers */
-    unsigned switches_left; /* fiber to fiber, before the scheduler has a look around */
-    unsigned switches_max;  /* adapted to how long the fibers run */
-    unsigned budget;        /* operations that did not wait, before the fiber gives way */
-    bool shuffled;          /* who runs next is drawn */
+    uint64_t rounds;         /* of the scheduler that ran fibers */
+    unsigned switches_left;  /* fiber to fiber, before the scheduler has a look around */
+    unsigned switches_max;   /* adapted to how long the fibers run */
+    unsigned deadlocks_seen; /* of runtime->deadlocks */
+    unsigned budget;         /* operations that did not wait, before the fiber gives way */
+    bool shuffled;           /* who runs next is drawn */
 
     struct weft_runtime *runtime;
     struct weft_debug *debug; /* NULL outside debug mode */
@@ -159,6 +160,9 @@ void weft_scope_detach(struct weft_scope *scope);
 
 /* Cancel as if a scope around this one had been. On the scope's own worker. */
 void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason);
+
+/* Cancel everything inside, shields or not. On the scope's own worker. */
+void weft_scope_cancel_through(struct weft_scope *top, int reason);
 
 /* The earliest deadline of a scope and those around it, up to a shield. */
 int64_t weft_scope_outer_deadline(const struct weft_scope *scope);

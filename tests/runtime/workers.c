@@ -575,3 +575,81 @@ TEST(letting_go_from_outside_makes_it_a_deadlock_again)
     CHECK_EQUAL(weft_run(NULL, let_go, &channel), -EDEADLK);
     weft_channel_deinit(&channel);
 }
+
+static void *hold_a_moment(void *arg)
+{
+    weft_runtime_release(arg);
+    return NULL;
+}
+
+static int wait_until_let_go(void *arg)
+{
+    int item;
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, hold_a_moment, weft_runtime_acquire()) == 0);
+    int err = weft_receive(arg, &item, WEFT_FOREVER);
+    (void)pthread_join(thread, NULL);
+    return err;
+}
+
+TEST(letting_go_just_before_the_worker_sleeps_is_noticed)
+{
+    struct weft_channel channel;
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof(int), 0), 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        const struct weft_run_options options = {.workers = 1 + i % 2};
+        CHECK_EQUAL(weft_run(&options, wait_until_let_go, &channel), -EDEADLK);
+    }
+    weft_channel_deinit(&channel);
+}
+
+static int receive_item(void *arg)
+{
+    int item;
+    return weft_receive(arg, &item, WEFT_FOREVER);
+}
+
+static int receive_shielded(void *arg)
+{
+    int err = weft_shield(receive_item, arg);
+    CHECK_EQUAL(err, -ECANCELED);
+    CHECK_EQUAL(weft_cancel_reason(), -EDEADLK);
+    return err;
+}
+
+static int deadlock_behind_shields(void *arg)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        const struct weft_spawn_options where = {.worker =
+                                                     WEFT_WORKER(i % (int)weft_worker_count())};
+        CHECK_EQUAL(weft_spawn_with(&group, receive_shielded, arg, &where), 0);
+    }
+    return weft_group_wait(&group);
+}
+
+TEST(a_deadlock_behind_shields_leaves_nobody_behind)
+{
+    struct weft_channel channel;
+    int item = 1;
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof item, 1), 0);
+    CHECK_EQUAL(weft_run(NULL, deadlock_behind_shields, &channel), -EDEADLK);
+    CHECK_EQUAL(
+        weft_run(&(struct weft_run_options){.workers = 3}, deadlock_behind_shields, &channel),
+        -EDEADLK);
+    CHECK_EQUAL(weft_send(&channel, &item, WEFT_NOWAIT), 0); /* nobody waits in it any more */
+    CHECK_EQUAL(weft_receive(&channel, &item, WEFT_NOWAIT), 0);
+    weft_channel_deinit(&channel);
+}
+
+TEST(a_deadline_before_time_began_is_over_for_threads_too)
+{
+    struct weft_channel channel;
+    int item;
+    CHECK_EQUAL(weft_channel_init(&channel, sizeof item, 1), 0);
+    CHECK_EQUAL(weft_receive(&channel, &item, -5), -ETIMEDOUT);
+    CHECK_EQUAL(weft_receive(&channel, &item, INT64_MIN), -ETIMEDOUT);
+    CHECK_EQUAL(weft_receive(&channel, &item, 1), -ETIMEDOUT);
+    weft_channel_deinit(&channel);
+}
