@@ -87,9 +87,10 @@ static int fail(void *arg)
 FIBER_TEST(a_failure_is_counted_and_leaves_the_others_alone)
 {
     int64_t work_ns = 5 * WEFT_SEC, before_ns = weft_now();
+    int failure = -EIO;
     struct weft_background background;
     CHECK_EQUAL(weft_background_init(&background, NULL), 0);
-    CHECK_EQUAL(weft_background_start(&background, fail, &(int){-EIO}, NULL), 1);
+    CHECK_EQUAL(weft_background_start(&background, fail, &failure, NULL), 1);
     CHECK_EQUAL(weft_background_start(&background, work_for, &work_ns, NULL), 2);
     CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
     CHECK_EQUAL(weft_now() - before_ns, work_ns);
