@@ -72,9 +72,9 @@ struct weft_tcp_server_options {
 };
 
 /* Serve connections on every worker until the caller is cancelled: one listener each, among which
- * the kernel spreads the connections (SO_REUSEPORT); each connection is served by a fiber of the
- * worker that took it, and closed when serve returns. A caller that was started with
- * weft_spawn_started is ready, with the port, once all listen.
+ * the kernel spreads the connections (SO_REUSEPORT, with several workers); each connection is
+ * served by a fiber of the worker that took it, and closed when serve returns. A caller that was
+ * started with weft_spawn_started is ready, with the port, once all listen.
  *
  * port     0 picks a free one, the same for all
  * serve    its result is of no consequence; its fibers are cancelled with the caller

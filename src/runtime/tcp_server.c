@@ -79,7 +79,7 @@ static int run_stand(void *arg)
 static int open_stands(struct stand *stands, unsigned len, const struct server *server,
                        const char *address, uint16_t port, unsigned backlog)
 {
-    const struct weft_listen_options listen = {.backlog = backlog, .reuse_port = 1};
+    const struct weft_listen_options listen = {.backlog = backlog, .reuse_port = len > 1};
     int chosen = port;
     for (unsigned i = 0; i < len; i++) {
         stands[i] = (struct stand){server, weft_tcp_listen(address, (uint16_t)chosen, &listen)};
