@@ -102,11 +102,14 @@ int weft_rwlock_lock_write(struct weft_rwlock *lock, int64_t deadline_ns)
     int err = enter(lock, &self, deadline_ns);
     if (err < 0)
         return err;
-    if (lock->writer || lock->readers > 0)
-        return wait_in(lock, &lock->waiting_writers, self, deadline_ns, "a lock, to write");
-    lock->writer = self;
-    weft_guard_leave(&lock->guard);
-    return 0;
+    if (lock->writer || lock->readers > 0) {
+        err = wait_in(lock, &lock->waiting_writers, self, deadline_ns, "a lock, to write");
+    } else {
+        lock->writer = self;
+        weft_guard_leave(&lock->guard);
+    }
+    self->holds += err == 0;
+    return err;
 }
 
 int weft_rwlock_unlock_read(struct weft_rwlock *lock)
@@ -125,7 +128,7 @@ int weft_rwlock_unlock_read(struct weft_rwlock *lock)
 
 int weft_rwlock_unlock_write(struct weft_rwlock *lock)
 {
-    const struct weft_fiber *self = weft_whoever();
+    struct weft_fiber *self = weft_whoever();
     int err = weft_guard_enter(&lock->guard);
     if (err < 0)
         return err;
@@ -133,6 +136,7 @@ int weft_rwlock_unlock_write(struct weft_rwlock *lock)
         weft_guard_leave(&lock->guard);
         return -EPERM;
     }
+    self->holds--;
     lock->writer = NULL;
     hand_on(lock, true);
     return 0;

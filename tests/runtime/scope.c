@@ -5,6 +5,7 @@
 #include <weft/group.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/sync.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,6 +153,22 @@ static int end_with_an_open_group(void *arg)
     return weft_group_init(&group, NULL);
 }
 
+static int end_holding_a_mutex(void *arg)
+{
+    static struct weft_mutex mutex;
+    (void)arg;
+    (void)weft_mutex_init(&mutex, WEFT_AUTO);
+    return weft_mutex_lock(&mutex, WEFT_FOREVER);
+}
+
+static int end_holding_a_lock_to_write(void *arg)
+{
+    static struct weft_rwlock lock;
+    (void)arg;
+    (void)weft_rwlock_init(&lock, WEFT_SHARED);
+    return weft_rwlock_lock_write(&lock, WEFT_FOREVER);
+}
+
 static bool aborts(int (*fn)(void *))
 {
     int status = 0;
@@ -173,6 +190,12 @@ TEST(misuse_that_would_corrupt_a_stack_aborts)
     CHECK(aborts(leave_out_of_order));
     CHECK(aborts(end_inside_a_scope));
     CHECK(aborts(end_with_an_open_group));
+}
+
+TEST(ending_while_holding_a_lock_aborts)
+{
+    CHECK(aborts(end_holding_a_mutex));
+    CHECK(aborts(end_holding_a_lock_to_write));
 }
 
 static int sleep_in_group(void *arg)

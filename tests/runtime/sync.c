@@ -116,6 +116,7 @@ FIBER_TEST(a_cancelled_holder_still_unlocks)
     CHECK_EQUAL(weft_event_set(&event), 0);
     CHECK_EQUAL(weft_scope_leave(&scope, 0), 0);
     CHECK_EQUAL(weft_mutex_lock(&mutex, WEFT_NOWAIT), 0);
+    CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     CHECK_EQUAL(weft_semaphore_available(&semaphore), 1);
     CHECK_EQUAL(weft_event_is_set(&event), 1);
 }
@@ -162,6 +163,7 @@ FIBER_TEST(a_writer_that_gives_up_lets_the_readers_behind_it_in)
         finish(&readers, "-ab..");
         CHECK_EQUAL(weft_rwlock_unlock_read(&rwlock), 0);
         CHECK_EQUAL(weft_rwlock_lock_write(&rwlock, WEFT_NOWAIT), 0);
+        CHECK_EQUAL(weft_rwlock_unlock_write(&rwlock), 0);
     }
 }
 
