@@ -169,7 +169,15 @@ static int end_holding_a_lock_to_write(void *arg)
     return weft_rwlock_lock_write(&lock, WEFT_FOREVER);
 }
 
-static bool aborts(int (*fn)(void *))
+static int enter_with_unknown_flags(void *arg)
+{
+    struct weft_scope scope;
+    const unsigned *flags = arg;
+    weft_scope_enter(&scope, WEFT_FOREVER, *flags);
+    return weft_scope_leave(&scope, 0);
+}
+
+static bool aborts_with(int (*fn)(void *), void *arg)
 {
     int status = 0;
     pid_t child = fork();
@@ -177,11 +185,16 @@ static bool aborts(int (*fn)(void *))
     if (child == 0) {
         int quiet = open("/dev/null", O_WRONLY);
         (void)dup2(quiet, STDERR_FILENO);
-        (void)weft_run(NULL, fn, NULL);
+        (void)weft_run(NULL, fn, arg);
         _exit(0);
     }
     REQUIRE(waitpid(child, &status, 0) == child);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static bool aborts(int (*fn)(void *))
+{
+    return aborts_with(fn, NULL);
 }
 
 TEST(misuse_that_would_corrupt_a_stack_aborts)
@@ -190,6 +203,15 @@ TEST(misuse_that_would_corrupt_a_stack_aborts)
     CHECK(aborts(leave_out_of_order));
     CHECK(aborts(end_inside_a_scope));
     CHECK(aborts(end_with_an_open_group));
+}
+
+TEST(unknown_flags_of_a_scope_abort)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        unsigned flags = 1u << bit;
+        bool known = flags == WEFT_SCOPE_SHIELD || flags == WEFT_SCOPE_MOVE_ON;
+        CHECK_EQUAL(aborts_with(enter_with_unknown_flags, &flags), !known);
+    }
 }
 
 TEST(ending_while_holding_a_lock_aborts)
