@@ -188,7 +188,7 @@ int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_n
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&channel->guard);
+        err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     err = send_now(channel, item, &served);
@@ -203,7 +203,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&channel->guard);
+        err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     err = receive_now(channel, ret_item, &served);
@@ -215,7 +215,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
 int weft_channel_close(struct weft_channel *channel, int reason)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&channel->guard);
+    int err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -232,7 +232,7 @@ int weft_channel_close(struct weft_channel *channel, int reason)
 
 int64_t weft_channel_len(struct weft_channel *channel)
 {
-    int err = weft_guard_enter(&channel->guard);
+    int err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     int64_t len = (int64_t)channel->count;

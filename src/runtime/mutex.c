@@ -21,7 +21,7 @@ int weft_mutex_lock(struct weft_mutex *mutex, int64_t deadline_ns)
     if (err < 0)
         return err;
     weft_spend(self, deadline_ns); /* before, not while holding it */
-    err = weft_guard_enter(&mutex->guard);
+    err = weft_guard_admit(&mutex->guard);
     if (err < 0)
         return err;
     if (mutex->owner == self) {
@@ -42,7 +42,7 @@ void weft_mutex_lock_again(struct weft_mutex *mutex, struct weft_fiber *self)
 {
     struct weft_waiter waiter;
     self->holds++;
-    (void)weft_guard_enter(&mutex->guard);
+    weft_guard_enter(&mutex->guard);
     if (mutex->owner) {
         self->waits_for = "a mutex, after a condition";
         (void)weft_park_served(self, &mutex->guard, &mutex->waiting, &waiter, WEFT_FOREVER,
@@ -56,7 +56,7 @@ void weft_mutex_lock_again(struct weft_mutex *mutex, struct weft_fiber *self)
 int weft_mutex_unlock(struct weft_mutex *mutex)
 {
     struct weft_fiber *self = weft_whoever();
-    int err = weft_guard_enter(&mutex->guard);
+    int err = weft_guard_admit(&mutex->guard);
     if (err < 0)
         return err;
     if (mutex->owner != self) {

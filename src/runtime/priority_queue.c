@@ -162,7 +162,7 @@ int weft_priority_queue_push(struct weft_priority_queue *queue, const void *item
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&queue->guard);
+        err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     err = push_now(queue, &offer, &served);
@@ -179,7 +179,7 @@ int weft_priority_queue_pop(struct weft_priority_queue *queue, void *ret_item, i
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&queue->guard);
+        err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     err = pop_now(queue, ret_item, &served);
@@ -193,7 +193,7 @@ int weft_priority_queue_pop(struct weft_priority_queue *queue, void *ret_item, i
 int weft_priority_queue_close(struct weft_priority_queue *queue, int reason)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&queue->guard);
+    int err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -210,7 +210,7 @@ int weft_priority_queue_close(struct weft_priority_queue *queue, int reason)
 
 int64_t weft_priority_queue_len(struct weft_priority_queue *queue)
 {
-    int err = weft_guard_enter(&queue->guard);
+    int err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     int64_t len = (int64_t)queue->count;

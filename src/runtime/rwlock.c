@@ -62,7 +62,7 @@ static int wait_in(struct weft_rwlock *lock, struct weft_link *queue, struct wef
     struct weft_waiter waiter;
     int err = weft_wait_turn(self, &lock->guard, queue, &waiter, deadline_ns, what);
     if (err < 0 && err != -EAGAIN) {
-        (void)weft_guard_enter(&lock->guard);
+        weft_guard_enter(&lock->guard);
         hand_on(lock, false);
     }
     return err;
@@ -75,7 +75,7 @@ static int enter(struct weft_rwlock *lock, struct weft_fiber **ret_self, int64_t
     if (err < 0)
         return err;
     weft_spend(*ret_self, deadline_ns);
-    err = weft_guard_enter(&lock->guard);
+    err = weft_guard_admit(&lock->guard);
     if (err == 0 && lock->writer == *ret_self) {
         weft_guard_leave(&lock->guard);
         err = -EDEADLK;
@@ -114,7 +114,7 @@ int weft_rwlock_lock_write(struct weft_rwlock *lock, int64_t deadline_ns)
 
 int weft_rwlock_unlock_read(struct weft_rwlock *lock)
 {
-    int err = weft_guard_enter(&lock->guard);
+    int err = weft_guard_admit(&lock->guard);
     if (err < 0)
         return err;
     if (lock->readers == 0) {
@@ -129,7 +129,7 @@ int weft_rwlock_unlock_read(struct weft_rwlock *lock)
 int weft_rwlock_unlock_write(struct weft_rwlock *lock)
 {
     struct weft_fiber *self = weft_whoever();
-    int err = weft_guard_enter(&lock->guard);
+    int err = weft_guard_admit(&lock->guard);
     if (err < 0)
         return err;
     if (lock->writer != self) {

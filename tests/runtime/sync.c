@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <weft/group.h>
+#include <weft/select.h>
 #include <weft/sync.h>
 
 #include <errno.h>
@@ -432,6 +433,7 @@ static int touch_everything(void *arg)
     CHECK_EQUAL(weft_event_set(&event), -EPERM);
     CHECK_EQUAL(weft_event_clear(&event), -EPERM);
     CHECK_EQUAL(weft_event_is_set(&event), -EPERM);
+    CHECK_EQUAL(weft_semaphore_available(&semaphore), 0);
     CHECK_EQUAL(weft_semaphore_release(&semaphore, 1), -EPERM);
     CHECK_EQUAL(weft_semaphore_resize(&semaphore, 1), -EPERM);
     CHECK_EQUAL(weft_barrier_wait(&barrier, WEFT_FOREVER), -EPERM);
@@ -440,16 +442,60 @@ static int touch_everything(void *arg)
     return 0;
 }
 
+static void init_everything(enum weft_sharing sharing, int expected)
+{
+    CHECK_EQUAL(weft_mutex_init(&mutex, sharing), expected);
+    CHECK_EQUAL(weft_rwlock_init(&rwlock, sharing), expected);
+    CHECK_EQUAL(weft_condition_init(&condition, sharing), expected);
+    CHECK_EQUAL(weft_event_init(&event, sharing), expected);
+    CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, sharing), expected);
+    CHECK_EQUAL(weft_barrier_init(&barrier, 1, sharing), expected);
+    CHECK_EQUAL(weft_once_init(&once, sharing), expected);
+    CHECK_EQUAL(weft_latch_init(&latch, 1, sharing), expected);
+}
+
+static void refuse_everything(void)
+{
+    struct weft_case cases[] = {weft_case_event(&event), weft_case_acquire(&semaphore, 1)};
+    (void)touch_everything(NULL);
+    CHECK_EQUAL(weft_mutex_lock(&mutex, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_rwlock_lock_read(&rwlock, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_rwlock_lock_write(&rwlock, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_condition_wait(&condition, &mutex, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_event_wait(&event, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_semaphore_acquire(&semaphore, 1, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_latch_wait(&latch, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_select(&cases[0], 1, WEFT_FOREVER, 0), -EPERM);
+    CHECK_EQUAL(weft_select(&cases[1], 1, WEFT_FOREVER, 0), -EPERM);
+}
+
+TEST(an_object_whose_init_failed_refuses_every_call)
+{
+    memset(&mutex, 0xff, sizeof mutex);
+    init_everything(WEFT_LOCAL, -EPERM); /* no runtime */
+    refuse_everything();
+    init_everything((enum weft_sharing)9, -EINVAL);
+    refuse_everything();
+    CHECK_EQUAL(weft_barrier_init(&barrier, 0, WEFT_SHARED), -EINVAL);
+    CHECK_EQUAL(weft_barrier_wait(&barrier, WEFT_FOREVER), -EPERM);
+}
+
+FIBER_TEST(an_object_of_zeros_refuses_every_call)
+{
+    memset(&mutex, 0, sizeof mutex);
+    memset(&rwlock, 0, sizeof rwlock);
+    memset(&condition, 0, sizeof condition);
+    memset(&event, 0, sizeof event);
+    memset(&semaphore, 0, sizeof semaphore);
+    memset(&barrier, 0, sizeof barrier);
+    memset(&once, 0, sizeof once);
+    memset(&latch, 0, sizeof latch);
+    refuse_everything();
+}
+
 FIBER_TEST(local_objects_are_not_for_other_threads)
 {
-    CHECK_EQUAL(weft_mutex_init(&mutex, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_rwlock_init(&rwlock, WEFT_LOCAL), 0);
+    init_everything(WEFT_LOCAL, 0);
     CHECK_EQUAL(weft_rwlock_lock_read(&rwlock, WEFT_NOWAIT), 0);
-    CHECK_EQUAL(weft_condition_init(&condition, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_event_init(&event, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_barrier_init(&barrier, 1, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_once_init(&once, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_latch_init(&latch, 1, WEFT_LOCAL), 0);
     CHECK_EQUAL(on_a_thread(touch_everything, NULL), 0);
 }
