@@ -50,6 +50,7 @@ int weft_barrier_wait(struct weft_barrier *barrier, int64_t deadline_ns)
         return err;
     if (barrier->arrived + 1 == barrier->parties) {
         complete_round(barrier);
+        weft_spend(self, deadline_ns);
         return 1;
     }
     uint32_t round = barrier->round;

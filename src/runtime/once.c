@@ -68,6 +68,7 @@ int weft_once_run(struct weft_once *once, int (*fn)(void *), void *arg, int64_t 
     int turn = weft_enter_anywhere(&self);
     if (turn < 0)
         return turn;
+    weft_spend(self, deadline_ns); /* before, not while others wait for fn */
     if (!__atomic_load_n(&once->done, __ATOMIC_ACQUIRE)) {
         turn = take_turn(once, self, deadline_ns);
         if (turn < 0)

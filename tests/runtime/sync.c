@@ -493,6 +493,62 @@ FIBER_TEST(an_object_of_zeros_refuses_every_call)
     refuse_everything();
 }
 
+/* ---- giving way ---------------------------------------------------------------------------- */
+
+static int stop_spinning;
+
+static int stop_spinner(void *arg)
+{
+    (void)arg;
+    stop_spinning = 1;
+    return 0;
+}
+
+static int succeed(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int fail(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int pass_barrier(void)
+{
+    return weft_barrier_wait(&barrier, WEFT_FOREVER) == 1;
+}
+
+static int ask_what_is_done(void)
+{
+    return weft_once_run(&once, succeed, NULL, WEFT_FOREVER) == 0;
+}
+
+static int try_in_vain(void)
+{
+    return weft_once_run(&once, fail, NULL, WEFT_FOREVER) == -EIO;
+}
+
+FIBER_TEST(calls_that_never_wait_give_way_all_the_same)
+{
+    int (*const calls[])(void) = {pass_barrier, try_in_vain, ask_what_is_done};
+    CHECK_EQUAL(weft_barrier_init(&barrier, 1, WEFT_AUTO), 0);
+    CHECK_EQUAL(weft_once_init(&once, WEFT_AUTO), 0);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct weft_group group;
+        int count = 0;
+        stop_spinning = 0;
+        REQUIRE(weft_group_init(&group, NULL) == 0);
+        CHECK_EQUAL(weft_spawn(&group, stop_spinner, NULL), 0);
+        while (!stop_spinning && count < 1000 && calls[i]())
+            count++;
+        CHECK(stop_spinning);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+    }
+}
+
 FIBER_TEST(local_objects_are_not_for_other_threads)
 {
     init_everything(WEFT_LOCAL, 0);
