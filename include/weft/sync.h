@@ -4,8 +4,9 @@
  * What they have in common: storage is the caller's, the fields are private, nothing is allocated,
  * so nothing has to be undone; an object must outlive the calls on it. The last argument of every
  * init says who may use it (enum weft_sharing), and init returns 0, -EINVAL (no such sharing), or
- * -EPERM (WEFT_LOCAL outside a runtime). Every other call returns -EPERM for an object that is local
- * to another worker, whose init failed, or that is all zeros; weft_semaphore_available returns 0.
+ * -EPERM (WEFT_LOCAL outside a runtime). Every other call returns -EPERM for an object that is
+ * local to another worker, whose init failed, or that is all zeros; weft_semaphore_available
+ * returns 0.
  *
  * A call with a deadline is a checkpoint and suspends; a thread outside any runtime blocks. It
  * returns -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT) or -ECANCELED only when it had no effect. Whoever waits
@@ -20,8 +21,8 @@ WEFT_BEGIN_DECLS
 
 /* ---- mutex: one at a time ---------------------------------------------------------------- */
 
-/* A fiber that ends while it holds a mutex, or a lock to write, aborts the program. A thread outside
- * any runtime must not end so either: a later thread may be taken for it. */
+/* A fiber that ends while it holds a mutex, or a lock to write, aborts the program. A thread
+ * outside any runtime must not end so either: a later thread may be taken for it. */
 
 struct weft_mutex {
     struct weft_guard guard;

@@ -30,6 +30,7 @@ int weft_priority_queue_init(struct weft_priority_queue *queue, size_t item_byte
                              enum weft_sharing sharing)
 {
     struct weft_guard guard;
+    *queue = (struct weft_priority_queue){0};
     if (item_bytes == 0 || item_bytes > ITEM_BYTES_MAX || capacity == 0 ||
         capacity > SIZE_MAX / ITEM_BYTES_MAX)
         return -EINVAL;
@@ -63,6 +64,10 @@ void weft_priority_queue_deinit(struct weft_priority_queue *queue)
     free(queue->items);
     queue->heap = NULL;
     queue->items = NULL;
+    queue->count = queue->capacity = 0;
+    queue->closed = -EBADF;
+    weft_list_init(&queue->pushers);
+    weft_list_init(&queue->poppers);
 }
 
 /* ---- the heap -------------------------------------------------------------------------- */
