@@ -11,20 +11,24 @@
 
 WEFT_BEGIN_DECLS
 
+struct weft_channel_block;
+
 /* Storage is the caller's, the fields are private. */
 struct weft_channel {
     unsigned char *items; /* ring of capacity items */
     size_t item_bytes, capacity, head, count;
     struct weft_link senders, receivers;
     struct weft_guard guard;
-    size_t items_max; /* 0: the ring does not grow */
+    size_t items_max; /* 0: the ring is all there is */
     int closed;       /* 0 while open, then what receivers and senders are told */
+    struct weft_channel_block *first, *last; /* unbounded: what came after the ring was full */
+    size_t more;                             /* items in them */
 };
 
 struct weft_channel_options {
     size_t item_bytes;         /* 1 to 4096; items are copied in and out */
     size_t capacity;           /* items it holds; 0: a rendezvous. Unbounded: room to begin with */
-    int unbounded;             /* 1: a send never waits; the ring doubles when it is full */
+    int unbounded;             /* 1: a send never waits; room is added when it is full */
     size_t items_max;          /* unbounded: then WEFT_EFULL; 0 means 1,048,576 */
     enum weft_sharing sharing; /* 0 means WEFT_AUTO */
 };
@@ -39,7 +43,8 @@ WEFT_API int weft_channel_init(struct weft_channel *channel, size_t item_bytes, 
 WEFT_API int weft_channel_init_with(struct weft_channel *channel,
                                     const struct weft_channel_options *options);
 
-/* Free the ring. Nobody may be waiting; items inside are dropped. Never suspends. */
+/* Free what the channel has allocated. Nobody may be waiting; items inside are dropped. Calls that
+ * come later find the channel closed, with -EBADF, and empty. Never suspends. */
 WEFT_API void weft_channel_deinit(struct weft_channel *channel);
 
 /* Put one item in; *item is copied. A checkpoint.

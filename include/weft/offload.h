@@ -7,13 +7,14 @@
 
 WEFT_BEGIN_DECLS
 
-/* Run fn(arg) on one of the runtime's threads (weft_run_options.offload_threads_max).
+/* Run fn(arg) on one of the calling worker's threads (weft_run_options.offload_threads_max).
  *
  * A call that has started is always waited for, even if the fiber is cancelled meanwhile: arg may
  * live on the fiber's stack. One that is still queued when the cancel comes does not run.
  * Returns  fn's result; -ECANCELED (fn did not run), WEFT_EFULL (too many calls queued),
  *          -EAGAIN (no thread can be made), -ENOMEM, -EPERM outside a runtime
- * Threads  fn runs on a plain thread: no call of weft that suspends works there */
+ * Threads  fn runs on a thread outside any runtime. Shared channels, queues and objects of sync.h
+ *          work there and block the thread; calls that need a fiber return -EPERM */
 WEFT_API int weft_offload(int (*fn)(void *), void *arg);
 
 /* Run fn(arg) likewise, but leave it alone when the wait ends first: the thread finishes the call
@@ -29,7 +30,9 @@ WEFT_API int weft_offload(int (*fn)(void *), void *arg);
  *              -ETIMEDOUT: fn did not run, or still does. WEFT_EFULL, -EAGAIN, -ENOMEM, -EPERM:
  *              as with weft_offload, and fn did not run
  * Limits       an abandoned call keeps its thread busy until fn returns
- * Threads      as with weft_offload; suspends */
+ * Threads      as with weft_offload; suspends. Nobody waits for an abandoned call: if fn is going
+ * to wake fibers even then, the caller acquires the runtime before (weft_runtime_acquire) and fn
+ * releases it, or the fibers that wait for fn may be taken for deadlocked */
 WEFT_API int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *arg),
                                      int64_t deadline_ns, int *ret_result);
 

@@ -30,10 +30,11 @@ struct weft_mail {
     void (*deliver)(struct weft_mail *mail); /* called on the worker's thread */
 };
 
-/* Who may use an object: one worker without any lock, or every thread, one at a time. */
+/* Who may use an object: one worker without any lock, or every thread, one at a time; nobody while
+ * it is all zeros, as before its init or after one that failed. */
 struct weft_guard {
-    struct weft_worker *home; /* NULL: shared */
-    unsigned lock;
+    struct weft_worker *home; /* NULL: shared, or nobody's */
+    unsigned lock, shared;
 };
 
 /* A place in a queue of those who wait. */

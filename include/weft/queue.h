@@ -32,7 +32,8 @@ struct weft_priority_queue {
 WEFT_API int weft_priority_queue_init(struct weft_priority_queue *queue, size_t item_bytes,
                                       size_t capacity, enum weft_sharing sharing);
 
-/* Free it. Nobody may be waiting; items inside are dropped. Never suspends. */
+/* Free it. Nobody may be waiting; items inside are dropped. Calls that come later find the queue
+ * closed, with -EBADF, and empty. Never suspends. */
 WEFT_API void weft_priority_queue_deinit(struct weft_priority_queue *queue);
 
 /* Put one item in; *item is copied. A checkpoint.

@@ -38,8 +38,8 @@ struct weft_run_options {
     enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
     const char *io;               /* "uring", "epoll", "sim"; NULL: $WEFT_IO, else the best */
     size_t stack_bytes;           /* usable stack of a fiber; 0 means 64 KiB, at least 16 KiB */
-    unsigned offload_threads_max; /* threads for weft_offload; 0 means 4, at most 1024 */
-    unsigned offload_queue_max;   /* calls waiting for a thread; 0 means 65,536 */
+    unsigned offload_threads_max; /* per worker: threads for weft_offload; 0: 4, at most 1024 */
+    unsigned offload_queue_max;   /* per worker: calls waiting for a thread; 0 means 65,536 */
     unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With
                                      the virtual clock always 1: that is what makes it repeatable */
     uint64_t seed; /* not 0: which fiber runs next is drawn, the same for the same seed. $WEFT_SEED
@@ -73,7 +73,8 @@ struct weft_run_options {
  *          function, or leaving a scope, aborts */
 WEFT_API int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *arg);
 
-/* Let every other runnable fiber of this thread run once. A checkpoint.
+/* Let every other runnable fiber of this thread run once; with a seed, which draws who is next, any
+ * number of them, none as well. A checkpoint.
  * Returns  0, -ECANCELED (after having yielded), -EPERM outside a runtime */
 WEFT_API int weft_yield(void);
 

@@ -34,6 +34,7 @@ struct weft_scope {
     int mailed_reason;
     unsigned mailed;
     unsigned flags;
+    int abroad; /* 1: part of a task's record, the scopes around it are on another worker */
     int cause;  /* how it was cancelled, 0 when it was not */
     int reason; /* what weft_cancel_reason says inside */
 };
@@ -41,7 +42,7 @@ struct weft_scope {
 /* Enter a scope. Until weft_scope_leave the calling fiber's waits belong to it.
  *
  * deadline_ns  absolute; WEFT_FOREVER for none. A deadline that is over cancels at once
- * Returns      nothing; a call outside a runtime aborts
+ * Returns      nothing; a call outside a runtime, or with flags that are not listed above, aborts
  * Ownership    *scope is the caller's and must not move or end before weft_scope_leave
  * Never suspends */
 WEFT_API void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned flags);

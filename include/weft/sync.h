@@ -3,8 +3,10 @@
  *
  * What they have in common: storage is the caller's, the fields are private, nothing is allocated,
  * so nothing has to be undone; an object must outlive the calls on it. The last argument of every
- * init says who may use it (enum weft_sharing), and init returns 0, -EINVAL, or -EPERM (WEFT_LOCAL
- * outside a runtime). Every other call returns -EPERM for an object local to another worker.
+ * init says who may use it (enum weft_sharing), and init returns 0, -EINVAL (no such sharing), or
+ * -EPERM (WEFT_LOCAL outside a runtime). Every other call returns -EPERM for an object that is
+ * local to another worker, whose init failed, or that is all zeros; weft_semaphore_available
+ * returns 0.
  *
  * A call with a deadline is a checkpoint and suspends; a thread outside any runtime blocks. It
  * returns -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT) or -ECANCELED only when it had no effect. Whoever waits
@@ -18,6 +20,9 @@
 WEFT_BEGIN_DECLS
 
 /* ---- mutex: one at a time ---------------------------------------------------------------- */
+
+/* A fiber that ends while it holds a mutex, or a lock to write, aborts the program. A thread
+ * outside any runtime must not end so either: a later thread may be taken for it. */
 
 struct weft_mutex {
     struct weft_guard guard;
@@ -126,7 +131,7 @@ WEFT_API int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t c
 WEFT_API int weft_semaphore_resize(struct weft_semaphore *semaphore, uint32_t permits);
 
 /* Permits that are free; below 0 after a resize to fewer than are out. An object that the caller
- * may not use has none. */
+ * may not use has 0: no error, because every negative count is a count. */
 WEFT_API int64_t weft_semaphore_available(struct weft_semaphore *semaphore);
 
 /* ---- barrier: nobody goes on before all are here ------------------------------------------ */

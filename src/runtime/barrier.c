@@ -11,14 +11,12 @@
 
 int weft_barrier_init(struct weft_barrier *barrier, uint32_t parties, enum weft_sharing sharing)
 {
-    if (parties == 0)
-        return -EINVAL;
     *barrier = (struct weft_barrier){.parties = parties};
     weft_list_init(&barrier->waiting);
-    return weft_guard_init(&barrier->guard, sharing);
+    return parties == 0 ? -EINVAL : weft_guard_init(&barrier->guard, sharing);
 }
 
-static int complete_round(struct weft_barrier *barrier)
+static void complete_round(struct weft_barrier *barrier)
 {
     struct weft_link claimed;
     weft_list_init(&claimed);
@@ -27,13 +25,12 @@ static int complete_round(struct weft_barrier *barrier)
     weft_claim_all(&barrier->waiting, &claimed);
     weft_guard_leave(&barrier->guard);
     weft_wake_claimed(&claimed, 0);
-    return 1;
 }
 
 /* Returns 0 when the round was completed all the same. */
 static int give_up(struct weft_barrier *barrier, uint32_t round, int err)
 {
-    (void)weft_guard_enter(&barrier->guard);
+    weft_guard_enter(&barrier->guard);
     if (barrier->round != round)
         err = 0;
     else
@@ -48,11 +45,14 @@ int weft_barrier_wait(struct weft_barrier *barrier, int64_t deadline_ns)
     struct weft_waiter waiter;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&barrier->guard);
+        err = weft_guard_admit(&barrier->guard);
     if (err < 0)
         return err;
-    if (barrier->arrived + 1 == barrier->parties)
-        return complete_round(barrier);
+    if (barrier->arrived + 1 == barrier->parties) {
+        complete_round(barrier);
+        weft_spend(self, deadline_ns);
+        return 1;
+    }
     uint32_t round = barrier->round;
     barrier->arrived += deadline_ns != WEFT_NOWAIT;
     err =

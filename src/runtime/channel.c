@@ -3,7 +3,12 @@
  *
  * Invariants, while the guard is not held: senders wait only while the ring is full, receivers
  * only while it is empty and no sender waits; whoever frees a place or brings an item serves the
- * first waiter itself, so nobody overtakes. It wakes whom it has served after leaving the guard. */
+ * first waiter itself, so nobody overtakes. It wakes whom it has served after leaving the guard.
+ *
+ * What an unbounded channel's ring has no room for goes into a chain of blocks; a ring that has run
+ * empty is given up for the first of them. No item is ever moved, and nothing is allocated under
+ * the guard that is larger than BLOCK_BYTES_MAX, so nobody is kept from the channel by its growing.
+ */
 #include <runtime/case.h>
 
 #include <weft/channel.h>
@@ -15,11 +20,20 @@
 #define ITEM_BYTES_MAX    ((size_t)4096)
 #define ITEMS_MAX_DEFAULT ((size_t)1 << 20)
 #define ROOM_DEFAULT      ((size_t)16)
+#define BLOCK_BYTES_MAX   ((size_t)64 << 10)
+
+/* Becomes the ring one day. */
+struct weft_channel_block {
+    struct weft_channel_block *next;
+    unsigned char *items;
+    size_t capacity, count;
+};
 
 int weft_channel_init_with(struct weft_channel *channel, const struct weft_channel_options *options)
 {
     size_t item_bytes = options->item_bytes, capacity = options->capacity, items_max = 0;
     struct weft_guard guard;
+    *channel = (struct weft_channel){0};
     if (options->unbounded) {
         items_max = options->items_max ? options->items_max : ITEMS_MAX_DEFAULT;
         if (capacity == 0)
@@ -57,8 +71,16 @@ int weft_channel_init(struct weft_channel *channel, size_t item_bytes, size_t ca
 
 void weft_channel_deinit(struct weft_channel *channel)
 {
+    while (channel->first) {
+        struct weft_channel_block *block = channel->first;
+        channel->first = block->next;
+        free(block->items);
+        free(block);
+    }
     free(channel->items);
-    channel->items = NULL;
+    *channel = (struct weft_channel){.guard = channel->guard, .closed = -EBADF};
+    weft_list_init(&channel->senders);
+    weft_list_init(&channel->receivers);
 }
 
 /* ---- the ring -------------------------------------------------------------------------- */
@@ -88,24 +110,62 @@ static inline void ring_pop(struct weft_channel *channel, void *ret_item)
     channel->count--;
 }
 
-/* Make room in a full ring of an unbounded channel. Returns 0, WEFT_EFULL, -ENOMEM */
-static int grow(struct weft_channel *channel)
+/* ---- the blocks ------------------------------------------------------------------------ */
+
+/* Twice what there was last, up to BLOCK_BYTES_MAX and to items_max, which is then what bounds the
+ * ring that it becomes. Returns NULL: no memory. */
+static struct weft_channel_block *add_block(struct weft_channel *channel)
 {
-    size_t capacity = channel->capacity, bytes = channel->item_bytes;
-    size_t wanted = capacity > channel->items_max / 2 ? channel->items_max : capacity * 2;
-    if (capacity == channel->items_max)
+    size_t items_max = BLOCK_BYTES_MAX / channel->item_bytes;
+    if (items_max > channel->items_max)
+        items_max = channel->items_max;
+    size_t before = channel->last ? channel->last->capacity : channel->capacity;
+    size_t capacity = before < items_max / 2 ? before * 2 : items_max;
+    struct weft_channel_block *block = malloc(sizeof *block);
+    unsigned char *items = malloc(capacity * channel->item_bytes);
+    if (!block || !items) {
+        free(block);
+        free(items);
+        return NULL;
+    }
+    *block = (struct weft_channel_block){.items = items, .capacity = capacity};
+    if (channel->last)
+        channel->last->next = block;
+    else
+        channel->first = block;
+    channel->last = block;
+    return block;
+}
+
+/* Behind a full ring. Returns 0, WEFT_EFULL, -ENOMEM */
+static int push_more(struct weft_channel *channel, const void *item)
+{
+    struct weft_channel_block *block = channel->last;
+    if (channel->count + channel->more >= channel->items_max)
         return WEFT_EFULL;
-    unsigned char *items = malloc(wanted * bytes);
-    if (!items)
+    if (!block || block->count == block->capacity)
+        block = add_block(channel);
+    if (!block)
         return -ENOMEM;
-    size_t to_end = capacity - channel->head;
-    memcpy(items, channel->items + channel->head * bytes, to_end * bytes);
-    memcpy(items + to_end * bytes, channel->items, channel->head * bytes);
-    free(channel->items);
-    channel->items = items;
-    channel->capacity = wanted;
-    channel->head = 0;
+    copy_item(channel, block->items + block->count++ * channel->item_bytes, item);
+    channel->more++;
     return 0;
+}
+
+/* The ring is empty: have the first block in its place. */
+static void next_block(struct weft_channel *channel)
+{
+    struct weft_channel_block *block = channel->first;
+    free(channel->items);
+    channel->items = block->items;
+    channel->capacity = block->capacity;
+    channel->head = 0;
+    channel->count = block->count;
+    channel->more -= block->count;
+    channel->first = block->next;
+    if (!block->next)
+        channel->last = NULL;
+    free(block);
 }
 
 /* ---- under the guard ------------------------------------------------------------------- */
@@ -122,11 +182,8 @@ static inline int send_now(struct weft_channel *channel, const void *item,
         *ret_served = receiver;
         return 0;
     }
-    if (channel->count == channel->capacity) {
-        int err = channel->items_max ? grow(channel) : WEFT_WOULD_WAIT;
-        if (err)
-            return err;
-    }
+    if (channel->count == channel->capacity || channel->last)
+        return channel->items_max ? push_more(channel, item) : WEFT_WOULD_WAIT;
     ring_push(channel, item);
     return 0;
 }
@@ -137,6 +194,8 @@ static inline int receive_now(struct weft_channel *channel, void *ret_item,
     bool from_ring = channel->count > 0;
     if (from_ring)
         ring_pop(channel, ret_item);
+    if (channel->count == 0 && channel->first)
+        next_block(channel);
     struct weft_waiter *sender = weft_claim_first(&channel->senders);
     if (sender && from_ring)
         ring_push(channel, sender->source);
@@ -188,7 +247,7 @@ int weft_send(struct weft_channel *channel, const void *item, int64_t deadline_n
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&channel->guard);
+        err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     err = send_now(channel, item, &served);
@@ -203,7 +262,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&channel->guard);
+        err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     err = receive_now(channel, ret_item, &served);
@@ -215,7 +274,7 @@ int weft_receive(struct weft_channel *channel, void *ret_item, int64_t deadline_
 int weft_channel_close(struct weft_channel *channel, int reason)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&channel->guard);
+    int err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -232,10 +291,10 @@ int weft_channel_close(struct weft_channel *channel, int reason)
 
 int64_t weft_channel_len(struct weft_channel *channel)
 {
-    int err = weft_guard_enter(&channel->guard);
+    int err = weft_guard_admit(&channel->guard);
     if (err < 0)
         return err;
-    int64_t len = (int64_t)channel->count;
+    int64_t len = (int64_t)(channel->count + channel->more);
     weft_guard_leave(&channel->guard);
     return len;
 }

@@ -14,7 +14,7 @@ int weft_event_init(struct weft_event *event, enum weft_sharing sharing)
 int weft_event_set(struct weft_event *event)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&event->guard);
+    int err = weft_guard_admit(&event->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -27,7 +27,7 @@ int weft_event_set(struct weft_event *event)
 
 int weft_event_clear(struct weft_event *event)
 {
-    int err = weft_guard_enter(&event->guard);
+    int err = weft_guard_admit(&event->guard);
     if (err < 0)
         return err;
     event->set = 0;
@@ -37,7 +37,7 @@ int weft_event_clear(struct weft_event *event)
 
 int weft_event_is_set(struct weft_event *event)
 {
-    int err = weft_guard_enter(&event->guard);
+    int err = weft_guard_admit(&event->guard);
     if (err < 0)
         return err;
     int set = event->set;
@@ -51,7 +51,7 @@ int weft_event_wait(struct weft_event *event, int64_t deadline_ns)
     struct weft_waiter waiter;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&event->guard);
+        err = weft_guard_admit(&event->guard);
     if (err < 0)
         return err;
     if (!event->set)

@@ -5,6 +5,7 @@
 #include <runtime/worker.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #define CHUNK_LEN      256u
@@ -48,7 +49,7 @@ static int grow_chunks(struct weft_fd_table *table, size_t chunk)
 struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd)
 {
     struct weft_fd *entry = find_entry(table, fd);
-    if (entry || fd < 0)
+    if (entry || fcntl(fd, F_GETFD) < 0)
         return entry;
     size_t chunk = (size_t)fd / CHUNK_LEN;
     if (grow_chunks(table, chunk) < 0)
@@ -112,7 +113,7 @@ int weft_fd_watch(struct weft_worker *worker, int fd)
 {
     struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
     if (!entry)
-        return fd < 0 ? -EBADF : -ENOMEM;
+        return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOMEM;
     if (entry->watched || entry->always_ready)
         return 0;
     int err = worker->poller_ops->watch(worker->poller, fd, entry->generation);

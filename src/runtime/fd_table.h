@@ -35,7 +35,8 @@ struct weft_fd_table {
 void weft_fd_table_init(struct weft_fd_table *table);
 void weft_fd_table_deinit(struct weft_fd_table *table);
 
-/* The entry of a descriptor, made when there is none. NULL: no memory, or fd is negative. */
+/* The entry of a descriptor, made when there is none. NULL: no memory, or the kernel knows no such
+ * descriptor, so the table is as large as the descriptors that there have been. */
 struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd);
 
 /* Apply what the poller reported: wake who waits, remember the rest. Requests go to request.c. */

@@ -38,6 +38,8 @@ static void fiber_main(void *arg)
         weft_misuse("a fiber returned in a child of fork(): end it with _exit or exec");
     if (self->scope != outermost || !weft_list_empty(&self->groups))
         weft_misuse("a fiber ended inside a scope or group of its own");
+    if (self->holds > 0)
+        weft_misuse("a fiber ended holding a mutex or a write lock");
     if (self->locals)
         weft_locals_release(self->locals);
     report_end(worker, self, result);
@@ -82,6 +84,7 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, const struct wef
     fiber->mail.deliver = wake_arrived;
     atomic_init(&fiber->parked, false);
     fiber->waits_for = NULL;
+    fiber->holds = 0;
     fiber->scope = plan->scope;
     weft_list_init(&fiber->in_scope);
     weft_list_init(&fiber->sibling);

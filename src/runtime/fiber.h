@@ -26,6 +26,7 @@ struct weft_fiber {
     struct weft_waiter *winner;   /* which of several waiters was served; written by the claimer */
     const char *waits_for;        /* for people */
     unsigned awake;               /* outside a runtime: the word the thread sleeps on */
+    unsigned holds;               /* mutexes, and locks to write */
     struct weft_scope *scope;     /* innermost */
     struct weft_link in_scope;    /* in scope->waiting while it waits cancellably */
     struct weft_timer timer;      /* armed while it waits with a deadline */

@@ -248,7 +248,7 @@ static void leave(struct dump *dump)
 static void answer(struct part *part, bool done)
 {
     struct dump *dump = part->dump;
-    (void)weft_guard_enter(&dump->guard);
+    weft_guard_enter(&dump->guard);
     part->done = done;
     if (--dump->missing == 0)
         weft_wake_all(&dump->waiting, 0);
@@ -302,12 +302,12 @@ static void wait_for_answers(struct dump *dump)
     int err = 0;
     if (!self)
         (void)weft_enter_anywhere(&self);
-    (void)weft_guard_enter(&dump->guard);
+    weft_guard_enter(&dump->guard);
     while (dump->missing > 0 && err != -ETIMEDOUT) {
         self->waits_for = "descriptions of all fibers";
         err = weft_park_guarded(self, &dump->guard, &dump->waiting, &waiter, deadline_ns,
                                 WEFT_PARK_SHIELDED);
-        (void)weft_guard_enter(&dump->guard);
+        weft_guard_enter(&dump->guard);
     }
 }
 

@@ -16,7 +16,7 @@ int weft_latch_init(struct weft_latch *latch, uint32_t count, enum weft_sharing 
 int weft_latch_count_down(struct weft_latch *latch, uint32_t count)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&latch->guard);
+    int err = weft_guard_admit(&latch->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -37,7 +37,7 @@ int weft_latch_wait(struct weft_latch *latch, int64_t deadline_ns)
     struct weft_waiter waiter;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&latch->guard);
+        err = weft_guard_admit(&latch->guard);
     if (err < 0)
         return err;
     if (latch->count > 0)

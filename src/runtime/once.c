@@ -23,7 +23,7 @@ static void succeeded(struct weft_once *once, int result)
 {
     struct weft_link claimed;
     weft_list_init(&claimed);
-    (void)weft_guard_enter(&once->guard);
+    weft_guard_enter(&once->guard);
     once->runner = NULL;
     once->result = result;
     __atomic_store_n(&once->done, 1, __ATOMIC_RELEASE);
@@ -34,7 +34,7 @@ static void succeeded(struct weft_once *once, int result)
 
 static void failed(struct weft_once *once)
 {
-    (void)weft_guard_enter(&once->guard);
+    weft_guard_enter(&once->guard);
     const struct weft_waiter *next = weft_claim_first(&once->waiting);
     once->runner = next ? next->fiber : NULL;
     weft_guard_leave(&once->guard);
@@ -46,7 +46,7 @@ static void failed(struct weft_once *once)
 static int take_turn(struct weft_once *once, struct weft_fiber *self, int64_t deadline_ns)
 {
     struct weft_waiter waiter;
-    int err = weft_guard_enter(&once->guard);
+    int err = weft_guard_admit(&once->guard);
     if (err < 0)
         return err;
     if (once->runner && once->runner != self)
@@ -68,6 +68,7 @@ int weft_once_run(struct weft_once *once, int (*fn)(void *), void *arg, int64_t 
     int turn = weft_enter_anywhere(&self);
     if (turn < 0)
         return turn;
+    weft_spend(self, deadline_ns); /* before, not while others wait for fn */
     if (!__atomic_load_n(&once->done, __ATOMIC_ACQUIRE)) {
         turn = take_turn(once, self, deadline_ns);
         if (turn < 0)

@@ -30,6 +30,7 @@ int weft_priority_queue_init(struct weft_priority_queue *queue, size_t item_byte
                              enum weft_sharing sharing)
 {
     struct weft_guard guard;
+    *queue = (struct weft_priority_queue){0};
     if (item_bytes == 0 || item_bytes > ITEM_BYTES_MAX || capacity == 0 ||
         capacity > SIZE_MAX / ITEM_BYTES_MAX)
         return -EINVAL;
@@ -63,6 +64,10 @@ void weft_priority_queue_deinit(struct weft_priority_queue *queue)
     free(queue->items);
     queue->heap = NULL;
     queue->items = NULL;
+    queue->count = queue->capacity = 0;
+    queue->closed = -EBADF;
+    weft_list_init(&queue->pushers);
+    weft_list_init(&queue->poppers);
 }
 
 /* ---- the heap -------------------------------------------------------------------------- */
@@ -162,7 +167,7 @@ int weft_priority_queue_push(struct weft_priority_queue *queue, const void *item
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&queue->guard);
+        err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     err = push_now(queue, &offer, &served);
@@ -179,7 +184,7 @@ int weft_priority_queue_pop(struct weft_priority_queue *queue, void *ret_item, i
     struct weft_waiter *served = NULL;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_enter(&queue->guard);
+        err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     err = pop_now(queue, ret_item, &served);
@@ -193,7 +198,7 @@ int weft_priority_queue_pop(struct weft_priority_queue *queue, void *ret_item, i
 int weft_priority_queue_close(struct weft_priority_queue *queue, int reason)
 {
     struct weft_link claimed;
-    int err = weft_guard_enter(&queue->guard);
+    int err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     weft_list_init(&claimed);
@@ -210,7 +215,7 @@ int weft_priority_queue_close(struct weft_priority_queue *queue, int reason)
 
 int64_t weft_priority_queue_len(struct weft_priority_queue *queue)
 {
-    int err = weft_guard_enter(&queue->guard);
+    int err = weft_guard_admit(&queue->guard);
     if (err < 0)
         return err;
     int64_t len = (int64_t)queue->count;

@@ -62,7 +62,7 @@ static int wait_in(struct weft_rwlock *lock, struct weft_link *queue, struct wef
     struct weft_waiter waiter;
     int err = weft_wait_turn(self, &lock->guard, queue, &waiter, deadline_ns, what);
     if (err < 0 && err != -EAGAIN) {
-        (void)weft_guard_enter(&lock->guard);
+        weft_guard_enter(&lock->guard);
         hand_on(lock, false);
     }
     return err;
@@ -75,7 +75,7 @@ static int enter(struct weft_rwlock *lock, struct weft_fiber **ret_self, int64_t
     if (err < 0)
         return err;
     weft_spend(*ret_self, deadline_ns);
-    err = weft_guard_enter(&lock->guard);
+    err = weft_guard_admit(&lock->guard);
     if (err == 0 && lock->writer == *ret_self) {
         weft_guard_leave(&lock->guard);
         err = -EDEADLK;
@@ -102,16 +102,19 @@ int weft_rwlock_lock_write(struct weft_rwlock *lock, int64_t deadline_ns)
     int err = enter(lock, &self, deadline_ns);
     if (err < 0)
         return err;
-    if (lock->writer || lock->readers > 0)
-        return wait_in(lock, &lock->waiting_writers, self, deadline_ns, "a lock, to write");
-    lock->writer = self;
-    weft_guard_leave(&lock->guard);
-    return 0;
+    if (lock->writer || lock->readers > 0) {
+        err = wait_in(lock, &lock->waiting_writers, self, deadline_ns, "a lock, to write");
+    } else {
+        lock->writer = self;
+        weft_guard_leave(&lock->guard);
+    }
+    self->holds += err == 0;
+    return err;
 }
 
 int weft_rwlock_unlock_read(struct weft_rwlock *lock)
 {
-    int err = weft_guard_enter(&lock->guard);
+    int err = weft_guard_admit(&lock->guard);
     if (err < 0)
         return err;
     if (lock->readers == 0) {
@@ -125,14 +128,15 @@ int weft_rwlock_unlock_read(struct weft_rwlock *lock)
 
 int weft_rwlock_unlock_write(struct weft_rwlock *lock)
 {
-    const struct weft_fiber *self = weft_whoever();
-    int err = weft_guard_enter(&lock->guard);
+    struct weft_fiber *self = weft_whoever();
+    int err = weft_guard_admit(&lock->guard);
     if (err < 0)
         return err;
     if (lock->writer != self) {
         weft_guard_leave(&lock->guard);
         return -EPERM;
     }
+    self->holds--;
     lock->writer = NULL;
     hand_on(lock, true);
     return 0;

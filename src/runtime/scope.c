@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SCOPE_FLAGS (WEFT_SCOPE_SHIELD | WEFT_SCOPE_MOVE_ON) /* what a program may ask for */
+
 enum cause {
     NOT_CANCELLED,
     BY_DEADLINE,
@@ -99,7 +101,8 @@ void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int6
     scope->home = weft_current_worker;
     scope->mail.deliver = cancel_arrived;
     scope->mailed = 0;
-    scope->flags = flags;
+    scope->flags = flags & SCOPE_FLAGS;
+    scope->abroad = (flags & WEFT_SCOPE_REMOTE) != 0;
     scope->cause = NOT_CANCELLED;
     scope->reason = 0;
     scope->timer = (struct weft_timer){.deadline_ns = WEFT_FOREVER};
@@ -137,6 +140,8 @@ void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned fl
     struct weft_fiber *self = weft_self();
     if (!self)
         weft_misuse("weft_scope_enter called outside a fiber");
+    if (flags & ~SCOPE_FLAGS)
+        weft_misuse("weft_scope_enter with flags that there are not");
     weft_scope_attach(scope, self->scope, deadline_ns, flags);
     self->scope = scope;
 }
@@ -187,7 +192,7 @@ int64_t weft_scope_outer_deadline(const struct weft_scope *scope)
     int64_t earliest_ns = WEFT_FOREVER;
     while (scope) {
         int64_t deadline_ns = scope->timer.deadline_ns;
-        if (scope->flags & WEFT_SCOPE_REMOTE)
+        if (scope->abroad)
             deadline_ns =
                 weft_container_of((struct weft_scope *)(uintptr_t)scope, struct weft_remote, scope)
                     ->outer_deadline_ns;

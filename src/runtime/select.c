@@ -25,7 +25,7 @@ enum {
 static void enter(const struct weft_case *c)
 {
     if (c->guard)
-        (void)weft_guard_enter(c->guard);
+        weft_guard_enter(c->guard);
 }
 
 static void leave(const struct weft_case *c)
@@ -97,9 +97,9 @@ static int check_cases(const struct select *select, bool *ret_shared)
         struct weft_case *c = &select->cases[i];
         if (!c->ops)
             continue;
-        if (c->guard && c->guard->home && c->guard->home != weft_current_worker)
-            return -EPERM;
-        int err = c->ops->permit ? c->ops->permit(c) : 0;
+        int err = c->guard ? weft_guard_permit(c->guard) : 0;
+        if (err == 0 && c->ops->permit)
+            err = c->ops->permit(c);
         if (err < 0)
             return err;
         *ret_shared = *ret_shared || (c->guard && !c->guard->home);

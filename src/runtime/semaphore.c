@@ -52,7 +52,7 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, uint32_t count, int
     if (err < 0)
         return err;
     weft_spend(self, deadline_ns); /* before, not while holding permits */
-    err = weft_guard_enter(&semaphore->guard);
+    err = weft_guard_admit(&semaphore->guard);
     if (err < 0)
         return err;
     if (acquire_now(semaphore, count) == 0) {
@@ -63,7 +63,7 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, uint32_t count, int
     err = weft_wait_turn(self, &semaphore->guard, &semaphore->waiting, &waiter, deadline_ns,
                          "permits of a semaphore");
     if (err < 0 && err != -EAGAIN) {
-        (void)weft_guard_enter(&semaphore->guard);
+        weft_guard_enter(&semaphore->guard);
         serve(semaphore);
     }
     return err;
@@ -84,13 +84,13 @@ static int adjust(struct weft_semaphore *semaphore, int64_t change)
 
 int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t count)
 {
-    int err = weft_guard_enter(&semaphore->guard);
+    int err = weft_guard_admit(&semaphore->guard);
     return err < 0 ? err : adjust(semaphore, count);
 }
 
 int weft_semaphore_resize(struct weft_semaphore *semaphore, uint32_t permits)
 {
-    int err = weft_guard_enter(&semaphore->guard);
+    int err = weft_guard_admit(&semaphore->guard);
     if (err < 0)
         return err;
     int64_t change = (int64_t)permits - semaphore->permits;
@@ -101,7 +101,7 @@ int weft_semaphore_resize(struct weft_semaphore *semaphore, uint32_t permits)
 
 int64_t weft_semaphore_available(struct weft_semaphore *semaphore)
 {
-    if (weft_guard_enter(&semaphore->guard) < 0)
+    if (weft_guard_admit(&semaphore->guard) < 0)
         return 0;
     int64_t available = semaphore->available;
     weft_guard_leave(&semaphore->guard);
@@ -139,7 +139,7 @@ static void left(const struct weft_case *c, bool served)
     struct weft_semaphore *semaphore = c->object;
     if (served)
         return;
-    (void)weft_guard_enter(&semaphore->guard);
+    weft_guard_enter(&semaphore->guard);
     serve(semaphore);
 }
 

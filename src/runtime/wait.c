@@ -123,7 +123,7 @@ int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct 
     weft_guard_leave(guard);
     int result = weft_park(self, deadline_ns, kind);
     /* Also when the waker has unlinked it: who holds the guard may still look at the waiter. */
-    (void)weft_guard_enter(guard);
+    weft_guard_enter(guard);
     weft_list_unlink(&waiter->link);
     weft_guard_leave(guard);
     return result;
@@ -142,7 +142,7 @@ int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct w
     int result = weft_park(self, deadline_ns, kind);
     if (self->winner == waiter)
         return result;
-    (void)weft_guard_enter(guard);
+    weft_guard_enter(guard);
     weft_list_unlink(&waiter->link);
     weft_guard_leave(guard);
     return result;
@@ -192,6 +192,6 @@ int weft_guard_init(struct weft_guard *guard, enum weft_sharing sharing)
     if (sharing == WEFT_LOCAL && !worker)
         return -EPERM;
     bool local = sharing == WEFT_LOCAL || (sharing == WEFT_AUTO && worker && !worker->crowded);
-    *guard = (struct weft_guard){.home = local ? worker : NULL};
+    *guard = (struct weft_guard){.home = local ? worker : NULL, .shared = !local};
     return 0;
 }

@@ -180,17 +180,32 @@ void weft_wake_all(struct weft_link *list, int result);
 
 /* ---- guards ---------------------------------------------------------------------------- */
 
-/* Returns 0, -EPERM (WEFT_LOCAL outside a runtime), -EINVAL (no such sharing) */
+/* Returns 0, -EPERM (WEFT_LOCAL outside a runtime), -EINVAL (no such sharing): then the guard is as
+ * it was, which for one that is all zeros means that it lets nobody in */
 int weft_guard_init(struct weft_guard *guard, enum weft_sharing sharing);
 
-/* Returns 0; -EPERM: the object belongs to another worker. Nothing that can suspend may happen
- * before weft_guard_leave. */
-static inline int weft_guard_enter(struct weft_guard *guard)
+/* Enter, as one who has been admitted before, or in a guard of the library's own, which is shared
+ * when it is all zeros. Nothing that can suspend may happen before weft_guard_leave. */
+static inline void weft_guard_enter(struct weft_guard *guard)
 {
-    if (guard->home)
-        return guard->home == weft_current_worker ? 0 : -EPERM;
-    weft_lock(&guard->lock);
-    return 0;
+    if (!guard->home)
+        weft_lock(&guard->lock);
+}
+
+/* Whether the caller may enter. Returns 0; -EPERM: the object is another worker's, or nobody's. */
+static inline int weft_guard_permit(const struct weft_guard *guard)
+{
+    bool permitted = guard->home ? guard->home == weft_current_worker : guard->shared;
+    return permitted ? 0 : -EPERM;
+}
+
+/* Enter if that is permitted: how calls on a program's objects begin. Returns as above. */
+static inline int weft_guard_admit(struct weft_guard *guard)
+{
+    int err = weft_guard_permit(guard);
+    if (err == 0)
+        weft_guard_enter(guard);
+    return err;
 }
 
 static inline void weft_guard_leave(struct weft_guard *guard)

@@ -167,8 +167,8 @@ void weft_scope_cancel_through(struct weft_scope *top, int reason);
 /* The earliest deadline of a scope and those around it, up to a shield. */
 int64_t weft_scope_outer_deadline(const struct weft_scope *scope);
 
-/* In scope->flags: the scope lies in a struct weft_remote, and those around it on another worker.
- */
+/* A flag of weft_scope_attach alone, kept as scope->abroad: the scope lies in a struct weft_remote,
+ * and those around it on another worker. */
 #define WEFT_SCOPE_REMOTE 0x100u
 
 /* What the cancellation means to whoever waited for the scope's work: -ETIMEDOUT by its deadline,

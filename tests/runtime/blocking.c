@@ -145,7 +145,8 @@ static int locked_mutex(enum weft_sharing sharing)
 
 static int lock_mutex(int64_t deadline_ns)
 {
-    return weft_mutex_lock(&mutex, deadline_ns);
+    int err = weft_mutex_lock(&mutex, deadline_ns);
+    return err < 0 ? err : weft_mutex_unlock(&mutex);
 }
 
 static int unlock_mutex(void)
@@ -172,7 +173,8 @@ static int lock_read(int64_t deadline_ns)
 
 static int lock_write(int64_t deadline_ns)
 {
-    return weft_rwlock_lock_write(&rwlock, deadline_ns);
+    int err = weft_rwlock_lock_write(&rwlock, deadline_ns);
+    return err < 0 ? err : weft_rwlock_unlock_write(&rwlock);
 }
 
 static int unlock_read(void)

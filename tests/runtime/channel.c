@@ -5,6 +5,7 @@
 
 #include <weft/channel.h>
 #include <weft/group.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
 
 #include <errno.h>
@@ -251,6 +252,77 @@ FIBER_TEST(an_unbounded_channel_grows_in_order_up_to_its_maximum)
     }
     CHECK_EQUAL(weft_send(&channel, &next_in, WEFT_FOREVER), WEFT_EFULL);
     weft_channel_deinit(&channel);
+}
+
+/* So growing takes no longer the more there is. */
+FIBER_TEST(an_unbounded_channel_moves_no_item_when_it_grows)
+{
+    struct weft_channel channel;
+    int64_t in = 0, out = -1;
+    const struct weft_channel_options options = {
+        .item_bytes = sizeof in, .unbounded = 1, .sharing = WEFT_SHARED};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &options), 0);
+    const unsigned char *items = channel.items;
+    while (in < 100000 && weft_send(&channel, &in, WEFT_NOWAIT) == 0)
+        in++;
+    CHECK(channel.items == items);
+    CHECK_EQUAL(weft_channel_len(&channel), 100000);
+    for (int64_t i = 0; i < 100000; i++) {
+        CHECK_EQUAL(weft_receive(&channel, &out, WEFT_NOWAIT), 0);
+        CHECK_EQUAL(out, i);
+        if (i % 3 == 0) { /* ... and behind what is left */
+            CHECK_EQUAL(weft_send(&channel, &in, WEFT_NOWAIT), 0);
+            in++;
+        }
+    }
+    CHECK_EQUAL(weft_channel_len(&channel), in - 100000);
+    CHECK_EQUAL(weft_receive(&channel, &out, WEFT_NOWAIT), 0);
+    CHECK_EQUAL(out, 100000);
+    weft_channel_deinit(&channel); /* with items inside */
+}
+
+FIBER_TEST(after_deinit_every_call_finds_the_channel_closed)
+{
+    for (int unbounded = 0; unbounded < 2; unbounded++) {
+        struct weft_channel channel;
+        struct weft_priority_queue queue;
+        int item = 7;
+        const struct weft_channel_options options = {
+            .item_bytes = sizeof item, .capacity = 1, .unbounded = unbounded};
+        REQUIRE(weft_channel_init_with(&channel, &options) == 0);
+        REQUIRE(weft_priority_queue_init(&queue, sizeof item, 1, WEFT_AUTO) == 0);
+        CHECK_EQUAL(weft_send(&channel, &item, WEFT_FOREVER), 0);
+        CHECK_EQUAL(weft_priority_queue_push(&queue, &item, 1, WEFT_FOREVER), 0);
+        weft_channel_deinit(&channel);
+        weft_priority_queue_deinit(&queue);
+        CHECK_EQUAL(weft_send(&channel, &item, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_receive(&channel, &item, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_channel_close(&channel, -EIO), 0); /* the first reason stays */
+        CHECK_EQUAL(weft_receive(&channel, &item, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_channel_len(&channel), 0);
+        CHECK_EQUAL(weft_priority_queue_push(&queue, &item, 1, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_priority_queue_pop(&queue, &item, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_priority_queue_len(&queue), 0);
+        weft_channel_deinit(&channel); /* again */
+        weft_priority_queue_deinit(&queue);
+    }
+}
+
+TEST(a_channel_whose_init_failed_refuses_every_call)
+{
+    struct weft_channel channel;
+    struct weft_priority_queue queue;
+    int item = 0;
+    const struct weft_channel_options homeless = {.item_bytes = 4, .sharing = WEFT_LOCAL};
+    CHECK_EQUAL(weft_channel_init_with(&channel, &homeless), -EPERM);
+    CHECK_EQUAL(weft_send(&channel, &item, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_receive(&channel, &item, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_channel_len(&channel), -EPERM);
+    CHECK_EQUAL(weft_channel_close(&channel, 0), -EPERM);
+    weft_channel_deinit(&channel);
+    CHECK_EQUAL(weft_priority_queue_init(&queue, 0, 1, WEFT_SHARED), -EINVAL);
+    CHECK_EQUAL(weft_priority_queue_push(&queue, &item, 1, WEFT_FOREVER), -EPERM);
+    weft_priority_queue_deinit(&queue);
 }
 
 static int use_a_local_channel(void *arg)

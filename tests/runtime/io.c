@@ -2,13 +2,17 @@
  * io.c - sockets on the real reactors. Time is virtual where nothing depends on the wire. */
 #include "test.h"
 
+#include <runtime/worker.h>
+
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/net.h>
 #include <weft/runtime.h>
+#include <weft/select.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -333,6 +337,32 @@ static int listen_and_wait(void *arg)
     REQUIRE(*listener >= 0);
     CHECK_EQUAL(weft_tcp_accept(*listener, weft_now() + 1), -ETIMEDOUT);
     return 0;
+}
+
+/* Descriptors that there are not cost nothing: the table does not grow for them. */
+FIBER_TEST(a_descriptor_that_is_not_there_takes_no_memory)
+{
+    const struct iovec piece = {(char[1]){0}, 1};
+    const int fds[] = {-1, 100000, INT_MAX - 1, INT_MAX};
+    const struct weft_fd_table *table = &weft_current_worker->fds;
+    size_t before = table->chunks_len;
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        char byte = 0;
+        CHECK_EQUAL(weft_read(fds[i], &byte, 1, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_write(fds[i], &byte, 1, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_read_all(fds[i], &byte, 1, WEFT_FOREVER, NULL), -EBADF);
+        CHECK_EQUAL(weft_write_all(fds[i], &byte, 1, WEFT_FOREVER, NULL), -EBADF);
+        CHECK_EQUAL(weft_readv(fds[i], &piece, 1, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_writev_all(fds[i], &piece, 1, WEFT_FOREVER, NULL), -EBADF);
+        CHECK_EQUAL(weft_wait_fd(fds[i], WEFT_READABLE, WEFT_FOREVER), -EBADF);
+        CHECK_EQUAL(weft_fd_adopt(fds[i]), -EBADF);
+        CHECK_EQUAL(weft_fd_release(fds[i]), -EBADF);
+        CHECK_EQUAL(weft_close(fds[i]), -EBADF);
+        struct weft_case c = weft_case_fd(fds[i], WEFT_READABLE);
+        CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+        CHECK_EQUAL(c.result, -EBADF);
+    }
+    CHECK_EQUAL(table->chunks_len, before);
 }
 
 TEST(nothing_holds_a_descriptor_after_the_runtime_has_ended)

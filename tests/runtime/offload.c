@@ -4,6 +4,7 @@
 
 #include <runtime/completion.h>
 #include <runtime/offload.h>
+#include <weft/channel.h>
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/offload.h>
@@ -40,6 +41,40 @@ static int use_runtime(void *arg)
 FIBER_TEST(an_offloaded_function_is_outside_the_runtime)
 {
     CHECK_EQUAL(weft_offload(use_runtime, NULL), -EPERM);
+}
+
+static int answer_over_a_channel(void *arg)
+{
+    struct weft_channel *channels = arg;
+    int item = 0;
+    int err = weft_receive(&channels[0], &item, WEFT_FOREVER); /* blocks the thread */
+    item++;
+    return err < 0 ? err : weft_send(&channels[1], &item, WEFT_FOREVER);
+}
+
+static int offload_answerer(void *arg)
+{
+    return weft_offload(answer_over_a_channel, arg);
+}
+
+FIBER_TEST(shared_channels_work_inside_an_offloaded_function)
+{
+    struct weft_channel channels[2];
+    struct weft_group group;
+    int item = 41;
+    const struct weft_channel_options options = {.item_bytes = sizeof item, .sharing = WEFT_SHARED};
+    CHECK_EQUAL(weft_channel_init_with(&channels[0], &options), 0);
+    CHECK_EQUAL(weft_channel_init_with(&channels[1], &options), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, offload_answerer, channels), 0);
+    CHECK_EQUAL(weft_send(&channels[0], &item, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_receive(&channels[1], &item, WEFT_FOREVER), 0);
+    CHECK_EQUAL(item, 42);
+    weft_channel_close(&channels[0], 0); /* whatever happened, the thread ends */
+    weft_channel_close(&channels[1], 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    weft_channel_deinit(&channels[0]);
+    weft_channel_deinit(&channels[1]);
 }
 
 static int offload_many(void *arg)

@@ -5,6 +5,7 @@
 #include <weft/group.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/sync.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,7 +153,31 @@ static int end_with_an_open_group(void *arg)
     return weft_group_init(&group, NULL);
 }
 
-static bool aborts(int (*fn)(void *))
+static int end_holding_a_mutex(void *arg)
+{
+    static struct weft_mutex mutex;
+    (void)arg;
+    (void)weft_mutex_init(&mutex, WEFT_AUTO);
+    return weft_mutex_lock(&mutex, WEFT_FOREVER);
+}
+
+static int end_holding_a_lock_to_write(void *arg)
+{
+    static struct weft_rwlock lock;
+    (void)arg;
+    (void)weft_rwlock_init(&lock, WEFT_SHARED);
+    return weft_rwlock_lock_write(&lock, WEFT_FOREVER);
+}
+
+static int enter_with_unknown_flags(void *arg)
+{
+    struct weft_scope scope;
+    const unsigned *flags = arg;
+    weft_scope_enter(&scope, WEFT_FOREVER, *flags);
+    return weft_scope_leave(&scope, 0);
+}
+
+static bool aborts_with(int (*fn)(void *), void *arg)
 {
     int status = 0;
     pid_t child = fork();
@@ -160,11 +185,16 @@ static bool aborts(int (*fn)(void *))
     if (child == 0) {
         int quiet = open("/dev/null", O_WRONLY);
         (void)dup2(quiet, STDERR_FILENO);
-        (void)weft_run(NULL, fn, NULL);
+        (void)weft_run(NULL, fn, arg);
         _exit(0);
     }
     REQUIRE(waitpid(child, &status, 0) == child);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static bool aborts(int (*fn)(void *))
+{
+    return aborts_with(fn, NULL);
 }
 
 TEST(misuse_that_would_corrupt_a_stack_aborts)
@@ -173,6 +203,21 @@ TEST(misuse_that_would_corrupt_a_stack_aborts)
     CHECK(aborts(leave_out_of_order));
     CHECK(aborts(end_inside_a_scope));
     CHECK(aborts(end_with_an_open_group));
+}
+
+TEST(unknown_flags_of_a_scope_abort)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        unsigned flags = 1u << bit;
+        bool known = flags == WEFT_SCOPE_SHIELD || flags == WEFT_SCOPE_MOVE_ON;
+        CHECK_EQUAL(aborts_with(enter_with_unknown_flags, &flags), !known);
+    }
+}
+
+TEST(ending_while_holding_a_lock_aborts)
+{
+    CHECK(aborts(end_holding_a_mutex));
+    CHECK(aborts(end_holding_a_lock_to_write));
 }
 
 static int sleep_in_group(void *arg)

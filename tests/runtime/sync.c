@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <weft/group.h>
+#include <weft/select.h>
 #include <weft/sync.h>
 
 #include <errno.h>
@@ -116,6 +117,7 @@ FIBER_TEST(a_cancelled_holder_still_unlocks)
     CHECK_EQUAL(weft_event_set(&event), 0);
     CHECK_EQUAL(weft_scope_leave(&scope, 0), 0);
     CHECK_EQUAL(weft_mutex_lock(&mutex, WEFT_NOWAIT), 0);
+    CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     CHECK_EQUAL(weft_semaphore_available(&semaphore), 1);
     CHECK_EQUAL(weft_event_is_set(&event), 1);
 }
@@ -162,6 +164,7 @@ FIBER_TEST(a_writer_that_gives_up_lets_the_readers_behind_it_in)
         finish(&readers, "-ab..");
         CHECK_EQUAL(weft_rwlock_unlock_read(&rwlock), 0);
         CHECK_EQUAL(weft_rwlock_lock_write(&rwlock, WEFT_NOWAIT), 0);
+        CHECK_EQUAL(weft_rwlock_unlock_write(&rwlock), 0);
     }
 }
 
@@ -430,6 +433,7 @@ static int touch_everything(void *arg)
     CHECK_EQUAL(weft_event_set(&event), -EPERM);
     CHECK_EQUAL(weft_event_clear(&event), -EPERM);
     CHECK_EQUAL(weft_event_is_set(&event), -EPERM);
+    CHECK_EQUAL(weft_semaphore_available(&semaphore), 0);
     CHECK_EQUAL(weft_semaphore_release(&semaphore, 1), -EPERM);
     CHECK_EQUAL(weft_semaphore_resize(&semaphore, 1), -EPERM);
     CHECK_EQUAL(weft_barrier_wait(&barrier, WEFT_FOREVER), -EPERM);
@@ -438,16 +442,116 @@ static int touch_everything(void *arg)
     return 0;
 }
 
+static void init_everything(enum weft_sharing sharing, int expected)
+{
+    CHECK_EQUAL(weft_mutex_init(&mutex, sharing), expected);
+    CHECK_EQUAL(weft_rwlock_init(&rwlock, sharing), expected);
+    CHECK_EQUAL(weft_condition_init(&condition, sharing), expected);
+    CHECK_EQUAL(weft_event_init(&event, sharing), expected);
+    CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, sharing), expected);
+    CHECK_EQUAL(weft_barrier_init(&barrier, 1, sharing), expected);
+    CHECK_EQUAL(weft_once_init(&once, sharing), expected);
+    CHECK_EQUAL(weft_latch_init(&latch, 1, sharing), expected);
+}
+
+static void refuse_everything(void)
+{
+    struct weft_case cases[] = {weft_case_event(&event), weft_case_acquire(&semaphore, 1)};
+    (void)touch_everything(NULL);
+    CHECK_EQUAL(weft_mutex_lock(&mutex, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_rwlock_lock_read(&rwlock, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_rwlock_lock_write(&rwlock, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_condition_wait(&condition, &mutex, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_event_wait(&event, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_semaphore_acquire(&semaphore, 1, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_latch_wait(&latch, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_select(&cases[0], 1, WEFT_FOREVER, 0), -EPERM);
+    CHECK_EQUAL(weft_select(&cases[1], 1, WEFT_FOREVER, 0), -EPERM);
+}
+
+TEST(an_object_whose_init_failed_refuses_every_call)
+{
+    memset(&mutex, 0xff, sizeof mutex);
+    init_everything(WEFT_LOCAL, -EPERM); /* no runtime */
+    refuse_everything();
+    init_everything((enum weft_sharing)9, -EINVAL);
+    refuse_everything();
+    CHECK_EQUAL(weft_barrier_init(&barrier, 0, WEFT_SHARED), -EINVAL);
+    CHECK_EQUAL(weft_barrier_wait(&barrier, WEFT_FOREVER), -EPERM);
+}
+
+FIBER_TEST(an_object_of_zeros_refuses_every_call)
+{
+    memset(&mutex, 0, sizeof mutex);
+    memset(&rwlock, 0, sizeof rwlock);
+    memset(&condition, 0, sizeof condition);
+    memset(&event, 0, sizeof event);
+    memset(&semaphore, 0, sizeof semaphore);
+    memset(&barrier, 0, sizeof barrier);
+    memset(&once, 0, sizeof once);
+    memset(&latch, 0, sizeof latch);
+    refuse_everything();
+}
+
+/* ---- giving way ---------------------------------------------------------------------------- */
+
+static int stop_spinning;
+
+static int stop_spinner(void *arg)
+{
+    (void)arg;
+    stop_spinning = 1;
+    return 0;
+}
+
+static int succeed(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int fail(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int pass_barrier(void)
+{
+    return weft_barrier_wait(&barrier, WEFT_FOREVER) == 1;
+}
+
+static int ask_what_is_done(void)
+{
+    return weft_once_run(&once, succeed, NULL, WEFT_FOREVER) == 0;
+}
+
+static int try_in_vain(void)
+{
+    return weft_once_run(&once, fail, NULL, WEFT_FOREVER) == -EIO;
+}
+
+FIBER_TEST(calls_that_never_wait_give_way_all_the_same)
+{
+    int (*const calls[])(void) = {pass_barrier, try_in_vain, ask_what_is_done};
+    CHECK_EQUAL(weft_barrier_init(&barrier, 1, WEFT_AUTO), 0);
+    CHECK_EQUAL(weft_once_init(&once, WEFT_AUTO), 0);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct weft_group group;
+        int count = 0;
+        stop_spinning = 0;
+        REQUIRE(weft_group_init(&group, NULL) == 0);
+        CHECK_EQUAL(weft_spawn(&group, stop_spinner, NULL), 0);
+        while (!stop_spinning && count < 1000 && calls[i]())
+            count++;
+        CHECK(stop_spinning);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+    }
+}
+
 FIBER_TEST(local_objects_are_not_for_other_threads)
 {
-    CHECK_EQUAL(weft_mutex_init(&mutex, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_rwlock_init(&rwlock, WEFT_LOCAL), 0);
+    init_everything(WEFT_LOCAL, 0);
     CHECK_EQUAL(weft_rwlock_lock_read(&rwlock, WEFT_NOWAIT), 0);
-    CHECK_EQUAL(weft_condition_init(&condition, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_event_init(&event, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_semaphore_init(&semaphore, 1, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_barrier_init(&barrier, 1, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_once_init(&once, WEFT_LOCAL), 0);
-    CHECK_EQUAL(weft_latch_init(&latch, 1, WEFT_LOCAL), 0);
     CHECK_EQUAL(on_a_thread(touch_everything, NULL), 0);
 }
