@@ -43,8 +43,8 @@ struct weft_group_options {
 };
 
 /* Where a child runs. On another worker weft_deadline shows the deadline as it was at the spawn;
- * one that is moved after that holds there too, but does not show. A child for which the other
- * worker has no stack fails with -ENOMEM: its spawn has succeeded by then. */
+ * one that is moved after that holds there too, but does not show. A child on another worker than
+ * its group's for which there is no stack fails with -ENOMEM: its spawn has succeeded by then. */
 #define WEFT_HERE       0         /* on the caller's worker: siblings do not race */
 #define WEFT_ANY_WORKER (-1)      /* on whichever has time first; it does not move after that */
 #define WEFT_WORKER(n)  ((n) + 1) /* on worker n, 0 to weft_worker_count() - 1 */
@@ -103,9 +103,9 @@ WEFT_API int weft_group_init(struct weft_group *group, const struct weft_group_o
  *
  * options  NULL means all defaults; not kept
  * Returns  0; -ECANCELED (the group, or while waiting at concurrency_max the caller, is
- *          cancelled: fn will not run); -ENOMEM (on the caller's worker: no stack); -EINVAL
- *          (options); WEFT_EFULL (a million tasks wait for WEFT_ANY_WORKER); -EPERM outside a
- *          runtime
+ *          cancelled: fn will not run); -ENOMEM (no stack, when it is to run on the group's own
+ *          worker; no room to ask another); -EINVAL (options); WEFT_EFULL (a million tasks wait
+ *          for WEFT_ANY_WORKER); -EPERM outside a runtime
  * Suspends only at concurrency_max, first come first served, and on a worker not the group's own.
  *          A task that waits there for its own group to shrink by itself waits for ever: do not
  *          spawn from children at the limit */

@@ -71,7 +71,7 @@ static int run_at_home(const struct weft_group *group, int (*fn)(void *), void *
         .task = &task,
     };
     struct weft_fiber_plan plan = {.scope = &errand.scope, .fn = fn, .arg = arg, .name = "errand"};
-    open_group(&errand, &group_defaults, weft_self(), WEFT_SCOPE_SHIELD);
+    open_group(&errand, &group_defaults, weft_current_worker->current, WEFT_SCOPE_SHIELD);
     init_task(&task, &errand);
     int err = spawn(&errand, &options, &plan);
     (void)weft_group_wait(&errand);

@@ -2,6 +2,8 @@
 #include "no_stacks.h"
 #include "test.h"
 
+#include <os/sanitizer.h>
+
 #include <weft/channel.h>
 #include <weft/group.h>
 
@@ -9,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -591,6 +594,50 @@ static int note_run(void *arg)
     *(bool *)arg = true;
     return 0;
 }
+
+#if defined(__GLIBC__) && !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
+
+void *__libc_calloc(size_t count, size_t bytes);
+
+static _Thread_local bool no_memory;
+
+/* In place of the C library's. */
+void *calloc(size_t count, size_t bytes)
+{
+    return no_memory ? NULL : __libc_calloc(count, bytes);
+}
+
+static int visit_without_memory(void *arg)
+{
+    struct visitor *visitor = arg;
+    struct weft_task task;
+    bool ran = false;
+    no_memory = true;
+    int err = weft_spawn_task(visitor->group, &task, note_run, &ran);
+    visitor->join_err = weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result);
+    no_memory = false;
+    CHECK_EQUAL(err, -ENOMEM);
+    CHECK_EQUAL(visitor->join_err, -ENOMEM);
+    CHECK_EQUAL(visitor->result, -1);
+    CHECK_EQUAL(task.result, -ENOMEM);
+    CHECK_EQUAL(weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result), 0);
+    CHECK_EQUAL(visitor->result, 7);
+    CHECK(!ran);
+    return 0;
+}
+
+WORKERS_TEST(a_question_that_cannot_be_sent_home_is_refused)
+{
+    struct weft_task task;
+    struct weft_group group;
+    struct visitor visitor = {.group = &group, .task = &task, .result = -1};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, give, &(int){7}), 0);
+    spawn_on(&group, WEFT_WORKER(1), visit_without_memory, &visitor);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+#endif
 
 static int visit_without_stacks(void *arg)
 {
