@@ -8,6 +8,7 @@
  *     int err = weft_group_wait(&group);   // both ended; the first failure cancelled the other
  *
  * A weft_spawn that is refused because the group is cancelled shows in weft_group_wait as well.
+ * The task of any spawn that is refused has ended, with the refusal as its result.
  *
  * Every weft_group_init is followed by weft_group_wait or weft_group_close in the same fiber;
  * both return only when every child has ended, whatever was cancelled. */
@@ -41,7 +42,9 @@ struct weft_group_options {
     unsigned failures_max;
 };
 
-/* Where a child runs. */
+/* Where a child runs. On another worker weft_deadline shows the deadline as it was at the spawn;
+ * one that is moved after that holds there too, but does not show. A child on another worker than
+ * its group's for which there is no stack fails with -ENOMEM: its spawn has succeeded by then. */
 #define WEFT_HERE       0         /* on the caller's worker: siblings do not race */
 #define WEFT_ANY_WORKER (-1)      /* on whichever has time first; it does not move after that */
 #define WEFT_WORKER(n)  ((n) + 1) /* on worker n, 0 to weft_worker_count() - 1 */
@@ -55,11 +58,13 @@ struct weft_spawn_options {
 };
 
 /* Result of one child, in the caller's storage. Read it after the group's wait, or after
- * weft_task_join. */
+ * weft_task_join. After a refused spawn it can be read at once, and used for another. All zero is a
+ * task that was never spawned. */
 struct weft_task {
-    int result; /* what the task function returned, once done */
-    int done;   /* 1 when the function returned */
+    int result; /* what the task function returned, or why the spawn was refused */
+    int done;   /* 1 when the function returned, or the spawn was refused */
     /* private */
+    int refused;
     struct weft_task *completed; /* next in completion order */
     struct weft_group *group;
     struct weft_link joiners;
@@ -67,6 +72,7 @@ struct weft_task {
 
 struct weft_group {
     struct weft_scope scope;
+    struct weft_fiber *opener; /* who waits for it: the owner */
     struct weft_link open;     /* in the owner's list of groups to wait for */
     struct weft_link children; /* fibers of this worker, oldest first */
     struct weft_link joiners;  /* the owner, in weft_group_wait */
@@ -80,8 +86,7 @@ struct weft_group {
     unsigned cut;  /* children that failed after the group was cancelled */
     unsigned lost; /* failures that nobody can hear of */
     enum weft_policy policy;
-    int result;        /* decided by the policy */
-    int first_failure; /* where the policy lets others go on */
+    int first_success, first_failure;
     const char *name;
 };
 
@@ -98,8 +103,9 @@ WEFT_API int weft_group_init(struct weft_group *group, const struct weft_group_o
  *
  * options  NULL means all defaults; not kept
  * Returns  0; -ECANCELED (the group, or while waiting at concurrency_max the caller, is
- *          cancelled: fn will not run); -ENOMEM (no stack); -EINVAL (options); WEFT_EFULL (a
- *          million tasks wait for WEFT_ANY_WORKER)
+ *          cancelled: fn will not run); -ENOMEM (no stack, when it is to run on the group's own
+ *          worker; no room to ask another); -EINVAL (options); WEFT_EFULL (a million tasks wait
+ *          for WEFT_ANY_WORKER); -EPERM outside a runtime
  * Suspends only at concurrency_max, first come first served, and on a worker not the group's own.
  *          A task that waits there for its own group to shrink by itself waits for ever: do not
  *          spawn from children at the limit */
@@ -112,12 +118,13 @@ WEFT_API int weft_spawn_task(struct weft_group *group, struct weft_task *task, i
                              void *arg);
 
 /* Start a child and wait until it says weft_started: for a server that listens, a connection that
- * is made. What it fails with before that is the caller's to hear, not the group's. When the caller
- * gives up waiting (deadline, cancellation), the child is cancelled, and has returned before this
- * does.
+ * is made. What it fails with before that is the caller's to hear, not the group's; its task, if it
+ * has one, keeps what it returned all the same. When the caller gives up waiting (deadline,
+ * cancellation), the child is cancelled, and has returned before this does.
  *
  * Returns  what the child gave to weft_started; its own error when it ended first, -ECHILD when
- *          it ended first without one; -ETIMEDOUT, -ECANCELED; else like weft_spawn
+ *          it ended first without one; -ETIMEDOUT, -ECANCELED; -EAGAIN (WEFT_NOWAIT: nothing was
+ *          spawned); else like weft_spawn
  * Suspends */
 WEFT_API int weft_spawn_started(struct weft_group *group, int (*fn)(void *), void *arg,
                                 const struct weft_spawn_options *options, int64_t deadline_ns);
@@ -127,18 +134,22 @@ WEFT_API int weft_spawn_started(struct weft_group *group, int (*fn)(void *), voi
  *          waited, or a negative value). Never suspends */
 WEFT_API int weft_started(int value);
 
-/* Wait for one task of a group. From another worker than the group's own it costs a round trip.
+/* Wait for one task of a group, once its spawn has returned. From another worker than the group's
+ * own it costs a round trip, with WEFT_NOWAIT as well.
  *
- * Returns  0 with *ret_result set; -ETIMEDOUT (-EAGAIN for WEFT_NOWAIT), -ECANCELED */
+ * Returns  0 with *ret_result set; -ETIMEDOUT (-EAGAIN for WEFT_NOWAIT), -ECANCELED, -EPERM outside
+ *          a runtime; -EINVAL (never spawned); -ENOMEM (from another worker: no room to ask)
+ * Suspends */
 WEFT_API int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result);
 
 /* Wait for some tasks of one group, an array of them; any other children do not matter.
  * weft_wait_first: until one has ended; weft_wait_first_failed: until one has failed; both give its
  * index, and the one that ended first when there are several. weft_wait_all: until all have ended.
- * A task whose spawn was refused does not end; it is not waited for once the group is empty.
+ * A task whose spawn was refused has ended, before all others.
  *
  * Returns  the index, weft_wait_all 0; -ENOENT (none failed; count is 0; the group is empty);
- *          -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED; -EPERM (another worker's group)
+ *          -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED; -EPERM (another worker's group);
+ *          -EINVAL (not all are tasks of one group)
  * Threads  the group's own worker. Suspends */
 WEFT_API int weft_wait_first(struct weft_task *tasks, size_t count, int64_t deadline_ns);
 WEFT_API int weft_wait_first_failed(struct weft_task *tasks, size_t count, int64_t deadline_ns);
@@ -148,11 +159,19 @@ WEFT_API int weft_wait_all(struct weft_task *tasks, size_t count, int64_t deadli
  * and the wait goes on until they are gone. A cancelled child's -ECANCELED is no failure of its
  * own.
  *
- * Returns  by policy, see enum weft_policy. Where a cancellation kept a child from succeeding, or
- *          from being spawned: -ETIMEDOUT by the group's own deadline, -ECANCELED by the caller's
- *          scope. After weft_group_cancel: 0, unless a child had failed before. -EINVAL when too
- *          few children for the policy were there, and none failed: an empty race, a quorum larger
- *          than the group
+ * Returns  the first of these that applies. A success counts also when it comes after the group
+ *          was cancelled; who fails then was cut, and so was a child whose spawn was refused for it
+ *
+ *          WEFT_RACE, a child succeeded                        what the first to succeed returned
+ *          WEFT_QUORUM, as many succeeded as asked for         0
+ *          a child was cut, by the group's own deadline        -ETIMEDOUT
+ *          a child was cut, by the caller's scope              -ECANCELED
+ *          a child failed before any cancellation              what the first to fail returned
+ *          WEFT_RACE, WEFT_QUORUM, not after weft_group_cancel -EINVAL: there were too few children
+ *          otherwise, also after weft_group_cancel             0
+ *
+ *          Without having waited: -EDEADLK (the caller is a child of the group), -EPERM (it is not
+ *          the fiber that opened the group)
  * Suspends, and is no checkpoint: it always joins */
 WEFT_API int weft_group_wait(struct weft_group *group);
 
@@ -162,14 +181,16 @@ WEFT_API int weft_group_wait(struct weft_group *group);
  * Threads  any thread that knows the group is still open. Never suspends */
 WEFT_API void weft_group_cancel(struct weft_group *group, int reason);
 
-/* Cancel what still runs and wait until it is gone. Safe after weft_group_wait. Suspends. */
+/* Cancel what still runs and wait until it is gone. Safe after weft_group_wait. Suspends.
+ * Another fiber than the one that opened the group cannot wait for it: that aborts, because its
+ * caller would go on while children run. */
 WEFT_API void weft_group_close(struct weft_group *group);
 
 /* Take the next task in the order in which they end, waiting for it to end: each is given out once.
  * For children with a task (weft_spawn_task, weft_spawn_options.task).
  *
  * Returns  0 with *ret_task set; -ENOENT (all ended, all given out); -ETIMEDOUT, -EAGAIN
- *          (WEFT_NOWAIT), -ECANCELED
+ *          (WEFT_NOWAIT), -ECANCELED; -EPERM (another worker's group)
  * Threads  the group's own worker. Suspends */
 WEFT_API int weft_group_next(struct weft_group *group, struct weft_task **ret_task,
                              int64_t deadline_ns);

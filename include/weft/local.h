@@ -11,11 +11,18 @@
 
 WEFT_BEGIN_DECLS
 
-/* A key is known by its address: make it static. Every field may be NULL. */
+/* A key is known by its address: make it static. Every field may be NULL.
+ *
+ * release  called when the fiber ends or sets another value, by the fiber itself, which may look
+ *          at its other values and set them. Must not wait: what a child inherited that could not
+ *          be started is released by the spawner, or by the thread of the other worker the child
+ *          was meant for, outside any fiber, where weft_local_get gives NULL
+ *
+ * inherit  what a spawned fiber gets, called once per spawn, by the spawner; without it, or when
+ *          it returns NULL, the child has no value */
 struct weft_local_key {
-    void (*release)(void *value);  /* called when the fiber ends or sets another value */
-    void *(*inherit)(void *value); /* what a spawned fiber gets, called by the spawner; without
-                                      it, or when it returns NULL, the child has no value */
+    void (*release)(void *value);
+    void *(*inherit)(void *value);
 };
 
 /* Set the calling fiber's value; NULL takes it away.

@@ -10,12 +10,14 @@
 static void report_end(struct weft_worker *worker, struct weft_fiber *self, int result)
 {
     weft_list_unlink(&self->sibling);
-    if (self->remote)
+    if (self->remote) {
+        self->remote->plan.starter = self->starter;
         weft_remote_ended(self->remote, result);
-    else if (self->group)
-        weft_group_child_ended(self->group, self->task, self->name, result);
-    else
+    } else if (self->group) {
+        weft_group_child_ended(self->group, self->task, self->name, self->starter, result);
+    } else {
         weft_runtime_stop(worker->runtime, result);
+    }
 }
 
 static _Noreturn void end_fiber(struct weft_worker *worker, struct weft_fiber *self)
@@ -41,7 +43,7 @@ static void fiber_main(void *arg)
     if (self->holds > 0)
         weft_misuse("a fiber ended holding a mutex or a write lock");
     if (self->locals)
-        weft_locals_release(self->locals);
+        weft_locals_release(&self->locals);
     report_end(worker, self, result);
     end_fiber(worker, self);
 }
@@ -93,7 +95,7 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, const struct wef
     fiber->group = NULL;
     fiber->remote = NULL;
     fiber->task = NULL;
-    fiber->starter = NULL;
+    fiber->starter = plan->starter;
     fiber->locals = plan->locals;
     fiber->fn = plan->fn;
     fiber->arg = arg;

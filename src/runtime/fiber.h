@@ -35,7 +35,7 @@ struct weft_fiber {
     struct weft_link sibling;     /* in group->children, or in worker->guests */
     struct weft_link groups;      /* made by this fiber and not waited for yet */
     struct weft_task *task;       /* where the outcome goes; may be NULL */
-    struct weft_starter *starter; /* who waits for weft_started; NULL otherwise */
+    struct weft_starter *starter; /* who waits for weft_started; NULL otherwise, and after it */
     struct weft_local *locals;
     int (*fn)(void *);
     void *arg;
@@ -52,8 +52,9 @@ struct weft_fiber_plan {
     void *arg;
     const void *copy; /* arg points to a copy of that, on the fiber's own stack */
     size_t copy_bytes;
-    struct weft_local *locals;
-    size_t stack_bytes; /* 0: the runtime's default */
+    struct weft_local *locals;    /* taken over when it starts, or fails to on another worker */
+    struct weft_starter *starter; /* who waits for weft_started, or NULL */
+    size_t stack_bytes;           /* 0: the runtime's default */
     const char *name;
     const void *spawned_at;
 };

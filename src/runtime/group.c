@@ -2,21 +2,18 @@
  * group.c - fibers that end before their group does. See weft/group.h. */
 #include <runtime/debug.h>
 #include <runtime/local.h>
+#include <runtime/runtime.h>
 
 #define COPY_BYTES_MAX 4096u
 #define STACK_MAX      ((size_t)1 << 20)
 
-int weft_group_init(struct weft_group *group, const struct weft_group_options *options)
+static const struct weft_group_options group_defaults;
+
+static void open_group(struct weft_group *group, const struct weft_group_options *options,
+                       struct weft_fiber *self, unsigned scope_flags)
 {
-    static const struct weft_group_options defaults;
-    struct weft_fiber *self = weft_self();
-    if (!options)
-        options = &defaults;
-    if (!self)
-        return -EPERM;
-    if (options->policy == WEFT_QUORUM && options->quorum == 0)
-        return -EINVAL;
     *group = (struct weft_group){
+        .opener = self,
         .live_max = options->concurrency_max,
         .quorum = options->quorum,
         .policy = options->policy,
@@ -31,7 +28,19 @@ int weft_group_init(struct weft_group *group, const struct weft_group_options *o
     weft_list_init(&group->spawners);
     weft_list_init(&group->nexters);
     weft_scope_attach(&group->scope, self->scope,
-                      options->deadline_ns ? options->deadline_ns : WEFT_FOREVER, 0);
+                      options->deadline_ns ? options->deadline_ns : WEFT_FOREVER, scope_flags);
+}
+
+int weft_group_init(struct weft_group *group, const struct weft_group_options *options)
+{
+    struct weft_fiber *self = weft_self();
+    if (!options)
+        options = &group_defaults;
+    if (!self)
+        return -EPERM;
+    if (options->policy == WEFT_QUORUM && options->quorum == 0)
+        return -EINVAL;
+    open_group(group, options, self, 0);
     return 0;
 }
 
@@ -42,16 +51,31 @@ static bool is_home(const struct weft_group *group)
     return group->scope.home == weft_current_worker;
 }
 
-/* Run fn(arg) as a fiber of the group's worker, and wait for it. */
+static int spawn(struct weft_group *group, const struct weft_spawn_options *options,
+                 struct weft_fiber_plan *plan);
+
+static void init_task(struct weft_task *task, struct weft_group *group)
+{
+    *task = (struct weft_task){.group = group};
+    weft_list_init(&task->joiners);
+}
+
+/* Run fn(arg) as a fiber of the group's worker, and wait for it. Shielded, because at home who is
+ * cancelled gets that far too; weft_group_wait hands the cancellation on, to where fn waits. */
 static int run_at_home(const struct weft_group *group, int (*fn)(void *), void *arg)
 {
     struct weft_group errand;
-    struct weft_spawn_options options = {.worker = WEFT_WORKER((int)group->scope.home->index)};
-    int err = weft_group_init(&errand, NULL);
-    if (err < 0)
-        return err;
-    (void)weft_spawn_with(&errand, fn, arg, &options); /* refused: weft_group_wait says so too */
-    return weft_group_wait(&errand);
+    struct weft_task task;
+    struct weft_spawn_options options = {
+        .worker = WEFT_WORKER((int)group->scope.home->index),
+        .task = &task,
+    };
+    struct weft_fiber_plan plan = {.scope = &errand.scope, .fn = fn, .arg = arg, .name = "errand"};
+    open_group(&errand, &group_defaults, weft_current_worker->current, WEFT_SCOPE_SHIELD);
+    init_task(&task, &errand);
+    int err = spawn(&errand, &options, &plan);
+    (void)weft_group_wait(&errand);
+    return err < 0 ? err : task.result;
 }
 
 /* ---- spawning -------------------------------------------------------------------------- */
@@ -124,17 +148,11 @@ static int spawn(struct weft_group *group, const struct weft_spawn_options *opti
         group->cut++; /* work that was wanted and will not be done */
         return err;
     }
-    const struct weft_fiber *self = weft_self();
-    if (self && self->locals)
-        err = weft_locals_inherit(self, &plan->locals);
-    if (err == 0)
-        err = runs_here(options->worker)
-                  ? start_here(group, options->task, plan)
-                  : weft_remote_spawn(group, options->task, options->worker, plan);
-    if (err < 0) {
-        weft_locals_release(plan->locals);
+    err = runs_here(options->worker)
+              ? start_here(group, options->task, plan)
+              : weft_remote_spawn(group, options->task, options->worker, plan);
+    if (err < 0)
         give_place_back(group);
-    }
     return err;
 }
 
@@ -167,67 +185,85 @@ static bool valid_options(const struct weft_spawn_options *options)
            options->worker <= workers_len && options->stack_bytes <= STACK_MAX;
 }
 
-static int spawn_child(struct weft_group *group, int (*fn)(void *), void *arg,
-                       const struct weft_spawn_options *options, const void *spawned_at)
+static void answer_joiners(struct weft_task *task, int result)
 {
-    if (!weft_self())
-        return -EPERM;
-    if (!valid_options(options))
-        return -EINVAL;
-    if (options->task) {
-        *options->task = (struct weft_task){.group = group};
-        weft_list_init(&options->task->joiners);
-    }
-    struct weft_fiber_plan plan = {
-        .scope = &group->scope,
-        .fn = fn,
-        .arg = arg,
-        .copy = arg,
-        .copy_bytes = options->copy_bytes,
-        .stack_bytes = options->stack_bytes,
-        .name = options->name,
-        .spawned_at = spawned_at,
-    };
-    return is_home(group) ? spawn(group, options, &plan) : spawn_from_abroad(group, options, &plan);
+    task->result = result;
+    task->done = 1;
+    /* *task may be gone when a joiner runs, so it gets the result now. */
+    WEFT_LIST_FOR_EACH (link, &task->joiners)
+        *(int *)weft_container_of(link, struct weft_waiter, link)->target = result;
+    weft_wake_all(&task->joiners, 0);
 }
 
-/* Where in the program the caller of a public function is. */
-#define CALLED_FROM __builtin_return_address(0)
+/* It has no place in the order of completion: the caller may well use the task for another try. */
+static void refuse(struct weft_task *task, int err)
+{
+    task->refused = 1;
+    answer_joiners(task, err);
+}
+
+int weft_group_spawn(struct weft_group *group, const struct weft_spawn_options *options,
+                     struct weft_fiber_plan plan)
+{
+    const struct weft_fiber *self = weft_self();
+    int err = self ? 0 : -EPERM;
+    if (options->task)
+        init_task(options->task, group);
+    plan.scope = &group->scope;
+    plan.copy = plan.arg;
+    plan.copy_bytes = options->copy_bytes;
+    plan.stack_bytes = options->stack_bytes;
+    plan.name = options->name;
+    if (err == 0 && !valid_options(options))
+        err = -EINVAL;
+    if (err == 0 && self->locals)
+        err = weft_locals_inherit(self, &plan.locals);
+    if (err == 0)
+        err = is_home(group) ? spawn(group, options, &plan)
+                             : spawn_from_abroad(group, options, &plan);
+    if (err < 0)
+        weft_locals_release(&plan.locals);
+    if (err < 0 && options->task)
+        refuse(options->task, err);
+    return err;
+}
+
+/* Of a public function: it says where in the program its caller is. */
+#define PLAN(fn_, arg_)                                                                            \
+    (struct weft_fiber_plan)                                                                       \
+    {                                                                                              \
+        .fn = (fn_), .arg = (arg_), .spawned_at = __builtin_return_address(0)                      \
+    }
 
 int weft_spawn(struct weft_group *group, int (*fn)(void *), void *arg)
 {
     static const struct weft_spawn_options defaults;
-    return spawn_child(group, fn, arg, &defaults, CALLED_FROM);
+    return weft_group_spawn(group, &defaults, PLAN(fn, arg));
 }
 
 int weft_spawn_task(struct weft_group *group, struct weft_task *task, int (*fn)(void *), void *arg)
 {
     const struct weft_spawn_options options = {.task = task};
-    return spawn_child(group, fn, arg, &options, CALLED_FROM);
+    return weft_group_spawn(group, &options, PLAN(fn, arg));
 }
 
 int weft_spawn_with(struct weft_group *group, int (*fn)(void *), void *arg,
                     const struct weft_spawn_options *options)
 {
     static const struct weft_spawn_options defaults;
-    return spawn_child(group, fn, arg, options ? options : &defaults, CALLED_FROM);
+    return weft_group_spawn(group, options ? options : &defaults, PLAN(fn, arg));
 }
 
 /* ---- a child ends ---------------------------------------------------------------------- */
 
 static void finish_task(struct weft_group *group, struct weft_task *task, int result)
 {
-    task->result = result;
-    task->done = 1;
     if (group->last_completed)
         group->last_completed->completed = task;
     else
         group->first_completed = task;
     group->last_completed = task;
-    /* *task may be gone when a joiner runs, so it gets the result now. */
-    WEFT_LIST_FOR_EACH (link, &task->joiners)
-        *(int *)weft_container_of(link, struct weft_waiter, link)->target = result;
-    weft_wake_all(&task->joiners, 0);
+    answer_joiners(task, result);
     weft_wake_all(&group->nexters, 0);
 }
 
@@ -242,42 +278,35 @@ static void keep_failure(struct weft_group *group, int result, const char *name,
         group->first_failure = result;
 }
 
-static void decide(struct weft_group *group, int result)
-{
-    group->result = result;
-    weft_scope_cancel(&group->scope, result);
-}
-
-/* What one child's result means for the group. Once the group is cancelled nothing changes it. */
+/* What one child's result means for the group. A success counts whenever it comes; a failure after
+ * the group was cancelled is the cancellation's. */
 static void apply_policy(struct weft_group *group, int result, const char *name, bool heard)
 {
     bool cancelled = group->scope.cause != 0;
-    if (result >= 0)
-        group->successes++;
-    else if (cancelled)
+    if (result >= 0 && group->successes++ == 0)
+        group->first_success = result;
+    else if (result < 0 && cancelled)
         group->cut++;
-    else
+    else if (result < 0)
         keep_failure(group, result, name, heard);
 
-    if (cancelled)
-        return;
     bool failed = group->policy == WEFT_FAIL_FAST && result < 0;
     bool won = group->policy == WEFT_RACE && result >= 0;
-    if (failed || won)
-        decide(group, result);
-    else if (group->policy == WEFT_QUORUM && group->successes == group->quorum)
-        decide(group, 0);
+    bool enough = group->policy == WEFT_QUORUM && group->successes == group->quorum;
+    if (!cancelled && (failed || won || enough))
+        weft_scope_cancel(&group->scope, result);
 }
 
 void weft_group_child_ended(struct weft_group *group, struct weft_task *task, const char *name,
-                            int result)
+                            struct weft_starter *starter, int result)
 {
-    bool counts = result != WEFT_NO_VERDICT;
     if (task)
-        finish_task(group, task, counts ? result : -ECANCELED);
-    if (counts)
+        finish_task(group, task, result);
+    if (!starter)
         apply_policy(group, result, name, task);
     give_place_back(group);
+    if (starter)
+        weft_starter_ended(starter, result);
 }
 
 /* ---- joining --------------------------------------------------------------------------- */
@@ -300,6 +329,8 @@ int weft_task_join(struct weft_task *task, int64_t deadline_ns, int *ret_result)
     int err = weft_enter(&self);
     if (err < 0)
         return err;
+    if (!task->group)
+        return -EINVAL; /* never spawned */
     if (!is_home(task->group)) {
         struct join join = {task, deadline_ns, ret_result};
         return run_at_home(task->group, join_errand, &join);
@@ -359,27 +390,39 @@ static void join_children(struct weft_group *group, struct weft_fiber *self)
     }
 }
 
+/* The table in weft/group.h, first row first. */
 static int group_result(const struct weft_group *group)
 {
-    bool short_of_quorum = group->policy == WEFT_QUORUM && group->successes < group->quorum;
-    bool nobody_won = group->policy == WEFT_RACE && group->successes == 0;
-    bool undecided = (short_of_quorum || nobody_won) && group->scope.cause == 0;
+    bool race = group->policy == WEFT_RACE, quorum = group->policy == WEFT_QUORUM;
     int verdict = weft_scope_verdict(&group->scope);
+    bool by_choice = group->scope.cause && verdict == 0;
+    if (race && group->successes > 0)
+        return group->first_success;
+    if (quorum && group->successes >= group->quorum)
+        return 0;
     if (verdict < 0 && group->cut > 0)
         return verdict;
-    if (group->policy == WEFT_SUPERVISE || short_of_quorum || nobody_won) {
-        if (group->first_failure)
-            return group->first_failure;
-        return undecided ? -EINVAL : 0;
-    }
-    return group->result;
+    if (group->failures > 0)
+        return group->first_failure;
+    return (race || quorum) && !by_choice ? -EINVAL : 0;
+}
+
+/* Returns 0, -EPERM (somebody else's group), -EDEADLK (it would wait for itself) */
+static int may_wait(const struct weft_group *group, const struct weft_fiber *self)
+{
+    if (!self)
+        return -EPERM;
+    if (self->group == group || (self->remote && self->remote->group == group))
+        return -EDEADLK;
+    return self == group->opener ? 0 : -EPERM;
 }
 
 int weft_group_wait(struct weft_group *group)
 {
     struct weft_fiber *self = weft_self();
-    if (!self || !is_home(group))
-        return -EPERM;
+    int err = may_wait(group, self);
+    if (err < 0)
+        return err;
     join_children(group, self);
     int result = group_result(group);
     if (self->worker->debug && group->lost > 0)
@@ -397,6 +440,8 @@ void weft_group_cancel(struct weft_group *group, int reason)
 
 void weft_group_close(struct weft_group *group)
 {
+    if (may_wait(group, weft_self()) < 0)
+        weft_misuse("weft_group_close by another fiber than the one that opened the group");
     weft_group_cancel(group, 0);
     (void)weft_group_wait(group);
 }

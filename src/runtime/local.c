@@ -21,12 +21,12 @@ static void free_local(struct weft_local *local)
     free(local);
 }
 
-void weft_locals_release(struct weft_local *locals)
+void weft_locals_release(struct weft_local **locals)
 {
-    while (locals) {
-        struct weft_local *next = locals->next;
-        free_local(locals);
-        locals = next;
+    struct weft_local *local;
+    while ((local = *locals)) {
+        *locals = local->next;
+        free_local(local);
     }
 }
 
@@ -41,7 +41,7 @@ int weft_locals_inherit(const struct weft_fiber *parent, struct weft_local **ret
         if (!inherited) {
             if (local->key->release)
                 local->key->release(value);
-            weft_locals_release(locals);
+            weft_locals_release(&locals);
             return -ENOMEM;
         }
         locals = inherited;

@@ -16,6 +16,7 @@ struct weft_local {
 /* What a child of parent starts with. Returns 0 or -ENOMEM, with nothing kept. */
 int weft_locals_inherit(const struct weft_fiber *parent, struct weft_local **ret_locals);
 
-void weft_locals_release(struct weft_local *locals);
+/* Release and empty a list; one value at a time, so that its release may look at the rest. */
+void weft_locals_release(struct weft_local **locals);
 
 #endif

@@ -2,6 +2,7 @@
  * remote.c - tasks on other workers, and calls from threads outside. See runtime.h.
  *
  * The record goes from home to target and back by mail; life.h says who may touch it when. */
+#include <runtime/local.h>
 #include <runtime/runtime.h>
 
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static void start(struct weft_remote *remote)
         weft_scope_cancel_from_outside(&remote->scope, remote->reason);
     struct weft_fiber *fiber = weft_fiber_start(worker, &remote->plan);
     if (!fiber) {
+        weft_locals_release(&remote->plan.locals);
         weft_remote_ended(remote, -ENOMEM);
         return;
     }
@@ -97,7 +99,8 @@ static void end_arrived(struct weft_mail *mail)
     struct weft_remote *remote = remote_of(mail);
     struct weft_runtime *runtime = remote->home->runtime;
     weft_list_unlink(&remote->in_group);
-    weft_group_child_ended(remote->group, remote->task, remote->plan.name, remote->result);
+    weft_group_child_ended(remote->group, remote->task, remote->plan.name, remote->plan.starter,
+                           remote->result);
     free(remote);
     weft_runtime_guest_left(runtime);
 }

@@ -2,7 +2,8 @@
  * start.c - spawn a child and wait until it is ready. See weft/group.h.
  *
  * The handshake lies on the stack of who waits. The child forgets it when it has answered, by
- * weft_started or by its end; until then the other side does not leave. */
+ * weft_started; else its group answers when it learns of the child's end, or that it could not be
+ * started. Until then the other side does not leave. */
 #include <runtime/runtime.h>
 
 enum state {
@@ -19,14 +20,17 @@ struct weft_starter {
     int value; /* of weft_started, or the child's result */
     struct weft_scope *scope;
     int (*fn)(void *);
-    void *arg;
 };
 
+/* Under the guard, which is left. *starter may be gone when this returns. */
 static void answer(struct weft_starter *starter, enum state state, int value)
 {
     starter->state = state;
     starter->value = value;
-    weft_wake_all(&starter->waiting, 0);
+    struct weft_waiter *waiter = weft_claim_first(&starter->waiting);
+    weft_guard_leave(&starter->guard);
+    if (waiter)
+        weft_wake(waiter->fiber, 0);
 }
 
 int weft_started(int value)
@@ -36,45 +40,42 @@ int weft_started(int value)
     if (!starter || value < 0)
         return -EINVAL;
     (void)weft_guard_enter(&starter->guard);
-    bool in_time = starter->state == STARTING;
-    if (in_time) {
-        self->starter = NULL;
-        starter->scope = NULL;
-        answer(starter, STARTED, value);
+    if (starter->state != STARTING) {
+        weft_guard_leave(&starter->guard);
+        return -ECANCELED;
     }
+    self->starter = NULL;
+    answer(starter, STARTED, value);
+    return 0;
+}
+
+void weft_starter_ended(struct weft_starter *starter, int result)
+{
+    (void)weft_guard_enter(&starter->guard);
+    answer(starter, ENDED, result);
+}
+
+static void set_scope(struct weft_starter *starter, struct weft_scope *scope)
+{
+    (void)weft_guard_enter(&starter->guard);
+    starter->scope = scope;
+    if (scope && starter->state == GIVEN_UP)
+        weft_scope_cancel(scope, 0);
     weft_guard_leave(&starter->guard);
-    return in_time ? 0 : -ECANCELED;
 }
 
 /* The child. Its own scope is what a caller who gives up cancels. */
 static int run_child(void *arg)
 {
-    struct weft_starter *starter = *(struct weft_starter **)arg;
-    struct weft_fiber *self = weft_current_worker->current;
+    const struct weft_fiber *self = weft_self();
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
-    self->starter = starter;
-
-    (void)weft_guard_enter(&starter->guard);
-    starter->scope = &scope;
-    if (starter->state == GIVEN_UP)
-        weft_scope_cancel(&scope, 0);
-    weft_guard_leave(&starter->guard);
-    int result = starter->fn(starter->arg);
-
-    starter = self->starter; /* NULL once it has started */
-    if (starter) {
-        (void)weft_guard_enter(&starter->guard);
-        starter->scope = NULL;
-        weft_guard_leave(&starter->guard);
-    }
+    set_scope(self->starter, &scope);
+    int result = self->starter->fn(arg);
+    if (self->starter) /* it has not said that it is ready: who waits may still cancel the scope */
+        set_scope(self->starter, NULL);
     (void)weft_scope_leave(&scope, 0);
-    if (!starter)
-        return result;
-    (void)weft_guard_enter(&starter->guard);
-    answer(starter, ENDED, result);
-    weft_guard_leave(&starter->guard);
-    return WEFT_NO_VERDICT;
+    return result;
 }
 
 /* Wait for the answer; give up on a deadline or a cancellation, and then wait for the end. */
@@ -83,23 +84,22 @@ static int wait_for_start(struct weft_fiber *self, struct weft_starter *starter,
 {
     struct weft_waiter waiter;
     int given_up = 0;
-    self->waits_for = "a child to start";
     (void)weft_guard_enter(&starter->guard);
     while (starter->state == STARTING || starter->state == GIVEN_UP) {
-        int err = weft_park_guarded(self, &starter->guard, &starter->waiting, &waiter,
-                                    given_up ? WEFT_FOREVER : deadline_ns,
-                                    given_up ? WEFT_PARK_SHIELDED : WEFT_PARK_CANCELLABLE);
+        self->waits_for = "a child to start";
+        int err = weft_park_served(self, &starter->guard, &starter->waiting, &waiter,
+                                   given_up ? WEFT_FOREVER : deadline_ns,
+                                   given_up ? WEFT_PARK_SHIELDED : WEFT_PARK_CANCELLABLE);
         (void)weft_guard_enter(&starter->guard);
         if (err < 0 && starter->state == STARTING) {
             given_up = err;
             starter->state = GIVEN_UP;
-            if (starter->scope)
+            if (starter->scope) /* under the guard: the child does not leave it meanwhile */
                 weft_scope_cancel(starter->scope, err);
         }
     }
-    bool started = starter->state == STARTED;
     weft_guard_leave(&starter->guard);
-    if (started)
+    if (starter->state == STARTED)
         return starter->value;
     if (given_up)
         return given_up;
@@ -109,17 +109,21 @@ static int wait_for_start(struct weft_fiber *self, struct weft_starter *starter,
 int weft_spawn_started(struct weft_group *group, int (*fn)(void *), void *arg,
                        const struct weft_spawn_options *options, int64_t deadline_ns)
 {
+    static const struct weft_spawn_options defaults;
     struct weft_fiber *self;
-    struct weft_spawn_options child = options ? *options : (struct weft_spawn_options){0};
     int err = weft_enter(&self);
     if (err < 0)
         return err;
-    if (child.copy_bytes > 0) /* arg lives as long as the handshake only: it cannot be copied */
-        return -EINVAL;
-    struct weft_starter starter = {.fn = fn, .arg = arg};
-    struct weft_starter *handle = &starter;
+    if (deadline_ns == WEFT_NOWAIT)
+        return -EAGAIN;
+    struct weft_starter starter = {.fn = fn};
+    struct weft_fiber_plan plan = {
+        .fn = run_child,
+        .arg = arg,
+        .starter = &starter,
+        .spawned_at = __builtin_return_address(0),
+    };
     weft_list_init(&starter.waiting);
-    child.copy_bytes = sizeof handle;
-    err = weft_spawn_with(group, run_child, &handle, &child);
+    err = weft_group_spawn(group, options ? options : &defaults, plan);
     return err < 0 ? err : wait_for_start(self, &starter, deadline_ns);
 }

@@ -20,6 +20,24 @@ struct watch {
     enum until until;
 };
 
+/* Count the tasks whose spawn was refused: they have ended, but not as children of the group.
+ * Returns an index when one is enough, -EAGAIN, -EINVAL (not all are tasks of the group) */
+static int look_at_refused(struct watch *watch, const struct weft_group *group)
+{
+    int first = -EAGAIN;
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct weft_task *task = &watch->tasks[i];
+        if (task->group != group)
+            return -EINVAL;
+        if (!task->refused)
+            continue;
+        watch->ended++;
+        if (first == -EAGAIN && watch->until != ALL_ENDED)
+            first = (int)i;
+    }
+    return first;
+}
+
 /* Look at what has ended since. Returns an index, -ENOENT (all have ended without it), -EAGAIN */
 static int look(struct watch *watch, const struct weft_group *group)
 {
@@ -46,10 +64,15 @@ static int wait_tasks(struct weft_task *tasks, size_t count, enum until until, i
     if (count == 0 || count > INT_MAX)
         return count == 0 ? -ENOENT : -EINVAL;
     struct weft_group *group = tasks[0].group;
+    if (!group)
+        return -EINVAL;
     if (group->scope.home != weft_current_worker)
         return -EPERM;
+    int index = look_at_refused(&watch, group);
+    if (index != -EAGAIN)
+        return index;
     for (;;) {
-        int index = look(&watch, group);
+        index = look(&watch, group);
         if (index != -EAGAIN || deadline_ns == WEFT_NOWAIT)
             return index;
         self->waits_for = "tasks of a group";
@@ -81,6 +104,8 @@ static int permit(const struct weft_case *c)
 {
     const struct weft_task *task = c->object;
     const struct weft_worker *here = weft_current_worker;
+    if (!task->group)
+        return -EINVAL; /* never spawned */
     return here && task->group->scope.home == here ? 0 : -EPERM;
 }
 

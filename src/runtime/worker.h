@@ -175,12 +175,18 @@ int64_t weft_scope_outer_deadline(const struct weft_scope *scope);
  * -ECANCELED from outside, 0 when it was not cancelled or by choice. */
 int weft_scope_verdict(const struct weft_scope *scope);
 
-/* A child that ends with this neither succeeded nor failed, as far as its group is concerned. */
-#define WEFT_NO_VERDICT INT_MIN
+/* How all spawns begin (group.c). plan has fn, arg, spawned_at and starter; options say the rest.
+ */
+int weft_group_spawn(struct weft_group *group, const struct weft_spawn_options *options,
+                     struct weft_fiber_plan plan);
 
-/* Told when a child's function has returned, on the group's worker (group.c). */
+/* Told when a child's function has returned, or could not be started, on the group's worker
+ * (group.c). When there is a starter, the result is for it to hear and not for the group. */
 void weft_group_child_ended(struct weft_group *group, struct weft_task *task, const char *name,
-                            int result);
+                            struct weft_starter *starter, int result);
+
+/* The child ended without having said that it is ready (start.c). */
+void weft_starter_ended(struct weft_starter *starter, int result);
 
 /* Say what is wrong and abort: going on would corrupt somebody's stack. */
 _Noreturn void weft_misuse(const char *what);

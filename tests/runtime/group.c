@@ -4,8 +4,12 @@
 
 #include <weft/group.h>
 #include <weft/runtime.h>
+#include <weft/select.h>
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Sleeps, then returns a result; a cancel shows as -ECANCELED and is counted. */
 struct child {
@@ -333,4 +337,250 @@ FIBER_TEST(cancelling_a_very_deep_tree_needs_no_deep_stack)
         weft_group_init(&group, &(struct weft_group_options){.deadline_ns = weft_now() + 5}), 0);
     CHECK_EQUAL(weft_spawn(&group, nest_deeply, &depth), 0);
     CHECK_EQUAL(weft_group_wait(&group), -ETIMEDOUT);
+}
+
+/* ---- what a group comes to --------------------------------------------------------------- */
+
+enum ending {
+    NOT_CANCELLED,
+    BY_DEADLINE,
+    BY_OUTER,
+    BY_CALL,
+};
+
+/* A child that ends early does so before the cancellation, a late one after it, shielded from it;
+ * one that is cut is kept from succeeding by it. Zero means there is no such child. */
+struct outcome {
+    enum weft_policy policy; /* WEFT_QUORUM: of two */
+    enum ending ending;
+    int early, early_too, late, late_too;
+    bool cut;
+    int result;
+};
+
+static int end_early(void *arg)
+{
+    (void)weft_sleep(10);
+    return *(int *)arg;
+}
+
+static int sleep_past(void *arg)
+{
+    (void)arg;
+    return weft_sleep(30);
+}
+
+static int end_late(void *arg)
+{
+    (void)weft_shield(sleep_past, NULL);
+    return *(int *)arg;
+}
+
+static void spawn_if(struct weft_group *group, int (*fn)(void *), int *result)
+{
+    if (*result)
+        CHECK_EQUAL(weft_spawn(group, fn, result), 0);
+}
+
+static int come_to(struct outcome outcome)
+{
+    int zero = 1;
+    struct weft_scope around;
+    struct weft_group group;
+    struct weft_group_options options = {.policy = outcome.policy};
+    if (outcome.policy == WEFT_QUORUM)
+        options.quorum = 2;
+    if (outcome.ending == BY_DEADLINE)
+        options.deadline_ns = weft_now() + 20;
+    weft_scope_enter(&around, outcome.ending == BY_OUTER ? weft_now() + 20 : WEFT_FOREVER, 0);
+    CHECK_EQUAL(weft_group_init(&group, &options), 0);
+    spawn_if(&group, end_early, &outcome.early);
+    spawn_if(&group, end_early, &outcome.early_too);
+    spawn_if(&group, end_late, &outcome.late);
+    spawn_if(&group, end_late, &outcome.late_too);
+    if (outcome.cut)
+        spawn_if(&group, sleep_past, &zero);
+    if (outcome.ending != NOT_CANCELLED)
+        (void)weft_sleep(20);
+    if (outcome.ending == BY_CALL)
+        weft_group_cancel(&group, 0);
+    int result = weft_group_wait(&group);
+    (void)weft_scope_leave(&around, 0);
+    return result;
+}
+
+FIBER_TEST(every_outcome_is_as_documented)
+{
+    enum {
+        F = -EIO,
+        G = -EBADF
+    };
+    static const struct outcome table[] = {
+        /* A race that somebody wins, however late. */
+        {WEFT_RACE, NOT_CANCELLED, 5, 0, 6, 0, false, 5},
+        {WEFT_RACE, NOT_CANCELLED, F, 0, 6, 0, false, 6},
+        {WEFT_RACE, BY_DEADLINE, 0, 0, 7, 0, false, 7},
+        {WEFT_RACE, BY_DEADLINE, F, 0, 7, 0, true, 7},
+        {WEFT_RACE, BY_OUTER, F, 0, 7, G, true, 7},
+        {WEFT_RACE, BY_CALL, 0, 0, 7, 8, true, 7},
+        /* A quorum that is reached, however late. */
+        {WEFT_QUORUM, NOT_CANCELLED, 1, 1, F, 0, true, 0},
+        {WEFT_QUORUM, BY_DEADLINE, 1, F, 1, 0, true, 0},
+        {WEFT_QUORUM, BY_DEADLINE, 0, 0, 1, 1, false, 0},
+        {WEFT_QUORUM, BY_OUTER, 1, 0, 1, 0, true, 0},
+        {WEFT_QUORUM, BY_CALL, 1, 0, 1, 0, true, 0},
+        /* Somebody was cut, and it was not by choice. */
+        {WEFT_FAIL_FAST, BY_DEADLINE, 1, 0, 1, 0, true, -ETIMEDOUT},
+        {WEFT_FAIL_FAST, BY_DEADLINE, 0, 0, F, 0, false, -ETIMEDOUT},
+        {WEFT_FAIL_FAST, BY_OUTER, 1, 0, 1, 0, true, -ECANCELED},
+        {WEFT_SUPERVISE, BY_DEADLINE, F, 1, 1, 0, true, -ETIMEDOUT},
+        {WEFT_SUPERVISE, BY_OUTER, F, 1, F, 0, false, -ECANCELED},
+        {WEFT_RACE, BY_DEADLINE, F, 0, 0, 0, true, -ETIMEDOUT},
+        {WEFT_RACE, BY_OUTER, 0, 0, F, 0, false, -ECANCELED},
+        {WEFT_QUORUM, BY_DEADLINE, 1, F, 0, 0, true, -ETIMEDOUT},
+        {WEFT_QUORUM, BY_OUTER, 1, 0, F, 0, false, -ECANCELED},
+        /* The first failure before the cancellation. */
+        {WEFT_FAIL_FAST, NOT_CANCELLED, F, 0, G, 1, true, F},
+        {WEFT_SUPERVISE, NOT_CANCELLED, F, 1, G, 0, false, F},
+        {WEFT_SUPERVISE, BY_DEADLINE, F, 1, 1, 0, false, F},
+        {WEFT_SUPERVISE, BY_CALL, F, 1, G, 0, true, F},
+        {WEFT_RACE, NOT_CANCELLED, F, 0, G, 0, false, F},
+        {WEFT_RACE, BY_DEADLINE, F, G, 0, 0, false, F},
+        {WEFT_RACE, BY_CALL, F, 0, G, 0, true, F},
+        {WEFT_QUORUM, NOT_CANCELLED, F, 1, G, 0, false, F},
+        {WEFT_QUORUM, BY_CALL, F, 1, G, 0, true, F},
+        /* Nobody failed, and there were too few. */
+        {WEFT_RACE, NOT_CANCELLED, 0, 0, 0, 0, false, -EINVAL},
+        {WEFT_RACE, BY_DEADLINE, 0, 0, 0, 0, false, -EINVAL},
+        {WEFT_QUORUM, NOT_CANCELLED, 1, 0, 0, 0, false, -EINVAL},
+        {WEFT_QUORUM, BY_OUTER, 1, 0, 0, 0, false, -EINVAL},
+        /* All is well. */
+        {WEFT_FAIL_FAST, NOT_CANCELLED, 1, 0, 1, 0, true, 0},
+        {WEFT_FAIL_FAST, BY_DEADLINE, 1, 0, 1, 0, false, 0},
+        {WEFT_FAIL_FAST, BY_OUTER, 1, 0, 1, 0, false, 0},
+        {WEFT_FAIL_FAST, BY_CALL, 1, 0, F, 0, true, 0},
+        {WEFT_SUPERVISE, BY_DEADLINE, 1, 0, 1, 0, false, 0},
+        {WEFT_SUPERVISE, BY_CALL, 1, 0, F, 0, true, 0},
+        {WEFT_RACE, BY_CALL, 0, 0, F, 0, true, 0},
+        {WEFT_QUORUM, BY_CALL, 1, 0, F, 0, true, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int result = come_to(table[i]);
+        if (result != table[i].result)
+            test_note("row %zu: policy %d, ending %d", i, table[i].policy, table[i].ending);
+        CHECK_EQUAL(result, table[i].result);
+    }
+}
+
+/* ---- tasks that never ran ---------------------------------------------------------------- */
+
+FIBER_TEST(a_task_whose_spawn_was_refused_has_ended_with_the_refusal)
+{
+    int result = 0;
+    struct child child = {10, 3, NULL};
+    struct weft_task tasks[3], *next;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    const struct weft_spawn_options impossible = {.task = &tasks[1], .worker = -2};
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[0], run_child, &child), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, run_child, &child, &impossible), -EINVAL);
+    CHECK_EQUAL(weft_wait_first(tasks, 2, WEFT_NOWAIT), 1);
+    CHECK_EQUAL(weft_wait_first_failed(tasks, 2, WEFT_NOWAIT), 1);
+    CHECK_EQUAL(weft_wait_all(tasks, 2, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_wait_all(tasks, 2, WEFT_FOREVER), 0);
+    weft_group_cancel(&group, 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[2], run_child, &child), -ECANCELED);
+    CHECK_EQUAL(weft_wait_all(&tasks[1], 2, WEFT_NOWAIT), 0);
+    CHECK_EQUAL(weft_task_join(&tasks[2], WEFT_FOREVER, &result), 0);
+    CHECK_EQUAL(result, -ECANCELED);
+    struct weft_case c = weft_case_task(&tasks[1]);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+    CHECK_EQUAL(c.result, -EINVAL);
+    CHECK_EQUAL(weft_group_next(&group, &next, WEFT_FOREVER), 0);
+    CHECK(next == &tasks[0]);
+    CHECK_EQUAL(weft_group_next(&group, &next, WEFT_FOREVER), -ENOENT);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK(tasks[1].done && tasks[1].result == -EINVAL);
+}
+
+FIBER_TEST(a_task_may_be_tried_again_after_a_refusal)
+{
+    struct child child = {10, 3, NULL};
+    struct weft_task task;
+    struct weft_group group;
+    const struct weft_spawn_options impossible = {.task = &task, .worker = -2};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, run_child, &child, &impossible), -EINVAL);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, run_child, &child), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, 3);
+    CHECK(weft_group_completed(&group, NULL) == &task);
+    CHECK(weft_group_completed(&group, &task) == NULL);
+}
+
+FIBER_TEST(a_task_that_was_never_spawned_cannot_be_waited_for)
+{
+    int result;
+    struct child child = {10, 3, NULL};
+    struct weft_task tasks[2] = {0};
+    struct weft_group group;
+    struct weft_case c = weft_case_task(&tasks[1]);
+    CHECK_EQUAL(weft_task_join(&tasks[1], WEFT_FOREVER, &result), -EINVAL);
+    CHECK_EQUAL(weft_wait_all(&tasks[1], 1, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), -EINVAL);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &tasks[0], run_child, &child), 0);
+    CHECK_EQUAL(weft_wait_first(tasks, 2, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+/* ---- who waits --------------------------------------------------------------------------- */
+
+static int wait_for(void *arg)
+{
+    return weft_group_wait(arg);
+}
+
+FIBER_TEST(only_who_opened_a_group_may_wait_for_it)
+{
+    struct weft_group group, others;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, wait_for, &group), 0);
+    CHECK_EQUAL(weft_spawn(&others, wait_for, &group), 0);
+    CHECK_EQUAL(weft_group_wait(&others), -EPERM);
+    CHECK_EQUAL(weft_group_wait(&group), -EDEADLK);
+}
+
+static int close_group(void *arg)
+{
+    weft_group_close(arg);
+    return 0;
+}
+
+static int let_close(void *arg)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, close_group, &group,
+                                &(struct weft_spawn_options){.worker = *(int *)arg}),
+                0);
+    return weft_group_wait(&group);
+}
+
+TEST(who_closes_the_group_of_another_is_stopped)
+{
+    for (int worker = WEFT_WORKER(0); worker <= WEFT_WORKER(1); worker++) {
+        int status = 0;
+        pid_t pid = fork();
+        REQUIRE(pid >= 0);
+        if (pid == 0) {
+            (void)close(STDERR_FILENO);
+            (void)signal(SIGABRT, SIG_DFL);
+            (void)weft_run(&(struct weft_run_options){.workers = 2}, let_close, &worker);
+            _exit(0);
+        }
+        CHECK_EQUAL(waitpid(pid, &status, 0), pid);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    }
 }

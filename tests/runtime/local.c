@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "no_stacks.h"
 #include "test.h"
 
 #include <weft/group.h>
@@ -101,4 +102,110 @@ TEST(outside_a_runtime_there_are_no_locals)
 {
     CHECK(weft_local_set(&own, &living) < 0);
     CHECK(weft_local_get(&own) == NULL);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int hand_down_to_nobody(void *arg)
+{
+    struct weft_group group;
+    const struct weft_spawn_options options = {.worker = *(int *)arg, .stack_bytes = 1 << 20};
+    CHECK_EQUAL(weft_local_set(&handed_down, make(10)), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    no_stacks = true;
+    int err = weft_spawn_with(&group, nothing, NULL, &options);
+    int result = weft_group_wait(&group);
+    no_stacks = false;
+    CHECK_EQUAL(err < 0 ? err : result, -ENOMEM);
+    CHECK_EQUAL(living, 1);
+    return 0;
+}
+
+TEST(what_a_child_without_a_stack_inherited_is_released)
+{
+    const struct weft_run_options two = {.workers = 2};
+    for (int worker = WEFT_ANY_WORKER; worker <= WEFT_WORKER(1); worker++)
+        CHECK_EQUAL(weft_run(&two, hand_down_to_nobody, &worker), 0);
+    CHECK_EQUAL(living, 0);
+}
+
+static atomic_int inherited;
+static _Thread_local int inherited_here;
+
+static void *count_inherit(void *value)
+{
+    inherited++;
+    inherited_here++;
+    return inherit(value);
+}
+
+static const struct weft_local_key counted = {.release = release, .inherit = count_inherit};
+
+static int get_counted(void *arg)
+{
+    (void)arg;
+    return *(int *)weft_local_get(&counted);
+}
+
+static int spawn_abroad(void *arg)
+{
+    int result = 0;
+    struct weft_task task;
+    const struct weft_spawn_options options = {.worker = WEFT_WORKER(0), .task = &task};
+    CHECK_EQUAL(weft_local_set(&counted, make(1)), 0);
+    inherited = inherited_here = 0;
+    CHECK_EQUAL(weft_spawn_with(arg, get_counted, NULL, &options), 0);
+    CHECK_EQUAL(weft_task_join(&task, WEFT_FOREVER, &result), 0);
+    CHECK_EQUAL(result, 2);
+    CHECK_EQUAL(inherited, 1);
+    CHECK_EQUAL(inherited_here, 1);
+    return 0;
+}
+
+static int let_spawn_abroad(void *arg)
+{
+    struct weft_group group;
+    const struct weft_spawn_options there = {.worker = WEFT_WORKER(1)};
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, spawn_abroad, &group, &there), 0);
+    return weft_group_wait(&group);
+}
+
+TEST(a_value_is_inherited_once_by_the_spawner_also_from_another_worker)
+{
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, let_spawn_abroad, NULL), 0);
+    CHECK_EQUAL(living, 0);
+}
+
+static void look_while_released(void *value)
+{
+    const int *number = weft_local_get(&own);
+    CHECK(number == NULL || *number == 5);
+    CHECK_EQUAL(weft_local_set(&handed_down, make(6)), 0);
+    release(value);
+}
+
+static const struct weft_local_key curious = {.release = look_while_released};
+
+/* In both orders: the values are released in one of them. */
+FIBER_TEST(a_release_may_use_the_other_values)
+{
+    CHECK_EQUAL(weft_local_set(&own, make(5)), 0);
+    CHECK_EQUAL(weft_local_set(&curious, make(1)), 0);
+}
+
+FIBER_TEST(a_release_may_use_the_other_values_in_any_order)
+{
+    CHECK_EQUAL(weft_local_set(&curious, make(1)), 0);
+    CHECK_EQUAL(weft_local_set(&own, make(5)), 0);
+}
+
+TEST(what_a_release_has_set_is_released_too)
+{
+    CHECK_EQUAL(living, 0);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "no_stacks.h"
 #include "test.h"
 
 #include <weft/group.h>
@@ -97,10 +98,52 @@ FIBER_TEST(a_spawner_that_is_cancelled_takes_the_child_along)
 FIBER_TEST(started_means_nothing_where_nobody_waits)
 {
     CHECK_EQUAL(weft_started(0), -EINVAL);
-    const struct weft_spawn_options copied = {.copy_bytes = 8};
+}
+
+static int start_with(void *arg)
+{
+    CHECK_EQUAL(weft_started(*(int *)arg), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    return *(int *)arg;
+}
+
+FIBER_TEST(the_child_may_have_a_copy_of_its_argument)
+{
+    int value = 5;
+    struct weft_task task;
+    struct weft_group group;
+    const struct weft_spawn_options copied = {.copy_bytes = sizeof value, .task = &task};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_started(&group, start_with, &value, &copied, WEFT_FOREVER), 5);
+    value = 6;
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, 5);
+}
+
+FIBER_TEST(the_task_has_what_the_function_returned_whoever_heard_it_first)
+{
+    struct weft_task failed, unready, late;
     struct weft_group group;
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-    CHECK_EQUAL(weft_spawn_started(&group, serve, &(int64_t){0}, &copied, WEFT_FOREVER), -EINVAL);
+    struct weft_spawn_options options = {.task = &failed};
+    CHECK_EQUAL(weft_spawn_started(&group, fail, &(int){-EIO}, &options, WEFT_FOREVER), -EIO);
+    options.task = &unready;
+    CHECK_EQUAL(weft_spawn_started(&group, fail, &(int){7}, &options, WEFT_FOREVER), -ECHILD);
+    options.task = &late;
+    CHECK_EQUAL(weft_spawn_started(&group, fail, &(int){8}, &options, weft_now() + 1), -ETIMEDOUT);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(failed.result, -EIO);
+    CHECK_EQUAL(unready.result, 7);
+    CHECK_EQUAL(late.result, 8);
+    CHECK_EQUAL(weft_group_failures(&group), 0);
+}
+
+FIBER_TEST(who_does_not_wait_cannot_start_anything)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_started(&group, serve, &(int64_t){0}, NULL, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_group_live(&group), 0);
     CHECK_EQUAL(weft_group_wait(&group), 0);
 }
 
@@ -126,4 +169,57 @@ static int start_elsewhere(void *arg)
 TEST(the_handshake_works_across_workers)
 {
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, start_elsewhere, NULL), 0);
+}
+
+static int start_without_a_stack(void *arg)
+{
+    int worker = *(int *)arg;
+    struct weft_task task;
+    struct weft_group group;
+    const struct weft_spawn_options options = {
+        .worker = worker, .stack_bytes = 1 << 20, .task = &task};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    no_stacks = true;
+    CHECK_EQUAL(weft_spawn_started(&group, serve, &(int64_t){0}, &options, WEFT_FOREVER), -ENOMEM);
+    no_stacks = false;
+    CHECK_EQUAL(weft_group_live(&group), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, -ENOMEM);
+    return 0;
+}
+
+TEST(a_child_for_which_there_is_no_stack_is_not_waited_for)
+{
+    const struct weft_run_options two = {.workers = 2};
+    for (int worker = WEFT_ANY_WORKER; worker <= WEFT_WORKER(1); worker++)
+        CHECK_EQUAL(weft_run(&two, start_without_a_stack, &worker), 0);
+}
+
+static int start_from_abroad(void *arg)
+{
+    int64_t prepare_ns = 10 * WEFT_USEC;
+    for (int worker = WEFT_ANY_WORKER; worker <= WEFT_WORKER(1); worker++) {
+        const struct weft_spawn_options options = {.worker = worker};
+        CHECK_EQUAL(weft_spawn_started(arg, serve, &prepare_ns, &options, WEFT_FOREVER), 8080);
+        CHECK_EQUAL(
+            weft_spawn_started(arg, fail, &(int){-EIO}, &options, weft_now() + 100 * WEFT_USEC),
+            -ETIMEDOUT);
+    }
+    weft_group_cancel(arg, 0);
+    return 0;
+}
+
+static int let_start_from_abroad(void *arg)
+{
+    struct weft_group group;
+    const struct weft_spawn_options there = {.worker = WEFT_WORKER(1)};
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, start_from_abroad, &group, &there), 0);
+    return weft_group_wait(&group);
+}
+
+TEST(the_spawner_may_be_on_another_worker_than_the_group)
+{
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, let_start_from_abroad, NULL), 0);
 }

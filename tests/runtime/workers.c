@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "no_stacks.h"
 #include "test.h"
+
+#include <os/sanitizer.h>
 
 #include <weft/channel.h>
 #include <weft/group.h>
@@ -8,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -574,6 +578,195 @@ TEST(letting_go_from_outside_makes_it_a_deadlock_again)
     CHECK_EQUAL(weft_channel_init(&channel, sizeof(int), 0), 0);
     CHECK_EQUAL(weft_run(NULL, let_go, &channel), -EDEADLK);
     weft_channel_deinit(&channel);
+}
+
+/* ---- from another worker than the group's ------------------------------------------------ */
+
+struct visitor {
+    struct weft_group *group;
+    struct weft_task *task;
+    int worker; /* where it is */
+    int spawn_err, join_err, result;
+};
+
+static int note_run(void *arg)
+{
+    *(bool *)arg = true;
+    return 0;
+}
+
+#if defined(__GLIBC__) && !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
+
+void *__libc_calloc(size_t count, size_t bytes);
+
+static _Thread_local bool no_memory;
+
+/* In place of the C library's. */
+void *calloc(size_t count, size_t bytes)
+{
+    return no_memory ? NULL : __libc_calloc(count, bytes);
+}
+
+static int visit_without_memory(void *arg)
+{
+    struct visitor *visitor = arg;
+    struct weft_task task;
+    bool ran = false;
+    no_memory = true;
+    int err = weft_spawn_task(visitor->group, &task, note_run, &ran);
+    visitor->join_err = weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result);
+    no_memory = false;
+    CHECK_EQUAL(err, -ENOMEM);
+    CHECK_EQUAL(visitor->join_err, -ENOMEM);
+    CHECK_EQUAL(visitor->result, -1);
+    CHECK_EQUAL(task.result, -ENOMEM);
+    CHECK_EQUAL(weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result), 0);
+    CHECK_EQUAL(visitor->result, 7);
+    CHECK(!ran);
+    return 0;
+}
+
+WORKERS_TEST(a_question_that_cannot_be_sent_home_is_refused)
+{
+    struct weft_task task;
+    struct weft_group group;
+    struct visitor visitor = {.group = &group, .task = &task, .result = -1};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, give, &(int){7}), 0);
+    spawn_on(&group, WEFT_WORKER(1), visit_without_memory, &visitor);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+#endif
+
+static int visit_without_stacks(void *arg)
+{
+    struct visitor *visitor = arg;
+    bool ran = false;
+    no_stacks = true;
+    CHECK_EQUAL(weft_spawn(visitor->group, note_run, &ran), -ENOMEM);
+    CHECK_EQUAL(weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result), -ENOMEM);
+    no_stacks = false;
+    CHECK(!ran);
+    CHECK_EQUAL(visitor->result, -1);
+    return 0;
+}
+
+static int be_visited_without_stacks(void *arg)
+{
+    struct weft_task task;
+    struct weft_group group;
+    struct visitor visitor = {.group = &group, .task = &task, .result = -1};
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    const struct weft_spawn_options small = {.stack_bytes = 16 << 10, .task = &task};
+    const struct weft_spawn_options there = {.stack_bytes = 16 << 10, .worker = WEFT_WORKER(1)};
+    CHECK_EQUAL(weft_spawn_with(&group, give, &(int){7}, &small), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, visit_without_stacks, &visitor, &there), 0);
+    return weft_group_wait(&group);
+}
+
+TEST(what_cannot_be_asked_at_home_is_not_reported_as_done)
+{
+    /* One stack to a mapping: the first fiber has it. */
+    const struct weft_run_options options = {.workers = 2, .stack_bytes = 64 << 20};
+    CHECK_EQUAL(weft_run(&options, be_visited_without_stacks, NULL), 0);
+}
+
+static int visit_cancelled(void *arg)
+{
+    struct visitor *visitor = arg;
+    bool ran = false;
+    struct weft_scope scope;
+    const struct weft_spawn_options beside = {.worker = WEFT_WORKER(0), .task = visitor->task};
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    weft_scope_cancel(&scope, 0);
+    visitor->spawn_err = weft_spawn_with(visitor->group, note_run, &ran, &beside);
+    visitor->join_err = weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result);
+    (void)weft_scope_leave(&scope, 0);
+    if (visitor->spawn_err == 0)
+        CHECK_EQUAL(weft_task_join(visitor->task, WEFT_FOREVER, &visitor->result), 0);
+    CHECK_EQUAL(ran, visitor->spawn_err == 0);
+    return 0;
+}
+
+WORKERS_TEST(who_is_cancelled_gets_the_same_answers_at_home_and_abroad)
+{
+    for (int worker = 0; worker < 2; worker++) {
+        struct weft_task task;
+        struct weft_group group;
+        struct visitor visitor = {.group = &group, .task = &task};
+        CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+        spawn_on(&group, WEFT_WORKER(worker), visit_cancelled, &visitor);
+        CHECK_EQUAL(weft_group_wait(&group), 0);
+        CHECK_EQUAL(visitor.spawn_err, 0);
+        CHECK_EQUAL(visitor.join_err, -ECANCELED);
+    }
+}
+
+WORKERS_TEST(who_is_cancelled_at_the_limit_gets_the_same_answers_at_home_and_abroad)
+{
+    for (int worker = 0; worker < 2; worker++) {
+        struct weft_task task;
+        struct weft_group full, others;
+        struct visitor visitor = {.group = &full, .task = &task};
+        CHECK_EQUAL(weft_group_init(&full, &(struct weft_group_options){.concurrency_max = 1}), 0);
+        CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+        spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &(atomic_int){0});
+        spawn_on(&others, WEFT_WORKER(worker), visit_cancelled, &visitor);
+        CHECK_EQUAL(weft_group_wait(&others), 0);
+        weft_group_cancel(&full, 0);
+        CHECK_EQUAL(weft_group_wait(&full), 0);
+        CHECK_EQUAL(visitor.spawn_err, -ECANCELED);
+        CHECK_EQUAL(visitor.join_err, -ECANCELED);
+    }
+}
+
+static int spawn_at_the_limit(void *arg)
+{
+    struct visitor *visitor = arg;
+    struct weft_scope scope;
+    weft_scope_enter(&scope, weft_now() + WEFT_MSEC, 0);
+    visitor->spawn_err = weft_spawn_task(visitor->group, visitor->task, give, &(int){0});
+    CHECK_EQUAL(weft_scope_leave(&scope, visitor->spawn_err), -ETIMEDOUT);
+    return 0;
+}
+
+WORKERS_TEST(a_spawner_at_the_limit_of_a_group_elsewhere_can_be_cancelled)
+{
+    struct weft_task task;
+    struct weft_group full, others;
+    struct visitor visitor = {.group = &full, .task = &task};
+    CHECK_EQUAL(weft_group_init(&full, &(struct weft_group_options){.concurrency_max = 1}), 0);
+    CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+    spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &(atomic_int){0});
+    spawn_on(&others, WEFT_WORKER(1), spawn_at_the_limit, &visitor);
+    CHECK_EQUAL(weft_group_wait(&others), 0);
+    weft_group_cancel(&full, 0);
+    CHECK_EQUAL(weft_group_wait(&full), 0);
+    CHECK_EQUAL(visitor.spawn_err, -ECANCELED);
+    CHECK_EQUAL(task.result, -ECANCELED);
+}
+
+static int wait_for(void *arg)
+{
+    return weft_group_wait(arg);
+}
+
+WORKERS_TEST(only_who_opened_a_group_may_wait_for_it_also_elsewhere)
+{
+    struct weft_task child, stranger;
+    struct weft_group group, others;
+    const struct weft_spawn_options inside = {.worker = WEFT_WORKER(1), .task = &child};
+    const struct weft_spawn_options outside = {.worker = WEFT_WORKER(2), .task = &stranger};
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, wait_for, &group, &inside), 0);
+    CHECK_EQUAL(weft_spawn_with(&others, wait_for, &group, &outside), 0);
+    CHECK_EQUAL(weft_group_wait(&others), -EPERM);
+    CHECK_EQUAL(weft_group_wait(&group), -EDEADLK);
+    CHECK_EQUAL(child.result, -EDEADLK);
+    CHECK_EQUAL(stranger.result, -EPERM);
 }
 
 static void *hold_a_moment(void *arg)
