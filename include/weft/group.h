@@ -104,8 +104,8 @@ WEFT_API int weft_group_init(struct weft_group *group, const struct weft_group_o
  * options  NULL means all defaults; not kept
  * Returns  0; -ECANCELED (the group, or while waiting at concurrency_max the caller, is
  *          cancelled: fn will not run); -ENOMEM (no stack, when it is to run on the group's own
- *          worker; no room to ask another); -EINVAL (options); WEFT_EFULL (a million tasks wait
- *          for WEFT_ANY_WORKER); -EPERM outside a runtime
+ *          worker; no room to ask another); -EINVAL (options); WEFT_EFULL (a million tasks
+ *          are away from their group's worker); -EPERM outside a runtime
  * Suspends only at concurrency_max, first come first served, and on a worker not the group's own.
  *          A task that waits there for its own group to shrink by itself waits for ever: do not
  *          spawn from children at the limit */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNSTARTED_MAX (1u << 20) /* tasks that wait for whoever has time first */
+#define GUESTS_MAX (1u << 20) /* tasks away from home, started or not, and calls from outside */
 
 static struct weft_remote *remote_of(struct weft_mail *mail)
 {
@@ -120,23 +120,25 @@ void weft_remote_cancel(struct weft_remote *remote, int reason)
 }
 
 /* Returns 0 or WEFT_EFULL */
-static int offer_to_anybody(struct weft_runtime *runtime, struct weft_remote *remote)
+static int count_guest(struct weft_runtime *runtime)
+{
+    if (__atomic_add_fetch(&runtime->guests, 1, __ATOMIC_SEQ_CST) <= GUESTS_MAX)
+        return 0;
+    weft_runtime_guest_left(runtime);
+    return WEFT_EFULL;
+}
+
+static void offer_to_anybody(struct weft_runtime *runtime, struct weft_remote *remote)
 {
     weft_lock(&runtime->unstarted_lock);
-    bool full = runtime->unstarted_len >= UNSTARTED_MAX;
-    if (!full) {
-        weft_list_append(&runtime->unstarted, &remote->unstarted);
-        __atomic_store_n(&runtime->unstarted_len, runtime->unstarted_len + 1, __ATOMIC_SEQ_CST);
-    }
+    weft_list_append(&runtime->unstarted, &remote->unstarted);
+    __atomic_store_n(&runtime->unstarted_len, runtime->unstarted_len + 1, __ATOMIC_SEQ_CST);
     weft_unlock(&runtime->unstarted_lock);
-    if (full)
-        return WEFT_EFULL;
     /* One sleeper is enough: it takes what is there for as long as it has nothing else to do. */
     for (unsigned i = 0; i < runtime->workers_len; i++) {
         if (weft_worker_rouse(&runtime->workers[i]))
             break;
     }
-    return 0;
 }
 
 static struct weft_remote *make_remote(struct weft_group *group, struct weft_task *task,
@@ -165,23 +167,22 @@ int weft_remote_spawn(struct weft_group *group, struct weft_task *task, int work
                       const struct weft_fiber_plan *plan)
 {
     struct weft_runtime *runtime = weft_current_worker->runtime;
+    int err = count_guest(runtime);
+    if (err < 0)
+        return err;
     struct weft_remote *remote = make_remote(group, task, plan);
-    if (!remote)
+    if (!remote) {
+        weft_runtime_guest_left(runtime);
         return -ENOMEM;
+    }
     weft_list_append(&group->scope.remotes, &remote->in_group);
-    (void)__atomic_add_fetch(&runtime->guests, 1, __ATOMIC_SEQ_CST);
-    if (worker != WEFT_ANY_WORKER) {
+    if (worker == WEFT_ANY_WORKER) {
+        offer_to_anybody(runtime, remote);
+    } else {
         remote->target = &runtime->workers[worker - WEFT_WORKER(0)];
         weft_worker_send(remote->target, &remote->mail);
-        return 0;
     }
-    int err = offer_to_anybody(runtime, remote);
-    if (err < 0) {
-        weft_list_unlink(&remote->in_group);
-        free(remote);
-        weft_runtime_guest_left(runtime);
-    }
-    return err;
+    return 0;
 }
 
 /* ---- on a thread outside --------------------------------------------------------------- */
@@ -192,14 +193,14 @@ int weft_remote_call(struct weft_runtime *runtime, int (*fn)(void *), void *arg)
         .plan = {.fn = fn, .arg = arg, .name = "call", .scope = &remote.scope},
         .outer_deadline_ns = WEFT_FOREVER,
     };
-    (void)__atomic_add_fetch(&runtime->guests, 1, __ATOMIC_SEQ_CST);
-    int err = __atomic_load_n(&runtime->stopping, __ATOMIC_SEQ_CST)
-                  ? -ESHUTDOWN
-                  : offer_to_anybody(runtime, &remote);
-    if (err < 0) {
-        weft_runtime_guest_left(runtime);
+    int err = count_guest(runtime);
+    if (err < 0)
         return err;
+    if (__atomic_load_n(&runtime->stopping, __ATOMIC_SEQ_CST)) {
+        weft_runtime_guest_left(runtime);
+        return -ESHUTDOWN;
     }
+    offer_to_anybody(runtime, &remote);
     while (!__atomic_load_n(&remote.done, __ATOMIC_ACQUIRE))
         (void)weft_futex_wait(&remote.done, 0, WEFT_FOREVER);
     return remote.result;
