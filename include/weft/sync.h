@@ -22,7 +22,8 @@ WEFT_BEGIN_DECLS
 /* ---- mutex: one at a time ---------------------------------------------------------------- */
 
 /* A fiber that ends while it holds a mutex, or a lock to write, aborts the program. A thread
- * outside any runtime must not end so either: a later thread may be taken for it. */
+ * outside any runtime must not end so either, nor inside weft_once_run: nobody notices, and a later
+ * thread may be taken for it. */
 
 struct weft_mutex {
     struct weft_guard guard;
