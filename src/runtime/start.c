@@ -67,7 +67,7 @@ static void set_scope(struct weft_starter *starter, struct weft_scope *scope)
 /* The child. Its own scope is what a caller who gives up cancels. */
 static int run_child(void *arg)
 {
-    const struct weft_fiber *self = weft_self();
+    const struct weft_fiber *self = weft_current_worker->current;
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
     set_scope(self->starter, &scope);
