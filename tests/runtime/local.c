@@ -42,12 +42,12 @@ static int look(void *arg)
 
 FIBER_TEST(a_local_value_is_the_fibers_own)
 {
-    int result = 0;
+    int result = 0, none = -1;
     struct weft_task task;
     struct weft_group group;
     CHECK_EQUAL(weft_local_set(&own, make(1)), 0);
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-    CHECK_EQUAL(weft_spawn_task(&group, &task, look, &(int){-1}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, look, &none), 0);
     CHECK_EQUAL(weft_task_join(&task, WEFT_FOREVER, &result), 0);
     CHECK_EQUAL(result, -1);
     CHECK_EQUAL(*(int *)weft_local_get(&own), 1);
@@ -74,7 +74,7 @@ TEST(values_are_released_with_their_fiber)
 
 static int hand_down(void *arg)
 {
-    int workers = *(int *)arg;
+    int workers = *(int *)arg, none = -1;
     struct weft_task tasks[4];
     struct weft_group group;
     CHECK_EQUAL(weft_local_set(&own, make(1)), 0);
@@ -83,7 +83,7 @@ static int hand_down(void *arg)
     for (int i = 0; i < 4; i++) {
         const struct weft_spawn_options options = {.worker = WEFT_WORKER(i % workers),
                                                    .task = &tasks[i]};
-        CHECK_EQUAL(weft_spawn_with(&group, look, &(int){-1}, &options), 0);
+        CHECK_EQUAL(weft_spawn_with(&group, look, &none, &options), 0);
     }
     CHECK_EQUAL(weft_group_wait(&group), 0);
     for (int i = 0; i < 4; i++)
