@@ -248,11 +248,14 @@ static void leave(struct dump *dump)
 static void answer(struct part *part, bool done)
 {
     struct dump *dump = part->dump;
+    struct weft_waiter *waiter = NULL;
     weft_guard_enter(&dump->guard);
     part->done = done;
     if (--dump->missing == 0)
-        weft_wake_all(&dump->waiting, 0);
+        waiter = weft_claim_first(&dump->waiting);
     leave(dump);
+    if (waiter)
+        weft_wake(waiter->fiber, 0);
 }
 
 /* On the worker that was asked. */
@@ -305,8 +308,8 @@ static void wait_for_answers(struct dump *dump)
     weft_guard_enter(&dump->guard);
     while (dump->missing > 0 && err != -ETIMEDOUT) {
         self->waits_for = "descriptions of all fibers";
-        err = weft_park_guarded(self, &dump->guard, &dump->waiting, &waiter, deadline_ns,
-                                WEFT_PARK_SHIELDED);
+        err = weft_park_served(self, &dump->guard, &dump->waiting, &waiter, deadline_ns,
+                               WEFT_PARK_SHIELDED);
         weft_guard_enter(&dump->guard);
     }
 }

@@ -39,7 +39,7 @@ int weft_started(int value)
     struct weft_starter *starter = self ? self->starter : NULL;
     if (!starter || value < 0)
         return -EINVAL;
-    (void)weft_guard_enter(&starter->guard);
+    weft_guard_enter(&starter->guard);
     if (starter->state != STARTING) {
         weft_guard_leave(&starter->guard);
         return -ECANCELED;
@@ -51,13 +51,13 @@ int weft_started(int value)
 
 void weft_starter_ended(struct weft_starter *starter, int result)
 {
-    (void)weft_guard_enter(&starter->guard);
+    weft_guard_enter(&starter->guard);
     answer(starter, ENDED, result);
 }
 
 static void set_scope(struct weft_starter *starter, struct weft_scope *scope)
 {
-    (void)weft_guard_enter(&starter->guard);
+    weft_guard_enter(&starter->guard);
     starter->scope = scope;
     if (scope && starter->state == GIVEN_UP)
         weft_scope_cancel(scope, 0);
@@ -67,7 +67,7 @@ static void set_scope(struct weft_starter *starter, struct weft_scope *scope)
 /* The child. Its own scope is what a caller who gives up cancels. */
 static int run_child(void *arg)
 {
-    const struct weft_fiber *self = weft_self();
+    const struct weft_fiber *self = weft_current_worker->current;
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
     set_scope(self->starter, &scope);
@@ -84,13 +84,13 @@ static int wait_for_start(struct weft_fiber *self, struct weft_starter *starter,
 {
     struct weft_waiter waiter;
     int given_up = 0;
-    (void)weft_guard_enter(&starter->guard);
+    weft_guard_enter(&starter->guard);
     while (starter->state == STARTING || starter->state == GIVEN_UP) {
         self->waits_for = "a child to start";
         int err = weft_park_served(self, &starter->guard, &starter->waiting, &waiter,
                                    given_up ? WEFT_FOREVER : deadline_ns,
                                    given_up ? WEFT_PARK_SHIELDED : WEFT_PARK_CANCELLABLE);
-        (void)weft_guard_enter(&starter->guard);
+        weft_guard_enter(&starter->guard);
         if (err < 0 && starter->state == STARTING) {
             given_up = err;
             starter->state = GIVEN_UP;

@@ -112,23 +112,6 @@ int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_wa
     return result;
 }
 
-int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
-                      struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind)
-{
-    if (guard->home)
-        return weft_park_in(self, list, waiter, deadline_ns, kind);
-    waiter->fiber = self;
-    weft_park_prepare(self);
-    weft_list_append(list, &waiter->link);
-    weft_guard_leave(guard);
-    int result = weft_park(self, deadline_ns, kind);
-    /* Also when the waker has unlinked it: who holds the guard may still look at the waiter. */
-    weft_guard_enter(guard);
-    weft_list_unlink(&waiter->link);
-    weft_guard_leave(guard);
-    return result;
-}
-
 int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
                      struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind)
 {

@@ -89,12 +89,9 @@ static inline bool weft_unpark(struct weft_fiber *fiber, int result)
 int weft_park_in(struct weft_fiber *self, struct weft_link *list, struct weft_waiter *waiter,
                  int64_t deadline_ns, enum weft_park_kind kind);
 
-/* The same in a list under a guard, which the caller has entered; it is left when this returns. */
-int weft_park_guarded(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
-                      struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind);
-
-/* For objects that wake only after they have left the guard, and only waiters that they took out
- * under it: who was served need not enter it again, and may free the object. */
+/* The same in a list under a guard, which the caller has entered; it is left when this returns.
+ * Wakers take waiters out under the guard and wake them after they have left it: who was served
+ * need not enter it again, and may free the object. */
 int weft_park_served(struct weft_fiber *self, struct weft_guard *guard, struct weft_link *list,
                      struct weft_waiter *waiter, int64_t deadline_ns, enum weft_park_kind kind);
 

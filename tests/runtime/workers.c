@@ -628,11 +628,12 @@ static int visit_without_memory(void *arg)
 
 WORKERS_TEST(a_question_that_cannot_be_sent_home_is_refused)
 {
+    int value = 7;
     struct weft_task task;
     struct weft_group group;
     struct visitor visitor = {.group = &group, .task = &task, .result = -1};
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-    CHECK_EQUAL(weft_spawn_task(&group, &task, give, &(int){7}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, give, &value), 0);
     spawn_on(&group, WEFT_WORKER(1), visit_without_memory, &visitor);
     CHECK_EQUAL(weft_group_wait(&group), 0);
 }
@@ -654,6 +655,7 @@ static int visit_without_stacks(void *arg)
 
 static int be_visited_without_stacks(void *arg)
 {
+    int value = 7;
     struct weft_task task;
     struct weft_group group;
     struct visitor visitor = {.group = &group, .task = &task, .result = -1};
@@ -661,7 +663,7 @@ static int be_visited_without_stacks(void *arg)
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
     const struct weft_spawn_options small = {.stack_bytes = 16 << 10, .task = &task};
     const struct weft_spawn_options there = {.stack_bytes = 16 << 10, .worker = WEFT_WORKER(1)};
-    CHECK_EQUAL(weft_spawn_with(&group, give, &(int){7}, &small), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, give, &value, &small), 0);
     CHECK_EQUAL(weft_spawn_with(&group, visit_without_stacks, &visitor, &there), 0);
     return weft_group_wait(&group);
 }
