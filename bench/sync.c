@@ -187,13 +187,13 @@ PLAIN_BENCH(cross_channel_rendezvous, "items")
 }
 
 /* One op is one fiber woken on the other worker, while other fibers keep both awake. */
-PLAIN_BENCH(cross_wake_busy, "wakes")
+PLAIN_BENCH(wake_busy, "wakes")
 {
     run_across(bench, ping_across, CROSS_OPS / 10, 0, true);
 }
 
 /* The same when there is nothing else to do: each worker sleeps in the kernel in between. */
-PLAIN_BENCH(cross_wake_idle, "wakes")
+PLAIN_BENCH(wake_idle, "wakes")
 {
     run_across(bench, ping_across, CROSS_OPS / 10, 0, false);
 }

@@ -203,26 +203,26 @@ static void refuse(struct weft_task *task, int err)
 }
 
 int weft_group_spawn(struct weft_group *group, const struct weft_spawn_options *options,
-                     struct weft_fiber_plan plan)
+                     struct weft_fiber_plan *plan)
 {
     const struct weft_fiber *self = weft_self();
     int err = self ? 0 : -EPERM;
     if (options->task)
         init_task(options->task, group);
-    plan.scope = &group->scope;
-    plan.copy = plan.arg;
-    plan.copy_bytes = options->copy_bytes;
-    plan.stack_bytes = options->stack_bytes;
-    plan.name = options->name;
+    plan->scope = &group->scope;
+    plan->copy = plan->arg;
+    plan->copy_bytes = options->copy_bytes;
+    plan->stack_bytes = options->stack_bytes;
+    plan->name = options->name;
     if (err == 0 && !valid_options(options))
         err = -EINVAL;
     if (err == 0 && self->locals)
-        err = weft_locals_inherit(self, &plan.locals);
+        err = weft_locals_inherit(self, &plan->locals);
     if (err == 0)
-        err = is_home(group) ? spawn(group, options, &plan)
-                             : spawn_from_abroad(group, options, &plan);
+        err =
+            is_home(group) ? spawn(group, options, plan) : spawn_from_abroad(group, options, plan);
     if (err < 0)
-        weft_locals_release(&plan.locals);
+        weft_locals_release(&plan->locals);
     if (err < 0 && options->task)
         refuse(options->task, err);
     return err;
@@ -238,20 +238,20 @@ int weft_group_spawn(struct weft_group *group, const struct weft_spawn_options *
 int weft_spawn(struct weft_group *group, int (*fn)(void *), void *arg)
 {
     static const struct weft_spawn_options defaults;
-    return weft_group_spawn(group, &defaults, PLAN(fn, arg));
+    return weft_group_spawn(group, &defaults, &PLAN(fn, arg));
 }
 
 int weft_spawn_task(struct weft_group *group, struct weft_task *task, int (*fn)(void *), void *arg)
 {
     const struct weft_spawn_options options = {.task = task};
-    return weft_group_spawn(group, &options, PLAN(fn, arg));
+    return weft_group_spawn(group, &options, &PLAN(fn, arg));
 }
 
 int weft_spawn_with(struct weft_group *group, int (*fn)(void *), void *arg,
                     const struct weft_spawn_options *options)
 {
     static const struct weft_spawn_options defaults;
-    return weft_group_spawn(group, options ? options : &defaults, PLAN(fn, arg));
+    return weft_group_spawn(group, options ? options : &defaults, &PLAN(fn, arg));
 }
 
 /* ---- a child ends ---------------------------------------------------------------------- */

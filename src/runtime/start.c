@@ -124,6 +124,6 @@ int weft_spawn_started(struct weft_group *group, int (*fn)(void *), void *arg,
         .spawned_at = __builtin_return_address(0),
     };
     weft_list_init(&starter.waiting);
-    err = weft_group_spawn(group, options ? options : &defaults, plan);
+    err = weft_group_spawn(group, options ? options : &defaults, &plan);
     return err < 0 ? err : wait_for_start(self, &starter, deadline_ns);
 }

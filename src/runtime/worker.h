@@ -175,10 +175,10 @@ int64_t weft_scope_outer_deadline(const struct weft_scope *scope);
  * -ECANCELED from outside, 0 when it was not cancelled or by choice. */
 int weft_scope_verdict(const struct weft_scope *scope);
 
-/* How all spawns begin (group.c). plan has fn, arg, spawned_at and starter; options say the rest.
+/* How all spawns begin (group.c). plan has fn, arg, spawned_at and starter; the rest is filled in.
  */
 int weft_group_spawn(struct weft_group *group, const struct weft_spawn_options *options,
-                     struct weft_fiber_plan plan);
+                     struct weft_fiber_plan *plan);
 
 /* Told when a child's function has returned, or could not be started, on the group's worker
  * (group.c). When there is a starter, the result is for it to hear and not for the group. */
