@@ -6,6 +6,8 @@
 #include <weft/group.h>
 #include <weft/runtime.h>
 
+#include <string.h>
+
 #define SLEEPERS 1000000
 
 static int nap(void *arg)
@@ -30,10 +32,13 @@ static int sleep_all(void *arg)
     return err < 0 ? err : waited;
 }
 
-int main(void)
+/* --mprotect: as on kernels before 6.13. */
+int main(int argc, char **argv)
 {
     int64_t took_ns = 0;
-    int err = weft_run(NULL, sleep_all, &took_ns);
+    const struct weft_run_options options = {.guards_by_mprotect =
+                                                 argc > 1 && strcmp(argv[1], "--mprotect") == 0};
+    int err = weft_run(&options, sleep_all, &took_ns);
     if (err < 0) {
         (void)fprintf(stderr, "weft-sleepers: %s\n", weft_strerror(err));
         return 1;

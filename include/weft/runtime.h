@@ -38,6 +38,7 @@ struct weft_run_options {
     enum weft_clock_kind clock;   /* 0 means WEFT_CLOCK_REAL */
     const char *io;               /* "uring", "epoll", "sim"; NULL: $WEFT_IO, else the best */
     size_t stack_bytes;           /* usable stack of a fiber; 0 means 64 KiB, at least 16 KiB */
+    int guards_by_mprotect;       /* not 0: guard stacks as before Linux 6.13: the first 24,000 */
     unsigned offload_threads_max; /* per worker: threads for weft_offload; 0: 4, at most 1024 */
     unsigned offload_queue_max;   /* per worker: calls waiting for a thread; 0 means 65,536 */
     unsigned workers;             /* threads that run fibers; 0 means 1; WEFT_ALL_CORES. With

@@ -22,7 +22,8 @@
 #define IDLE_HOT_MAX 4096u /* idle stacks that keep their memory */
 #define TRIM_MAX     64u   /* stacks trimmed per call: about 100 us */
 
-int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes)
+int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes,
+                         struct weft_stack_guards *guards)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (usable_bytes < USABLE_MIN || usable_bytes > USABLE_MAX)
@@ -30,6 +31,7 @@ int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes)
     *pool = (struct weft_stack_pool){
         .usable_bytes = (usable_bytes + page - 1) / page * page,
         .guard_bytes = GUARD_BYTES > page ? GUARD_BYTES : page,
+        .guards = guards,
     };
     return 0;
 }
@@ -82,16 +84,27 @@ static int map_slab(struct weft_stack_pool *pool)
     return 0;
 }
 
+static unsigned load(unsigned *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
 static void install_guard(struct weft_stack_pool *pool, char *guard)
 {
-    if (pool->guard == WEFT_GUARD_INSTALL &&
-        madvise(guard, pool->guard_bytes, MADV_GUARD_INSTALL) == 0)
-        return;
-    if (pool->guard == WEFT_GUARD_INSTALL)
-        pool->guard = WEFT_GUARD_MPROTECT;
-    if (pool->guard == WEFT_GUARD_MPROTECT && (pool->stacks >= WEFT_STACK_MPROTECT_MAX ||
-                                               mprotect(guard, pool->guard_bytes, PROT_NONE) < 0))
-        pool->guard = WEFT_GUARD_NONE;
+    struct weft_stack_guards *guards = pool->guards;
+    if (load(&guards->kind) == WEFT_GUARD_INSTALL) {
+        if (madvise(guard, pool->guard_bytes, MADV_GUARD_INSTALL) == 0)
+            return;
+        __atomic_store_n(&guards->kind, WEFT_GUARD_MPROTECT, __ATOMIC_RELAXED);
+    }
+    if (load(&guards->kind) == WEFT_GUARD_MPROTECT) {
+        unsigned number = __atomic_add_fetch(&guards->protected, 1, __ATOMIC_RELAXED);
+        if (number <= WEFT_STACK_MPROTECT_MAX && mprotect(guard, pool->guard_bytes, PROT_NONE) == 0)
+            return;
+        __atomic_store_n(&guards->kind, WEFT_GUARD_NONE, __ATOMIC_RELAXED);
+        (void)__atomic_sub_fetch(&guards->protected, 1, __ATOMIC_RELAXED);
+    }
+    (void)__atomic_add_fetch(&guards->bare, 1, __ATOMIC_RELAXED);
 }
 
 static char *cut_stack(struct weft_stack_pool *pool)

@@ -5,7 +5,7 @@
  * first needed and then reused, most recently used first, without a system call. Guards are
  * installed with MADV_GUARD_INSTALL (Linux 6.13), which keeps the slab one mapping; on older
  * kernels with mprotect, which costs two mappings per stack, so only the first
- * WEFT_STACK_MPROTECT_MAX stacks of a pool get one (vm.max_map_count is 65,530 by default). */
+ * WEFT_STACK_MPROTECT_MAX stacks get one (vm.max_map_count is 65,530 by default). */
 #ifndef WEFT_OS_STACK_H
 #define WEFT_OS_STACK_H
 
@@ -21,12 +21,20 @@ enum weft_stack_guard {
     WEFT_GUARD_NONE,
 };
 
+/* How stacks are guarded; shared by the pools of a process that should not use up its mappings
+ * together. Written by every thread that has a pool. */
+struct weft_stack_guards {
+    unsigned kind;      /* enum weft_stack_guard of the next stack */
+    unsigned protected; /* by mprotect so far */
+    unsigned bare;      /* without a guard so far */
+};
+
 /* One pool belongs to one thread. */
 struct weft_stack_pool {
     size_t usable_bytes; /* of each stack, a multiple of the page size */
     size_t guard_bytes;
-    enum weft_stack_guard guard; /* how the next stack is guarded */
-    char *slab_next, *slab_end;  /* what is left of the newest slab */
+    struct weft_stack_guards *guards;
+    char *slab_next, *slab_end; /* what is left of the newest slab */
     void **slabs;
     size_t slabs_len, slabs_capacity;
     char **idle; /* lowest usable byte of each idle stack, hottest last */
@@ -38,7 +46,8 @@ struct weft_stack_pool {
 };
 
 /* Returns 0, -EINVAL (usable_bytes below 16 KiB or above 1 GiB). Takes no memory yet. */
-int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes);
+int weft_stack_pool_init(struct weft_stack_pool *pool, size_t usable_bytes,
+                         struct weft_stack_guards *guards);
 
 /* Unmap everything; every stack must be idle or abandoned. */
 void weft_stack_pool_deinit(struct weft_stack_pool *pool);

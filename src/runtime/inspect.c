@@ -218,11 +218,24 @@ static void show_groups(struct part *part, const struct weft_fiber *owner, unsig
         show_group(part, weft_container_of(link, struct weft_group, open), depth);
 }
 
+/* How the stacks of all workers are guarded, unless every one is, the way that costs nothing. */
+static void show_guards(struct part *part)
+{
+    struct weft_stack_guards *guards = &part->worker->runtime->guards;
+    unsigned protected = __atomic_load_n(&guards->protected, __ATOMIC_RELAXED);
+    unsigned bare = __atomic_load_n(&guards->bare, __ATOMIC_RELAXED);
+    if (protected + bare > 0)
+        weft_buffer_append_format(&part->text, "guards: %u stacks by mprotect, %u stacks without\n",
+                                  protected, bare);
+}
+
 static void show_worker(struct part *part)
 {
     static const char cut[] = "... cut off here\n";
     const struct weft_worker *worker = part->worker;
     weft_buffer_init(&part->text, PART_BYTES_MAX);
+    if (worker->index == 0)
+        show_guards(part);
     weft_buffer_append_format(&part->text, "worker %u: %zu fiber%s\n", worker->index,
                               worker->fibers, worker->fibers == 1 ? "" : "s");
     if (show_fibers(part, &worker->guests, 1) == FIBERS_MAX)

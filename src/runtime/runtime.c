@@ -270,6 +270,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     if (!runtime)
         return -ENOMEM;
     enlist(runtime);
+    if (options->guards_by_mprotect)
+        runtime->guards.kind = WEFT_GUARD_MPROTECT;
     int err = start_workers(runtime, options);
     if (err == 0)
         err = weft_inspector_start(runtime, options);

@@ -33,7 +33,8 @@ struct weft_remote {
 };
 
 struct weft_runtime {
-    struct weft_link all;        /* in weft_runtimes */
+    struct weft_link all; /* in weft_runtimes */
+    struct weft_stack_guards guards;
     struct weft_worker *workers; /* workers[0] belongs to the thread that called weft_run */
     pthread_t *threads;
     unsigned workers_len, workers_ready;

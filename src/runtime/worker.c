@@ -370,12 +370,13 @@ void weft_worker_run(struct weft_worker *worker)
 
 static int init_stacks(struct weft_worker *worker, size_t stack_bytes)
 {
+    struct weft_stack_guards *guards = &worker->runtime->guards;
     for (size_t i = 0; i < WEFT_STACK_CLASSES; i++) {
-        int err = weft_stack_pool_init(&worker->stacks_of[i], STACK_CLASS_MIN << i);
+        int err = weft_stack_pool_init(&worker->stacks_of[i], STACK_CLASS_MIN << i, guards);
         if (err < 0)
             return err;
     }
-    return weft_stack_pool_init(&worker->stacks, stack_bytes ? stack_bytes : STACK_DEFAULT);
+    return weft_stack_pool_init(&worker->stacks, stack_bytes ? stack_bytes : STACK_DEFAULT, guards);
 }
 
 /* A number from the environment, for repeating a run; 0 when there is none. */

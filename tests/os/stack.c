@@ -13,11 +13,13 @@
 
 #define USABLE ((size_t)64 << 10)
 
-static struct weft_stack_pool open_pool(enum weft_stack_guard guard)
+static struct weft_stack_guards guards;
+
+static struct weft_stack_pool open_pool(enum weft_stack_guard kind)
 {
     struct weft_stack_pool pool;
-    REQUIRE(weft_stack_pool_init(&pool, USABLE) == 0);
-    pool.guard = guard;
+    guards = (struct weft_stack_guards){.kind = kind};
+    REQUIRE(weft_stack_pool_init(&pool, USABLE, &guards) == 0);
     return pool;
 }
 
@@ -75,7 +77,8 @@ TEST(without_guard_install_mprotect_guards)
 {
     struct weft_stack_pool pool = open_pool(WEFT_GUARD_MPROTECT);
     char *stack = weft_stack_acquire(&pool);
-    CHECK_EQUAL(pool.guard, WEFT_GUARD_MPROTECT);
+    CHECK_EQUAL(guards.kind, WEFT_GUARD_MPROTECT);
+    CHECK_EQUAL(guards.protected, 1);
     CHECK(guard_strikes(stack));
     weft_stack_pool_deinit(&pool);
 }
@@ -85,7 +88,9 @@ TEST(a_pool_of_mprotect_guards_stops_before_the_kernel_runs_out_of_mappings)
     struct weft_stack_pool pool = open_pool(WEFT_GUARD_MPROTECT);
     for (unsigned i = 0; i < WEFT_STACK_MPROTECT_MAX + 5; i++)
         REQUIRE(weft_stack_acquire(&pool));
-    CHECK_EQUAL(pool.guard, WEFT_GUARD_NONE);
+    CHECK_EQUAL(guards.kind, WEFT_GUARD_NONE);
+    CHECK_EQUAL(guards.protected, WEFT_STACK_MPROTECT_MAX);
+    CHECK(guards.bare > 0);
     weft_stack_pool_deinit(&pool);
 }
 
@@ -119,6 +124,6 @@ TEST(long_idle_stacks_give_their_memory_back_and_keep_their_guard)
 TEST(pools_refuse_stacks_too_small_to_be_useful)
 {
     struct weft_stack_pool pool;
-    CHECK_EQUAL(weft_stack_pool_init(&pool, 4096), -EINVAL);
-    CHECK_EQUAL(weft_stack_pool_init(&pool, (size_t)2 << 30), -EINVAL);
+    CHECK_EQUAL(weft_stack_pool_init(&pool, 4096, &guards), -EINVAL);
+    CHECK_EQUAL(weft_stack_pool_init(&pool, (size_t)2 << 30, &guards), -EINVAL);
 }

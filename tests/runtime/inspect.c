@@ -292,3 +292,20 @@ TEST(dumps_do_not_disturb_what_moves)
 {
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 3}, dump_what_moves, NULL), 0);
 }
+
+static int dump_guards(void *arg)
+{
+    char **ret_text = arg;
+    *ret_text = dump();
+    return 0;
+}
+
+TEST(a_dump_says_how_stacks_are_guarded_where_the_kernel_cannot)
+{
+    char *text = NULL;
+    const struct weft_run_options options = {.guards_by_mprotect = 1};
+    CHECK_EQUAL(weft_run(&options, dump_guards, &text), 0);
+    REQUIRE(text);
+    CHECK(strstr(text, "guards: 1 stacks by mprotect, 0 stacks without"));
+    free(text);
+}
