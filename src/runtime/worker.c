@@ -19,7 +19,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SWITCHES_MAX     16u
+#define SWITCHES_MAX     64u
+#define SWITCHES_FIRST   8u
 #define ROUNDS_PER_TAKE  16u /* a worker that has enough to do takes an unstarted task so often */
 #define BUDGET           128u
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
@@ -406,7 +407,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     worker->clock = options->clock;
     worker->virtual_now_ns = VIRTUAL_START_NS;
     worker->budget = BUDGET;
-    worker->switches_max = SWITCHES_MAX;
+    worker->switches_max = SWITCHES_FIRST;
     worker->offload_threads_max = threads ? threads : OFFLOAD_DEFAULT;
     worker->offload_queue_max =
         options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE;
@@ -481,27 +482,31 @@ int64_t weft_now(void)
     return worker ? weft_worker_now(worker) : weft_clock_monotonic_ns();
 }
 
-int weft_sleep_until(int64_t deadline_ns)
+/* Both in terms of one look at the clock. */
+static int sleep_from(int64_t now_ns, int64_t deadline_ns)
 {
     struct weft_fiber *self;
     int err = weft_enter(&self);
     if (err < 0)
         return err;
-    if (deadline_ns <= weft_worker_now(self->worker))
+    if (deadline_ns <= now_ns)
         return weft_yield();
     self->waits_for = "its time";
-    weft_park_prepare(self);
+    weft_park_prepare_local(self);
     err = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);
     return err == -ETIMEDOUT ? 0 : err;
+}
+
+int weft_sleep_until(int64_t deadline_ns)
+{
+    return sleep_from(weft_now(), deadline_ns);
 }
 
 int weft_sleep(int64_t duration_ns)
 {
     int64_t now_ns = weft_now();
-    if (duration_ns <= 0)
-        return weft_sleep_until(now_ns);
-    return weft_sleep_until(duration_ns > WEFT_FOREVER - now_ns ? WEFT_FOREVER
-                                                                : now_ns + duration_ns);
+    bool endless = duration_ns > WEFT_FOREVER - now_ns;
+    return sleep_from(now_ns, endless ? WEFT_FOREVER : now_ns + duration_ns);
 }
 
 const char *weft_io_name(void)
