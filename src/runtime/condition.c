@@ -50,7 +50,7 @@ int weft_condition_wait(struct weft_condition *condition, struct weft_mutex *mut
                         int64_t deadline_ns)
 {
     struct weft_fiber *self;
-    struct weft_waiter waiter;
+    struct weft_waiter waiter = {.fiber = NULL};
     int err = weft_enter_anywhere(&self);
     if (err == 0)
         err = check_holder(mutex, self);
@@ -58,7 +58,7 @@ int weft_condition_wait(struct weft_condition *condition, struct weft_mutex *mut
         err = -EAGAIN;
     if (err == 0)
         err = join_queue(condition, self, &waiter);
-    if (err < 0)
+    if (err != 0)
         return err;
     (void)weft_mutex_unlock(mutex);
     int result = weft_park(self, deadline_ns, WEFT_PARK_CANCELLABLE);

@@ -313,11 +313,9 @@ static struct dump *ask(struct weft_runtime *runtime)
 static void wait_for_answers(struct dump *dump)
 {
     struct weft_waiter waiter;
-    struct weft_fiber *self = weft_self();
+    struct weft_fiber *self = weft_whoever();
     int64_t deadline_ns = weft_now() + ANSWER_NS;
     int err = 0;
-    if (!self)
-        (void)weft_enter_anywhere(&self);
     weft_guard_enter(&dump->guard);
     while (dump->missing > 0 && err != -ETIMEDOUT) {
         self->waits_for = "descriptions of all fibers";

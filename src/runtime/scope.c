@@ -187,15 +187,13 @@ void weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline_ns)
     set_deadline(scope, deadline_ns);
 }
 
-int64_t weft_scope_outer_deadline(const struct weft_scope *scope)
+int64_t weft_scope_outer_deadline(struct weft_scope *scope)
 {
     int64_t earliest_ns = WEFT_FOREVER;
     while (scope) {
         int64_t deadline_ns = scope->timer.deadline_ns;
         if (scope->abroad)
-            deadline_ns =
-                weft_container_of((struct weft_scope *)(uintptr_t)scope, struct weft_remote, scope)
-                    ->outer_deadline_ns;
+            deadline_ns = weft_container_of(scope, struct weft_remote, scope)->outer_deadline_ns;
         if (deadline_ns < earliest_ns)
             earliest_ns = deadline_ns;
         scope = scope->flags & WEFT_SCOPE_SHIELD ? NULL : scope->parent;

@@ -68,10 +68,11 @@ static void set_scope(struct weft_starter *starter, struct weft_scope *scope)
 static int run_child(void *arg)
 {
     const struct weft_fiber *self = weft_current_worker->current;
+    struct weft_starter *starter = self->starter;
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
-    set_scope(self->starter, &scope);
-    int result = self->starter->fn(arg);
+    set_scope(starter, &scope);
+    int result = starter->fn(arg); // cppcheck-suppress nullPointerRedundantCheck ; NULL only later
     if (self->starter) /* it has not said that it is ready: who waits may still cancel the scope */
         set_scope(self->starter, NULL);
     (void)weft_scope_leave(&scope, 0);

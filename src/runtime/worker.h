@@ -165,7 +165,7 @@ void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason);
 void weft_scope_cancel_through(struct weft_scope *top, int reason);
 
 /* The earliest deadline of a scope and those around it, up to a shield. */
-int64_t weft_scope_outer_deadline(const struct weft_scope *scope);
+int64_t weft_scope_outer_deadline(struct weft_scope *scope);
 
 /* A flag of weft_scope_attach alone, kept as scope->abroad: the scope lies in a struct weft_remote,
  * and those around it on another worker. */

@@ -709,12 +709,13 @@ WORKERS_TEST(who_is_cancelled_gets_the_same_answers_at_home_and_abroad)
 WORKERS_TEST(who_is_cancelled_at_the_limit_gets_the_same_answers_at_home_and_abroad)
 {
     for (int worker = 0; worker < 2; worker++) {
+        atomic_int reasons = 0;
         struct weft_task task;
         struct weft_group full, others;
         struct visitor visitor = {.group = &full, .task = &task};
         CHECK_EQUAL(weft_group_init(&full, &(struct weft_group_options){.concurrency_max = 1}), 0);
         CHECK_EQUAL(weft_group_init(&others, NULL), 0);
-        spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &(atomic_int){0});
+        spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &reasons);
         spawn_on(&others, WEFT_WORKER(worker), visit_cancelled, &visitor);
         CHECK_EQUAL(weft_group_wait(&others), 0);
         weft_group_cancel(&full, 0);
@@ -736,12 +737,13 @@ static int spawn_at_the_limit(void *arg)
 
 WORKERS_TEST(a_spawner_at_the_limit_of_a_group_elsewhere_can_be_cancelled)
 {
+    atomic_int reasons = 0;
     struct weft_task task;
     struct weft_group full, others;
     struct visitor visitor = {.group = &full, .task = &task};
     CHECK_EQUAL(weft_group_init(&full, &(struct weft_group_options){.concurrency_max = 1}), 0);
     CHECK_EQUAL(weft_group_init(&others, NULL), 0);
-    spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &(atomic_int){0});
+    spawn_on(&full, WEFT_WORKER(0), wait_for_cancel, &reasons);
     spawn_on(&others, WEFT_WORKER(1), spawn_at_the_limit, &visitor);
     CHECK_EQUAL(weft_group_wait(&others), 0);
     weft_group_cancel(&full, 0);
