@@ -72,9 +72,9 @@ static int run_child(void *arg)
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
     set_scope(starter, &scope);
-    int result = starter->fn(arg); // cppcheck-suppress nullPointerRedundantCheck ; NULL only later
-    if (self->starter) /* it has not said that it is ready: who waits may still cancel the scope */
-        set_scope(self->starter, NULL);
+    int result = starter->fn(arg);
+    if (self->starter == starter) /* not ready yet: who waits may still cancel the scope */
+        set_scope(starter, NULL);
     (void)weft_scope_leave(&scope, 0);
     return result;
 }
