@@ -85,9 +85,11 @@ static void break_deadlock(struct weft_runtime *runtime)
  * sends mail. rousings tells whether one was up and idle again while we looked. */
 bool weft_runtime_idle(struct weft_runtime *runtime)
 {
+    if (__atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST) < runtime->workers_len)
+        return true;
+    /* Not before we count: who is up and idle again before that leaves the looking to us. */
     unsigned rousings = load(&runtime->rousings);
-    if (__atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST) < runtime->workers_len ||
-        load(&runtime->references) > 1 || load(&runtime->stopping) || mail_under_way(runtime) ||
+    if (load(&runtime->references) > 1 || load(&runtime->stopping) || mail_under_way(runtime) ||
         load(&runtime->idle) < runtime->workers_len || load(&runtime->rousings) != rousings)
         return true;
     weft_runtime_busy(runtime);

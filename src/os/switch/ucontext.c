@@ -5,6 +5,8 @@
  * of its stack, for one that switched out in its own frame of weft_context_swap. */
 #include <os/context.h>
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -22,11 +24,14 @@ static void start_fiber(unsigned high, unsigned low)
     start->entry(start->arg);
 }
 
+/* The mask of blocked signals belongs to the thread; swapcontext would bring back the one from when
+ * the other stack was left. */
 void weft_context_swap(void **save_sp, void *load_sp)
 {
-    ucontext_t here;
+    ucontext_t here, *there = load_sp;
     *save_sp = &here; // cppcheck-suppress autoVariables ; valid while this context is switched out
-    (void)swapcontext(&here, load_sp);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &there->uc_sigmask);
+    (void)swapcontext(&here, there);
 }
 
 void *weft_context_prepare(void *bottom, size_t size, void (*entry)(void *), void *arg)
