@@ -4,7 +4,7 @@
  * Any thread puts mail in; only the owner takes it out, all at once, in the order of arrival.
  * The sender writes the mail and then looks whether the owner sleeps; the owner says that it
  * sleeps and then looks for mail. All four are sequentially consistent, so at least one of the
- * two sees the other: no wake-up is lost (tests/runtime/model.c tries every interleaving). */
+ * two sees the other: no wake-up is lost (tests/runtime/model.c tries the interleavings). */
 #ifndef WEFT_RUNTIME_MAILBOX_H
 #define WEFT_RUNTIME_MAILBOX_H
 

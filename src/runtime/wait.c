@@ -4,8 +4,6 @@
 #include <runtime/fork.h>
 #include <runtime/worker.h>
 
-#define BUDGET 128u
-
 _Thread_local struct weft_worker *weft_current_worker;
 
 /* ---- threads outside any runtime ------------------------------------------------------- */
@@ -50,7 +48,7 @@ static void wake_outsider(struct weft_fiber *self)
 void weft_give_way(struct weft_fiber *self)
 {
     struct weft_worker *worker = self->worker;
-    worker->budget = BUDGET;
+    worker->budget = WEFT_BUDGET;
     weft_run_push(worker, self);
     weft_switch_away(worker, self, false);
 }
@@ -86,7 +84,7 @@ int weft_park(struct weft_fiber *self, int64_t deadline_ns, enum weft_park_kind 
         weft_timer_disarm(worker, &self->timer);
     if (kind == WEFT_PARK_CANCELLABLE)
         weft_list_unlink(&self->in_scope);
-    worker->budget = BUDGET;
+    worker->budget = WEFT_BUDGET;
     return self->wake_result;
 }
 

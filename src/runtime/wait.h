@@ -23,6 +23,9 @@
 /* The worker of the calling thread, NULL outside a runtime. */
 extern _Thread_local struct weft_worker *weft_current_worker;
 
+/* Operations that did not have to wait, before a fiber gives way. */
+#define WEFT_BUDGET 128u
+
 enum weft_park_kind {
     WEFT_PARK_CANCELLABLE,
     WEFT_PARK_SHIELDED,

@@ -22,7 +22,6 @@
 #define SWITCHES_MAX     64u
 #define SWITCHES_FIRST   8u
 #define ROUNDS_PER_TAKE  16u /* a worker that has enough to do takes an unstarted task so often */
-#define BUDGET           128u
 #define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
 #define READY_MAX        128
 #define STACK_DEFAULT    ((size_t)64 << 10)
@@ -406,7 +405,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     unsigned threads = options->offload_threads_max;
     worker->clock = options->clock;
     worker->virtual_now_ns = VIRTUAL_START_NS;
-    worker->budget = BUDGET;
+    worker->budget = WEFT_BUDGET;
     worker->switches_max = SWITCHES_FIRST;
     worker->offload_threads_max = threads ? threads : OFFLOAD_DEFAULT;
     worker->offload_queue_max =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * model.c - the protocols between threads, in every order of their steps.
+ * model.c - the protocols between threads, in every order of their steps with a few preemptions.
  *
  * The code under test is the code that runs: mailbox.h and life.h, compiled here with operations
  * that give way before each access. Each proof is accompanied by a broken variant that has to be
