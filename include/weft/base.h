@@ -35,10 +35,16 @@ WEFT_BEGIN_DECLS
 #define WEFT_MSEC ((int64_t)1000000)
 #define WEFT_SEC  ((int64_t)1000000000)
 
+/* Names, of patterns and what they are kept by, have at most so many bytes. */
+#define WEFT_NAME_MAX 63
+
 /* Conditions that errno has no word for. */
 #define WEFT_EFULL    (-4097) /* a bounded queue is full and the caller asked not to wait */
 #define WEFT_EVERSION (-4098) /* data was written by a newer weft than this one */
 #define WEFT_ECORRUPT (-4099) /* stored data contradicts itself */
+#define WEFT_EOPEN    (-4100) /* a circuit breaker lets no call through */
+#define WEFT_ELIMIT   (-4101) /* more than a limiter has, ever or before the deadline */
+#define WEFT_ELEAK    (-4102) /* closed while something it gave out had not come back */
 
 /* Explain a negative result of any weft function.
  *

@@ -18,6 +18,12 @@ const char *weft_strerror(int err)
         return "The data was written by a newer version of weft";
     case WEFT_ECORRUPT:
         return "The stored data contradicts itself";
+    case WEFT_EOPEN:
+        return "The circuit breaker is open";
+    case WEFT_ELIMIT:
+        return "The rate limit is reached";
+    case WEFT_ELEAK:
+        return "Something that was given out has not come back";
     default:
         break;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * background.c - see weft/background.h. */
+#include <base/time.h>
 #include <runtime/worker.h>
 
 #include <weft/background.h>
@@ -136,8 +137,7 @@ int weft_background_sleep(struct weft_background *background, int64_t duration_n
         err = -ESHUTDOWN;
     if (err < 0)
         return err;
-    int64_t now_ns = weft_now();
-    int64_t until_ns = duration_ns > WEFT_FOREVER - now_ns ? WEFT_FOREVER : now_ns + duration_ns;
+    int64_t until_ns = weft_time_after(weft_now(), duration_ns);
     self->waits_for = "time to pass, or the shutdown";
     err = weft_park_in(self, &background->sleepers, &waiter, until_ns, WEFT_PARK_CANCELLABLE);
     return err == -ETIMEDOUT ? 0 : err;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * load_client.c - see load_client.h. The loop in run() is the load; below it, exchange() is one
  * request and answer. */
+#include <base/time.h>
 #include <lab/load_client.h>
 
 #include <weft/io.h>
@@ -189,11 +190,6 @@ static void count(struct weft_load_client *client, enum outcome outcome, int64_t
     }
 }
 
-static int64_t after(int64_t now_ns, int64_t length_ns)
-{
-    return length_ns < WEFT_FOREVER - now_ns ? now_ns + length_ns : WEFT_FOREVER;
-}
-
 /* The last client to connect starts the clock for all. */
 static int wait_for_start(struct weft_load_shared *shared)
 {
@@ -205,7 +201,7 @@ static int wait_for_start(struct weft_load_shared *shared)
     struct weft_load_schedule *schedule = &shared->schedule;
     schedule->start_ns = shared->last_ns = weft_now();
     if (shared->duration_ns > 0)
-        schedule->end_ns = after(schedule->start_ns, shared->duration_ns);
+        schedule->end_ns = weft_time_after(schedule->start_ns, shared->duration_ns);
     weft_channel_close(&shared->gate, -EPIPE);
     return 0;
 }
@@ -219,7 +215,7 @@ int weft_load_client_run(void *arg)
 
     int64_t now_ns = client->idle_since_ns = weft_now();
     /* A failure here is counted when the first request meets it again. */
-    int err = connect_now(client, after(now_ns, shared->timeout_ns));
+    int err = connect_now(client, weft_time_after(now_ns, shared->timeout_ns));
     if (err != -ECANCELED)
         err = wait_for_start(shared);
     if (err)
@@ -237,7 +233,7 @@ int weft_load_client_run(void *arg)
         err = weft_load_request_set_number(&client->request, number);
         if (err)
             return err;
-        enum outcome outcome = exchange(client, after(now_ns, shared->timeout_ns));
+        enum outcome outcome = exchange(client, weft_time_after(now_ns, shared->timeout_ns));
         if (outcome == CANCELLED)
             return -ECANCELED;
         now_ns = client->idle_since_ns = shared->last_ns = weft_now();
@@ -248,7 +244,7 @@ int weft_load_client_run(void *arg)
 
 int weft_load_client_probe(struct weft_load_client *client)
 {
-    int64_t deadline_ns = after(weft_now(), client->shared->timeout_ns);
+    int64_t deadline_ns = weft_time_after(weft_now(), client->shared->timeout_ns);
     int err = client->fd < 0 ? connect_now(client, deadline_ns) : 0;
     if (err == 0)
         err = weft_load_request_set_number(&client->request, 0);

@@ -3,6 +3,7 @@
  *
  * A child that has ended is not reaped before it is closed: until then its number, and its group's,
  * belong to nobody else, and can be signalled without a doubt. */
+#include <base/time.h>
 #include <os/launch.h>
 #include <runtime/worker.h>
 
@@ -247,10 +248,7 @@ static void end_gently(struct weft_process *process)
     struct weft_process_status status;
     (void)weft_process_kill(process, SIGTERM);
     (void)weft_process_kill(process, SIGCONT); /* who is stopped hears nothing */
-    int64_t now_ns = weft_now();
-    int64_t until_ns =
-        process->grace_ns > WEFT_FOREVER - now_ns ? WEFT_FOREVER : now_ns + process->grace_ns;
-    (void)weft_process_wait(process, until_ns, &status);
+    (void)weft_process_wait(process, weft_time_after(weft_now(), process->grace_ns), &status);
 }
 
 void weft_process_close(struct weft_process *process)

@@ -4,6 +4,7 @@
  * Cancelling walks down and marks every scope inside, up to shields, so that asking "am I
  * cancelled?" is one load. Only the worker of a scope touches it: what
  * other threads cancel arrives by mail, and a task that runs elsewhere gets mail in turn. */
+#include <base/time.h>
 #include <runtime/runtime.h>
 
 #include <sched.h>
@@ -239,9 +240,7 @@ int weft_timeout(int64_t timeout_ns, int (*fn)(void *), void *arg)
     struct weft_scope scope;
     if (!weft_self())
         return -EPERM;
-    int64_t now_ns = weft_now();
-    bool endless = timeout_ns > WEFT_FOREVER - now_ns;
-    weft_scope_enter(&scope, endless ? WEFT_FOREVER : now_ns + timeout_ns, 0);
+    weft_scope_enter(&scope, weft_time_after(weft_now(), timeout_ns), 0);
     return weft_scope_leave(&scope, fn(arg));
 }
 

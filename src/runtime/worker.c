@@ -5,6 +5,7 @@
  * own stack, runs when there is none, and after so many switches: it reads the mail, fires timers
  * and looks at the reactor. How many follows from how long the fibers run: as many as fit between
  * two looks at the reactor, at least one. */
+#include <base/time.h>
 #include <os/clock.h>
 #include <runtime/fork.h>
 #include <runtime/inspect.h>
@@ -411,6 +412,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     worker->offload_queue_max =
         options->offload_queue_max ? options->offload_queue_max : OFFLOAD_QUEUE;
     worker->shuffled = options->seed != 0;
+    worker->repeats = seed != 0 || options->clock == WEFT_CLOCK_VIRTUAL;
     weft_random_seed(&worker->random, seed + worker->index);
     worker->cancel_at = worker->index == 0 ? options->cancel_at : 0;
     weft_list_init(&worker->guests);
@@ -504,8 +506,7 @@ int weft_sleep_until(int64_t deadline_ns)
 int weft_sleep(int64_t duration_ns)
 {
     int64_t now_ns = weft_now();
-    bool endless = duration_ns > WEFT_FOREVER - now_ns;
-    return sleep_from(now_ns, endless ? WEFT_FOREVER : now_ns + duration_ns);
+    return sleep_from(now_ns, weft_time_after(now_ns, duration_ns));
 }
 
 const char *weft_io_name(void)

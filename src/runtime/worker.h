@@ -35,6 +35,7 @@ struct weft_worker {
     unsigned deadlocks_seen; /* of runtime->deadlocks */
     unsigned budget;         /* operations that did not wait, before the fiber gives way */
     bool shuffled;           /* who runs next is drawn */
+    bool repeats;            /* what is drawn shall be the same in every run */
 
     struct weft_runtime *runtime;
     struct weft_debug *debug; /* NULL outside debug mode */
