@@ -12,7 +12,7 @@
 /* Before a stack of bytes, a multiple of 8, is used (again). */
 void weft_stack_mark(char *stack, size_t bytes);
 
-/* The most that was in use since; 0 when it cannot be told (with AddressSanitizer). */
+/* The most that was in use since; 0 when it cannot be told (AddressSanitizer, valgrind). */
 size_t weft_stack_marked_bytes(const char *stack, size_t bytes);
 
 #endif

@@ -70,12 +70,15 @@ static bool mail_under_way(struct weft_runtime *runtime)
 /* Cancel every fiber, so that they end. If they wait on behind shields, shields do not count any
  * more: each worker sees to its own (weft_worker_run). If they wait even then, nothing can help:
  * to return would leave waiters on unmapped stacks in the program's objects. */
-static void break_deadlock(struct weft_runtime *runtime)
+static void break_deadlock(struct weft_runtime *runtime, unsigned deadlocks)
 {
+    /* Two workers that went idle at the same time may both have seen the same deadlock. */
+    if (!__atomic_compare_exchange_n(&runtime->deadlocks, &deadlocks, deadlocks + 1, false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
     if (runtime->debug)
         weft_debug_deadlock(weft_current_worker);
-    unsigned deadlocks = __atomic_add_fetch(&runtime->deadlocks, 1, __ATOMIC_SEQ_CST);
-    if (deadlocks > 2)
+    if (deadlocks >= 2)
         weft_misuse("fibers wait for each other where no cancellation reaches them");
     weft_scope_cancel(&runtime->workers[0].root, -EDEADLK);
     rouse_all(runtime);
@@ -88,12 +91,12 @@ bool weft_runtime_idle(struct weft_runtime *runtime)
     if (__atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST) < runtime->workers_len)
         return true;
     /* Not before we count: who is up and idle again before that leaves the looking to us. */
-    unsigned rousings = load(&runtime->rousings);
+    unsigned rousings = load(&runtime->rousings), deadlocks = load(&runtime->deadlocks);
     if (load(&runtime->references) > 1 || load(&runtime->stopping) || mail_under_way(runtime) ||
         load(&runtime->idle) < runtime->workers_len || load(&runtime->rousings) != rousings)
         return true;
     weft_runtime_busy(runtime);
-    break_deadlock(runtime);
+    break_deadlock(runtime, deadlocks);
     return false;
 }
 

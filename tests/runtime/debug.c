@@ -242,13 +242,23 @@ TEST(a_hog_is_reported_once_with_where_it_is)
     CHECK_EQUAL(count(child.said, "without giving way"), 1);
 }
 
+#define HOG_NS    (20 * WEFT_MSEC)
+#define DISTURBED 3 /* exit code */
+
+static int64_t longest_turn_ns;
+
 static int yield_for_long(void *arg)
 {
     (void)arg;
-    int64_t until_ns = clock_ns() + 200 * WEFT_MSEC;
+    int64_t now_ns = clock_ns(), until_ns = now_ns + 200 * WEFT_MSEC;
     int err = 0;
-    while (err == 0 && clock_ns() < until_ns)
+    while (err == 0 && now_ns < until_ns) {
+        int64_t before_ns = clock_ns();
         err = weft_yield();
+        now_ns = clock_ns();
+        if (now_ns - before_ns > longest_turn_ns)
+            longest_turn_ns = now_ns - before_ns;
+    }
     return err;
 }
 
@@ -266,14 +276,23 @@ static int yield_alone_and_together(void *arg)
 static int run_yielders(void *arg)
 {
     (void)arg;
-    const struct weft_run_options options = {.debug = WEFT_DEBUG_ON, .hog_ns = 20 * WEFT_MSEC};
-    return weft_run(&options, yield_alone_and_together, NULL);
+    const struct weft_run_options options = {.debug = WEFT_DEBUG_ON, .hog_ns = HOG_NS};
+    int err = weft_run(&options, yield_alone_and_together, NULL);
+    return err == 0 && longest_turn_ns > HOG_NS / 4 ? DISTURBED : err;
 }
 
+/* A thread that gets no processor for a while looks like a hog: such a run proves nothing. */
 TEST(who_gives_way_is_no_hog)
 {
     struct child child;
-    child_run(&child, run_yielders, NULL);
+    int tries = 0;
+    do
+        child_run(&child, run_yielders, NULL);
+    while (child.exit_code == DISTURBED && ++tries < 50);
+    if (child.exit_code == DISTURBED) {
+        test_skip("the processors are too busy");
+        return;
+    }
     CHECK_EQUAL(child.exit_code, 0);
     CHECK(!strstr(child.said, "weft:"));
 }

@@ -82,7 +82,7 @@ FIBER_TEST(a_large_file_is_whole)
 FIBER_TEST(errors_come_back_as_the_kernel_gave_them)
 {
     struct weft_file_info info = {.links = 77};
-    char byte;
+    char byte = 'x';
     struct weft_dir *dir = NULL;
     int before = open_descriptors();
     CHECK_EQUAL(weft_file_open(path_of("missing"), O_RDONLY, 0), -ENOENT);

@@ -254,6 +254,7 @@ TEST(another_program_that_writes_holds_up_jobs_but_no_numbers)
     server_start(&server, "busy.db", &(struct weft_serve_options){0});
     sqlite3 *db = NULL;
     REQUIRE(sqlite3_open(server_database("busy.db"), &db) == SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 10000); /* the server may be writing its first rows */
     REQUIRE(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
     struct reply reply;
     http_post(&server, "{\"text\":\"a\"}", &reply);
