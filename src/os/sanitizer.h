@@ -36,7 +36,7 @@
 #endif
 
 #ifdef WEFT_HAVE_VALGRIND /* its header is installed; what it inserts does nothing by itself */
-#include <valgrind/valgrind.h>
+#include <valgrind/memcheck.h>
 #endif
 
 /* Whether valgrind runs this program. */
@@ -46,6 +46,15 @@ static inline bool weft_valgrind_runs(void)
     return RUNNING_ON_VALGRIND;
 #else
     return false;
+#endif
+}
+
+/* The kernel has written these bytes. */
+static inline void weft_valgrind_written(void *bytes, size_t len)
+{
+    (void)bytes, (void)len;
+#ifdef WEFT_HAVE_VALGRIND
+    (void)VALGRIND_MAKE_MEM_DEFINED(bytes, len);
 #endif
 }
 

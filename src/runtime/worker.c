@@ -33,9 +33,10 @@
 #define VIRTUAL_GRACE_NS WEFT_MSEC /* real time for loopback data to arrive, before a jump */
 #define VIRTUAL_START_NS WEFT_SEC  /* a virtual clock begins above 0, as promised by weft_now */
 
-int64_t weft_worker_now(const struct weft_worker *worker)
+int64_t weft_worker_now(struct weft_worker *worker)
 {
-    return worker->clock == WEFT_CLOCK_VIRTUAL ? worker->virtual_now_ns : weft_clock_monotonic_ns();
+    return worker->clock == WEFT_CLOCK_VIRTUAL ? worker->virtual_now_ns
+                                               : weft_ticker_now(&worker->ticker);
 }
 
 /* ---- run queue ------------------------------------------------------------------------- */
@@ -405,6 +406,7 @@ int weft_worker_init(struct weft_worker *worker, const struct weft_run_options *
     uint64_t seed = options->seed ? options->seed : seed_from_environment();
     unsigned threads = options->offload_threads_max;
     worker->clock = options->clock;
+    weft_ticker_init(&worker->ticker);
     worker->virtual_now_ns = VIRTUAL_START_NS;
     worker->budget = WEFT_BUDGET;
     worker->switches_max = SWITCHES_FIRST;
@@ -479,7 +481,7 @@ int weft_checkpoint(void)
 
 int64_t weft_now(void)
 {
-    const struct weft_worker *worker = weft_current_worker;
+    struct weft_worker *worker = weft_current_worker;
     return worker ? weft_worker_now(worker) : weft_clock_monotonic_ns();
 }
 

@@ -5,6 +5,7 @@
 
 #include <base/heap.h>
 #include <base/random.h>
+#include <os/clock.h>
 #include <os/poller.h>
 #include <os/stack.h>
 #include <runtime/fd_table.h>
@@ -45,6 +46,7 @@ struct weft_worker {
     struct weft_heap timers;
     enum weft_clock_kind clock;
     int64_t virtual_now_ns;
+    struct weft_ticker ticker; /* the real clock */
     int64_t polled_at_ns;
     struct weft_random random;
 
@@ -150,7 +152,7 @@ void weft_timer_arm(struct weft_worker *worker, struct weft_timer *timer, int64_
                     void (*fire)(struct weft_timer *timer));
 void weft_timer_disarm(struct weft_worker *worker, struct weft_timer *timer);
 
-int64_t weft_worker_now(const struct weft_worker *worker);
+int64_t weft_worker_now(struct weft_worker *worker);
 
 /* ---- scopes and groups ----------------------------------------------------------------- */
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * ticker.c - the cheap clock against the kernel's. */
+#include "test.h"
+
+#include <os/clock.h>
+
+#define LAG_NS 5000 /* a thousandth of its span, and one look that was nearly too long */
+
+/* Where its rate is known it is used: about half a second of looks, most of them cheap. */
+TEST(the_ticker_is_never_early_never_late_and_never_goes_back)
+{
+    struct weft_ticker ticker;
+    weft_ticker_init(&ticker);
+    int64_t start_ns = weft_clock_monotonic_ns(), before_ns = start_ns, latest_ns = 0;
+    unsigned early = 0, late = 0, back = 0;
+    while (before_ns - start_ns < 500000000) {
+        before_ns = weft_clock_monotonic_ns();
+        int64_t now_ns = weft_ticker_now(&ticker);
+        int64_t after_ns = weft_clock_monotonic_ns();
+        early += now_ns > after_ns;
+        late += now_ns < before_ns - LAG_NS;
+        back += now_ns < latest_ns;
+        latest_ns = now_ns;
+    }
+    CHECK_EQUAL(early, 0);
+    CHECK_EQUAL(late, 0);
+    CHECK_EQUAL(back, 0);
+    CHECK_EQUAL(ticker.span_ticks > 0, ticker.counts);
+}
+
+TEST(a_ticker_whose_rate_changes_asks_the_kernel_until_it_knows_better)
+{
+    struct weft_ticker ticker;
+    weft_ticker_init(&ticker);
+    if (!ticker.counts) {
+        test_skip("the kernel does not count by the processor's ticks");
+        return;
+    }
+    while (ticker.span_ticks == 0)
+        (void)weft_ticker_now(&ticker);
+    /* As if the ticks had been half as fast since the rate was begun. */
+    int64_t since_ns = weft_clock_monotonic_ns() - INT64_C(2000000000);
+    ticker.since_ns = since_ns;
+    ticker.since_ticks = weft_ticks() - (uint64_t)1000000000;
+    while (ticker.since_ns == since_ns)
+        (void)weft_ticker_now(&ticker);
+    CHECK_EQUAL(ticker.span_ticks, 0);
+    int64_t latest_ns = 0;
+    while (ticker.span_ticks == 0) {
+        int64_t now_ns = weft_ticker_now(&ticker);
+        CHECK(now_ns >= latest_ns);
+        CHECK(now_ns <= weft_clock_monotonic_ns());
+        latest_ns = now_ns;
+    }
+}
+
+TEST(a_ticker_that_may_not_count_is_the_kernels_clock)
+{
+    struct weft_ticker ticker = {0};
+    int64_t before_ns = weft_clock_monotonic_ns();
+    int64_t now_ns = weft_ticker_now(&ticker);
+    CHECK(now_ns >= before_ns);
+    CHECK(now_ns <= weft_clock_monotonic_ns());
+    CHECK_EQUAL(ticker.span_ticks, 0);
+}
