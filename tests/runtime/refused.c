@@ -3,7 +3,9 @@
  *
  * The linker sends the library's calls below through this file (-Wl,--wrap), which counts them and
  * refuses the n-th: once, or from then on. A scenario runs for n = 1, 2, ... until nothing was
- * refused any more. Every time it must end, and leave no memory and no descriptor behind. */
+ * refused any more. Every time it must end, and leave no memory and no descriptor behind. Calls
+ * that a signal may interrupt are interrupted in the same way; that must make no difference at all.
+ */
 #include "test.h"
 
 #include <runtime/worker.h>
@@ -24,8 +26,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,19 +37,39 @@ static struct {
     unsigned on;
     unsigned at, seen; /* the at-th call is refused, counted from 1 */
     unsigned fired;
-    bool onwards; /* and all that follow */
-    long live;    /* allocations of this program that are not freed */
+    enum mode {
+        ONCE,
+        ONWARDS,   /* and all that follow */
+        INTERRUPT, /* those that a signal may interrupt */
+        MODES,
+    } mode;
+    long live; /* allocations of this program that are not freed */
 } refusal;
+
+static bool is_due(bool onwards)
+{
+    unsigned number = __atomic_add_fetch(&refusal.seen, 1, __ATOMIC_SEQ_CST);
+    bool due = number == refusal.at || (number > refusal.at && onwards);
+    if (due)
+        __atomic_store_n(&refusal.fired, 1, __ATOMIC_SEQ_CST);
+    return due;
+}
 
 static bool refuse(int error)
 {
-    if (!__atomic_load_n(&refusal.on, __ATOMIC_SEQ_CST))
+    if (!__atomic_load_n(&refusal.on, __ATOMIC_SEQ_CST) || refusal.mode == INTERRUPT ||
+        !is_due(refusal.mode == ONWARDS))
         return false;
-    unsigned number = __atomic_add_fetch(&refusal.seen, 1, __ATOMIC_SEQ_CST);
-    if (number < refusal.at || (number > refusal.at && !refusal.onwards))
-        return false;
-    __atomic_store_n(&refusal.fired, 1, __ATOMIC_SEQ_CST);
     errno = error;
+    return true;
+}
+
+static bool interrupt(void)
+{
+    if (!__atomic_load_n(&refusal.on, __ATOMIC_SEQ_CST) || refusal.mode != INTERRUPT ||
+        !is_due(false))
+        return false;
+    errno = EINTR;
     return true;
 }
 
@@ -65,6 +89,22 @@ static void *count_live(void *allocated)
     type __wrap_##name parameters                                                                  \
     {                                                                                              \
         return refuse(error) ? (failed) : __real_##name arguments;                                 \
+    }
+
+#define REFUSABLE_OR_INTERRUPTIBLE(type, name, parameters, arguments, failed, error)               \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return interrupt() || refuse(error) ? (failed) : __real_##name arguments;                  \
+    }
+
+#define INTERRUPTIBLE(type, name, parameters, arguments)                                           \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return interrupt() ? -1 : __real_##name arguments;                                         \
     }
 
 void *__real_malloc(size_t bytes);
@@ -114,7 +154,7 @@ REFUSABLE(int, pipe2, (int *fds, int flags), (fds, flags), -1, EMFILE)
 REFUSABLE(int, socket, (int domain, int type, int protocol), (domain, type, protocol), -1, EMFILE)
 REFUSABLE(int, socketpair, (int domain, int type, int protocol, int *fds),
           (domain, type, protocol, fds), -1, EMFILE)
-REFUSABLE(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
+REFUSABLE_OR_INTERRUPTIBLE(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
           (fd, from, len, flags), -1, EMFILE)
 REFUSABLE(int, listen, (int fd, int backlog), (fd, backlog), -1, EADDRINUSE)
 REFUSABLE(int, getsockname, (int fd, struct sockaddr *name, socklen_t *len), (fd, name, len), -1,
@@ -128,12 +168,12 @@ REFUSABLE(int, sigaction,
 REFUSABLE(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags),
           (type, id, info, flags), -1, EINVAL)
 REFUSABLE(int, dup2, (int from, int to), (from, to), -1, EBUSY)
-REFUSABLE(int, poll, (struct pollfd *fds, nfds_t len, int timeout_ms), (fds, len, timeout_ms), -1,
+REFUSABLE_OR_INTERRUPTIBLE(int, poll, (struct pollfd *fds, nfds_t len, int timeout_ms), (fds, len, timeout_ms), -1,
           ENOMEM)
 REFUSABLE(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 REFUSABLE(int, epoll_ctl, (int epoll_fd, int operation, int fd, struct epoll_event *event),
           (epoll_fd, operation, fd, event), -1, ENOSPC)
-REFUSABLE(int, epoll_wait, (int fd, struct epoll_event *events, int max, int timeout_ms),
+REFUSABLE_OR_INTERRUPTIBLE(int, epoll_wait, (int fd, struct epoll_event *events, int max, int timeout_ms),
           (fd, events, max, timeout_ms), -1, EBADF)
 REFUSABLE(struct io_uring_probe *, io_uring_get_probe_ring, (struct io_uring *ring), (ring), NULL,
           ENOMEM)
@@ -141,6 +181,18 @@ REFUSABLE(int, io_uring_submit_and_wait_timeout,
           (struct io_uring *ring, struct io_uring_cqe **cqe, unsigned wanted,
            struct __kernel_timespec *timeout, sigset_t *mask),
           (ring, cqe, wanted, timeout, mask), -EBADF, EBADF)
+INTERRUPTIBLE(ssize_t, read, (int fd, void *bytes, size_t len), (fd, bytes, len))
+INTERRUPTIBLE(ssize_t, pwrite64, (int fd, const void *bytes, size_t len, off_t offset),
+              (fd, bytes, len, offset))
+INTERRUPTIBLE(ssize_t, send, (int fd, const void *bytes, size_t len, int flags),
+              (fd, bytes, len, flags))
+INTERRUPTIBLE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
+              (fd, message, flags))
+INTERRUPTIBLE(ssize_t, splice,
+              (int from, off64_t *from_at, int to, off64_t *to_at, size_t len, unsigned flags),
+              (from, from_at, to, to_at, len, flags))
+INTERRUPTIBLE(ssize_t, sendfile64, (int to, int from, off64_t *offset, size_t len),
+              (to, from, offset, len))
 // clang-format on
 
 /* What a kernel before this one does not have. */
@@ -168,7 +220,7 @@ int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struc
         errno = ENOSYS;
         return -1;
     }
-    return refuse(EBADF) ? -1 : __real_epoll_pwait2(fd, events, max, timeout, mask);
+    return interrupt() || refuse(EBADF) ? -1 : __real_epoll_pwait2(fd, events, max, timeout, mask);
 }
 
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
@@ -226,33 +278,34 @@ static bool left_nothing(long live, unsigned fds)
     return clean;
 }
 
-/* Returns whether anything was refused. */
+/* Returns whether anything was refused or interrupted. */
 static bool run_refused(const struct weft_run_options *options, int (*fn)(void *), unsigned at,
-                        bool onwards)
+                        enum mode mode)
 {
+    static const char *const done[MODES] = {"refused", "refused, and all after it", "interrupted"};
     long live = refusal.live;
     unsigned fds = count_fds();
     refusal.at = at;
     refusal.seen = refusal.fired = 0;
-    refusal.onwards = onwards;
+    refusal.mode = mode;
     __atomic_store_n(&refusal.on, 1, __ATOMIC_SEQ_CST);
     int err = weft_run(options, fn, NULL);
     __atomic_store_n(&refusal.on, 0, __ATOMIC_SEQ_CST);
-    bool good = (refusal.fired || err == 0) && left_nothing(live, fds);
+    bool may_fail = refusal.fired && mode != INTERRUPT;
+    bool good = (may_fail || err == 0) && left_nothing(live, fds);
     CHECK(good);
     if (!good)
-        test_note("call %u refused%s: %s, %ld allocations and %d descriptors too many", at,
-                  onwards ? ", and all after it" : "", weft_strerror(err), refusal.live - live,
-                  (int)count_fds() - (int)fds);
+        test_note("call %u %s: %s, %ld allocations and %d descriptors too many", at, done[mode],
+                  weft_strerror(err), refusal.live - live, (int)count_fds() - (int)fds);
     return refusal.fired;
 }
 
 static void sweep(const struct weft_run_options *options, int (*fn)(void *))
 {
-    (void)run_refused(options, fn, UINT32_MAX, false); /* what the C library keeps for itself */
-    for (int onwards = 0; onwards < 2; onwards++) {
+    (void)run_refused(options, fn, UINT32_MAX, ONCE); /* what the C library keeps for itself */
+    for (int mode = ONCE; mode < MODES; mode++) {
         unsigned at = 1;
-        while (at < REFUSALS_MAX && run_refused(options, fn, at, onwards))
+        while (at < REFUSALS_MAX && run_refused(options, fn, at, (enum mode)mode))
             at++;
         CHECK(at < REFUSALS_MAX);
     }
@@ -516,6 +569,40 @@ static int serve_one(void *arg)
 TEST(a_server_without_descriptors_goes_on_or_says_why_not)
 {
     sweep(&(struct weft_run_options){.clock = WEFT_CLOCK_VIRTUAL}, serve_one);
+}
+
+static int move_bytes(void *arg)
+{
+    (void)arg;
+    char path[128], bytes[8];
+    int first[2] = {-1, -1}, second[2] = {-1, -1};
+    (void)snprintf(path, sizeof path, "%s/moved", test_directory());
+    int file = weft_file_open(path, O_RDWR | O_CREAT, 0600);
+    int err = file < 0 ? file : weft_file_write_all(file, "weft", 4, 0, NULL);
+    if (err == 0)
+        err = weft_pipe(first);
+    if (err == 0)
+        err = weft_socketpair(SOCK_STREAM, second);
+    if (err == 0)
+        err = (int)weft_sendfile(first[1], file, 0, 4, WEFT_FOREVER);
+    if (err == 4)
+        err = (int)weft_splice(first[0], second[0], 4, WEFT_FOREVER);
+    if (err == 4)
+        err = weft_writev_all(second[0], &(struct iovec){bytes, 4}, 1, WEFT_FOREVER, NULL);
+    if (err == 0)
+        err = weft_read_all(second[1], bytes, 8, WEFT_FOREVER, NULL);
+    const int fds[] = {file, first[0], first[1], second[0], second[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            (void)weft_close(fds[i]);
+    }
+    return err;
+}
+
+TEST(bytes_that_move_without_copies_arrive_or_say_why_not)
+{
+    (void)test_directory();
+    sweep(NULL, move_bytes);
 }
 
 static int run_program(void *arg)
