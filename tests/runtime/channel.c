@@ -374,3 +374,12 @@ FIBER_TEST(senders_that_wait_take_turns)
         weft_channel_deinit(&channel);
     }
 }
+
+TEST(a_limit_that_cannot_be_counted_is_refused)
+{
+    struct weft_channel channel;
+    CHECK_EQUAL(weft_channel_init_with(&channel,
+                                       &(struct weft_channel_options){
+                                           .item_bytes = 1, .unbounded = 1, .items_max = SIZE_MAX}),
+                -EINVAL);
+}

@@ -80,6 +80,22 @@ static int run_overflow(void *arg)
     return weft_run(arg, spawn_overflow, NULL);
 }
 
+static int run_overflow_at_once(void *arg)
+{
+    return weft_run(arg, overflow, NULL);
+}
+
+static int spawn_overflow_without_name(void *arg)
+{
+    (void)arg;
+    return spawn_and_wait(overflow, NULL);
+}
+
+static int run_overflow_without_name(void *arg)
+{
+    return weft_run(arg, spawn_overflow_without_name, NULL);
+}
+
 static bool sanitizer_owns_faults(void)
 {
     if (child_has_asan() || child_has_tsan())
@@ -133,6 +149,21 @@ static int run_overflow_elsewhere(void *arg)
     (void)arg;
     const struct weft_run_options options = {.debug = WEFT_DEBUG_ON, .workers = 2};
     return weft_run(&options, spawn_overflow_elsewhere, NULL);
+}
+
+TEST(a_stack_overflow_of_a_fiber_without_name_or_spawner_is_reported)
+{
+    struct child child;
+    struct weft_run_options options = debug_options;
+    if (sanitizer_owns_faults())
+        return;
+    child_run(&child, run_overflow_at_once, &options);
+    CHECK_EQUAL(child.signal, SIGSEGV);
+    child_check_said(&child, "weft: stack overflow (64 KiB) in fiber \"main\" on worker 0;");
+    CHECK(!strstr(child.said, "spawned at"));
+    child_run(&child, run_overflow_without_name, &options);
+    CHECK_EQUAL(child.signal, SIGSEGV);
+    child_check_said(&child, "weft: stack overflow (64 KiB) in fiber \"\" on worker 0;");
 }
 
 TEST(a_stack_overflow_is_reported_on_any_worker)
@@ -305,6 +336,30 @@ static int leak_one_of_two(void *arg)
     int kept = weft_tcp_listen("127.0.0.1", 0, NULL);
     int closed = weft_tcp_listen("127.0.0.1", 0, NULL);
     return kept < 0 ? kept : weft_close(closed);
+}
+
+static int close_behind_our_back(void *arg)
+{
+    (void)arg;
+    int fds[2], err = weft_pipe(fds);
+    if (err < 0)
+        return err;
+    int other = dup2(STDERR_FILENO, fds[1]); /* something else by that number */
+    return close(fds[0]) < 0 || other < 0 ? -errno : 0;
+}
+
+static int run_close_behind_our_back(void *arg)
+{
+    return weft_run(arg, close_behind_our_back, NULL);
+}
+
+TEST(a_descriptor_that_the_program_closed_by_itself_is_not_reported)
+{
+    struct child child;
+    struct weft_run_options options = debug_options;
+    child_run(&child, run_close_behind_our_back, &options);
+    CHECK_EQUAL(child.exit_code, 0);
+    CHECK(!strstr(child.said, "was not closed"));
 }
 
 static int run_leak(void *arg)
@@ -604,6 +659,27 @@ TEST(without_being_asked_signals_are_left_alone)
     struct child child;
     child_run(&child, without, NULL);
     CHECK_EQUAL(child.signal, SIGUSR1);
+}
+
+static int raise_urgent(void *arg)
+{
+    (void)arg;
+    return raise(SIGURG);
+}
+
+TEST(a_SIGURG_of_the_programs_own_is_left_to_it)
+{
+    CHECK_EQUAL(weft_run(&debug_options, raise_urgent, NULL), 0);
+}
+
+TEST(where_SIGUSR1_is_blocked_it_is_left_alone)
+{
+    sigset_t usr1, before;
+    (void)sigemptyset(&usr1);
+    (void)sigaddset(&usr1, SIGUSR1);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &usr1, &before) == 0);
+    CHECK_EQUAL(weft_run(&debug_options, do_nothing, NULL), 0);
+    REQUIRE(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 }
 
 TEST(bad_debug_options_are_refused)

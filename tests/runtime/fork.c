@@ -7,6 +7,7 @@
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/offload.h>
+#include <weft/sync.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -71,6 +72,8 @@ REAL_TIME_FIBER_TEST(in_a_child_every_call_is_refused)
     static const struct weft_local_key key;
     struct weft_group group;
     struct weft_task task;
+    struct weft_mutex mutex;
+    CHECK_EQUAL(weft_mutex_init(&mutex, WEFT_SHARED), 0);
     CHECK_EQUAL(weft_group_init(&group, NULL), 0);
     pid_t pid = fork();
     if (pid == 0) {
@@ -85,6 +88,7 @@ REAL_TIME_FIBER_TEST(in_a_child_every_call_is_refused)
         EXPECT(weft_local_set(&key, &group) == -EPERM);
         EXPECT(weft_wait_fd(0, WEFT_READABLE, WEFT_FOREVER) == -EPERM);
         EXPECT(weft_worker_index() == -EPERM);
+        EXPECT(weft_mutex_lock(&mutex, WEFT_NOWAIT) == -EPERM);
         EXPECT(weft_runtime_acquire() == NULL);
         EXPECT(weft_now() > 0);
         weft_group_cancel(&group, 0);

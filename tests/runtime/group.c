@@ -603,6 +603,8 @@ static int use_from_abroad(void *arg)
     struct weft_task *next;
     CHECK_EQUAL(weft_group_next(&abroad->group, &next, WEFT_FOREVER), -EPERM);
     CHECK_EQUAL(weft_wait_all(&abroad->task, 1, WEFT_FOREVER), -EPERM);
+    struct weft_case c = weft_case_task(&abroad->task);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), -EPERM);
     return 0;
 }
 
@@ -641,4 +643,37 @@ TEST(outside_a_fiber_no_group_is_spawned_into_or_waited_for)
     struct child child = {10, 0, NULL};
     CHECK_EQUAL(weft_spawn(&group, run_child, &child), -EPERM);
     CHECK_EQUAL(weft_group_wait(&group), -EPERM);
+}
+
+struct late_spawn {
+    struct weft_group *group;
+    struct child child;
+};
+
+static int spawn_late(void *arg)
+{
+    struct late_spawn *late = arg;
+    return weft_spawn(late->group, run_child, &late->child) == -ECANCELED ? 0 : -EIO;
+}
+
+static int cancel_at_ten(void *arg)
+{
+    int err = weft_sleep(10);
+    weft_group_cancel(arg, 0);
+    return err;
+}
+
+/* The child ends, its place is handed on; before the spawner runs, the group is cancelled. */
+FIBER_TEST(a_place_in_a_group_that_was_cancelled_meanwhile_is_given_back)
+{
+    struct weft_group limited, others;
+    struct child child = {10, 0, NULL};
+    struct late_spawn late = {&limited, {10, 0, NULL}};
+    CHECK_EQUAL(weft_group_init(&others, NULL), 0);
+    CHECK_EQUAL(weft_group_init(&limited, &(struct weft_group_options){.concurrency_max = 1}), 0);
+    CHECK_EQUAL(weft_spawn(&limited, run_child, &child), 0);
+    CHECK_EQUAL(weft_spawn(&others, cancel_at_ten, &limited), 0);
+    CHECK_EQUAL(weft_spawn(&others, spawn_late, &late), 0);
+    CHECK_EQUAL(weft_group_wait(&others), 0);
+    CHECK_EQUAL(weft_group_wait(&limited), 0);
 }

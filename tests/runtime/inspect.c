@@ -7,6 +7,7 @@
 #include <weft/offload.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,4 +309,60 @@ TEST(a_dump_says_how_stacks_are_guarded_where_the_kernel_cannot)
     REQUIRE(text);
     CHECK(strstr(text, "guards: 1 stacks by mprotect, 0 stacks without"));
     free(text);
+}
+
+static int spawn_crowds_elsewhere(void *arg)
+{
+    (void)arg;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 250; i++)
+        CHECK_EQUAL(weft_spawn_with(&group, sleep_3s, NULL,
+                                    &(struct weft_spawn_options){.worker = WEFT_WORKER(1)}),
+                    0);
+    char *text = dump();
+    CHECK(strstr(text, "... 150 more\n"));
+    CHECK(strstr(text, "  ... perhaps more\n"));
+    free(text);
+    weft_group_cancel(&group, 0);
+    return weft_group_wait(&group);
+}
+
+TEST(of_a_crowd_on_another_worker_some_are_shown)
+{
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, spawn_crowds_elsewhere, NULL),
+                0);
+}
+
+static int dump_from_outside(void *arg)
+{
+    (void)arg;
+    char *text = dump();
+    check_line(text, "\"call\"", "fiber");
+    CHECK(!strstr(line_with(text, "\"call\""), "from worker"));
+    free(text);
+    return 0;
+}
+
+static void *call_dump(void *arg)
+{
+    CHECK_EQUAL(weft_call(arg, dump_from_outside, NULL), 0);
+    return NULL;
+}
+
+static int let_call(void *arg)
+{
+    (void)arg;
+    pthread_t thread;
+    struct weft_runtime *runtime = weft_runtime_acquire();
+    REQUIRE(pthread_create(&thread, NULL, call_dump, runtime) == 0);
+    while (pthread_tryjoin_np(thread, NULL) != 0)
+        (void)weft_yield();
+    weft_runtime_release(runtime);
+    return 0;
+}
+
+TEST(a_call_from_outside_is_shown_without_a_worker_it_came_from)
+{
+    CHECK_EQUAL(weft_run(NULL, let_call, NULL), 0);
 }

@@ -456,3 +456,92 @@ FIBER_TEST(bad_descriptors_say_so)
     CHECK_EQUAL(weft_wait_fd(9999, WEFT_READABLE, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_close(-1), -EBADF);
 }
+
+FIBER_TEST(descriptors_with_high_numbers_are_like_others)
+{
+    int fds[2], high[2];
+    CHECK_EQUAL(weft_pipe(fds), 0);
+    high[0] = fcntl(fds[0], F_DUPFD_CLOEXEC, 900); /* and in between is nothing */
+    high[1] = fcntl(fds[1], F_DUPFD_CLOEXEC, 600);
+    REQUIRE(high[0] >= 900 && high[1] >= 600);
+    char byte;
+    CHECK_EQUAL(weft_read(high[0], &byte, 1, weft_now() + 1), -ETIMEDOUT);
+    CHECK_EQUAL(weft_wait_fd(high[1], WEFT_WRITABLE, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_write(high[1], "x", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_read(high[0], &byte, 1, WEFT_FOREVER), 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQUAL(weft_close(fds[i]), 0);
+        CHECK_EQUAL(weft_close(high[i]), 0);
+    }
+}
+
+static int read_a_byte(void *arg)
+{
+    char byte;
+    return (int)weft_read(*(int *)arg, &byte, 1, WEFT_FOREVER) == 1 ? 0 : -EIO;
+}
+
+FIBER_TEST(a_poll_that_the_kernel_ends_is_begun_again)
+{
+    int fds[2];
+    struct weft_group group;
+    if (strcmp(weft_io_name(), "io_uring") != 0) {
+        test_skip("only io_uring ends polls");
+        return;
+    }
+    CHECK_EQUAL(weft_pipe(fds), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, read_a_byte, &fds[0]), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    struct weft_fd_table *table = &weft_current_worker->fds;
+    const struct weft_fd *entry = weft_fd_entry(table, fds[0]);
+    REQUIRE(entry);
+    const struct weft_ready lost = {
+        .fd = fds[0], .generation = entry->generation, .events = WEFT_READY_LOST};
+    weft_fd_event(table, &lost);
+    CHECK(!entry->watched);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK(entry->watched);
+    CHECK_EQUAL(weft_write(fds[1], "x", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+static int drain_to_the_end(void *arg)
+{
+    static char bytes[65536];
+    ssize_t count;
+    while ((count = weft_read(*(int *)arg, bytes, sizeof bytes, WEFT_FOREVER)) > 0)
+        ;
+    return (int)count;
+}
+
+FIBER_TEST(pieces_larger_than_what_fits_go_out_whole)
+{
+    static char large[1 << 20];
+    const struct iovec pieces[] = {{large, 10}, {large, sizeof large}, {large, sizeof large}};
+    int fds[2];
+    size_t written = 0;
+    struct weft_group group;
+    CHECK_EQUAL(weft_socketpair(SOCK_STREAM, fds), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, drain_to_the_end, &fds[1]), 0);
+    CHECK_EQUAL(weft_writev_all(fds[0], pieces, 3, WEFT_FOREVER, &written), 0);
+    CHECK_EQUAL(written, 10 + 2 * sizeof large);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(what_is_drained_can_be_waited_for)
+{
+    struct pair pair = connected();
+    char bytes[16];
+    CHECK_EQUAL(weft_write(pair.client, "weft", 4, WEFT_FOREVER), 4);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_READABLE, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_read(pair.server, bytes, sizeof bytes, WEFT_FOREVER), 4);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_READABLE, weft_now() + 10), -ETIMEDOUT);
+    CHECK_EQUAL(weft_wait_fd(pair.server, 0, WEFT_FOREVER), -EINVAL);
+    disconnect(&pair);
+}

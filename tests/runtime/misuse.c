@@ -108,12 +108,22 @@ TEST(misuse_that_would_corrupt_a_stack_aborts)
     CHECK(aborts(end_with_an_open_group, NULL, "a fiber ended inside a scope or group of its own"));
 }
 
+static int leave_outside(void *arg)
+{
+    struct weft_scope scope;
+    (void)arg;
+    return weft_scope_leave(&scope, 0);
+}
+
 TEST(a_scope_without_a_fiber_aborts)
 {
     struct child child;
     child_run(&child, enter_outside, NULL);
     CHECK_EQUAL(child.signal, SIGABRT);
     child_check_said(&child, "weft: weft_scope_enter called outside a fiber");
+    child_run(&child, leave_outside, NULL);
+    CHECK_EQUAL(child.signal, SIGABRT);
+    child_check_said(&child, "weft: weft_scope_leave of a scope that is not the innermost");
 }
 
 TEST(unknown_flags_of_a_scope_abort)

@@ -138,6 +138,20 @@ REAL_TIME_FIBER_TEST(without_a_path_programs_are_where_they_always_are)
     CHECK_EQUAL(status.exit_code, 0);
     REQUIRE(setenv("PATH", "::/nowhere", 1) == 0); /* here, here, and nowhere */
     CHECK_EQUAL(weft_process_run(command, NULL, weft_now() + PATIENCE, &status), -ENOENT);
+    /* A folder by that name, a file that is not to be run, a place whose name is too long. */
+    static char places[6000];
+    char here[128];
+    (void)snprintf(here, sizeof here, "%s/true", test_directory());
+    REQUIRE(mkdir(here, 0700) == 0);
+    memset(places, 'x', sizeof places);
+    (void)snprintf(places + 5000, 900, ":%s:%s", test_directory(), test_directory());
+    REQUIRE(setenv("PATH", places, 1) == 0);
+    CHECK_EQUAL(weft_process_run(command, NULL, weft_now() + PATIENCE, &status), -ENOENT);
+    int file = rmdir(here) == 0 ? open(here, O_CREAT | O_WRONLY | O_CLOEXEC, 0600) : -1;
+    REQUIRE(file >= 0 && close(file) == 0);
+    int denied = weft_process_run(command, NULL, weft_now() + PATIENCE, &status);
+    CHECK_EQUAL(denied, -ENOENT);
+    REQUIRE(unlink(here) == 0);
     REQUIRE(!kept || setenv("PATH", kept, 1) == 0);
     free(kept);
 }
@@ -379,6 +393,16 @@ REAL_TIME_FIBER_TEST(running_with_pipes_nobody_reads_is_refused)
     struct script storage;
     CHECK_EQUAL(weft_process_run(script(&storage, "true"), &options, WEFT_FOREVER, &status),
                 -EINVAL);
+    options = (struct weft_process_options){.in.kind = WEFT_STDIO_PIPE};
+    CHECK_EQUAL(weft_process_run(script(&storage, "true"), &options, WEFT_FOREVER, &status),
+                -EINVAL);
+    options = (struct weft_process_options){.err.kind = WEFT_STDIO_PIPE};
+    CHECK_EQUAL(weft_process_run(script(&storage, "true"), &options, WEFT_FOREVER, &status),
+                -EINVAL);
+    struct weft_process *process = start("true", NULL);
+    CHECK_EQUAL(weft_process_pipe(process, -1), -ENOENT);
+    CHECK_EQUAL(weft_process_pipe(process, 3), -ENOENT);
+    weft_process_close(process);
 }
 
 FIBER_TEST(virtual_time_stands_still_while_a_process_is_waited_for)

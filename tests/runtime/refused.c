@@ -332,7 +332,8 @@ TEST(a_run_that_cannot_get_what_it_needs_says_so_and_leaves_nothing)
 
 TEST(workers_that_cannot_start_end_the_run)
 {
-    sweep(&(struct weft_run_options){.workers = 3}, end_at_once);
+    uint64_t waits;
+    sweep(&(struct weft_run_options){.workers = 3, .ret_waits = &waits}, end_at_once);
 }
 
 TEST(a_simulated_network_without_memory_is_no_network)
@@ -359,7 +360,9 @@ static int sleep_and_wait_for_data(void *arg)
     if (err < 0)
         return err;
     char byte;
-    err = (int)weft_read(fds[0], &byte, 1, weft_now() + WEFT_MSEC);
+    err = weft_wait_fd(fds[0], WEFT_READABLE, weft_now() + WEFT_MSEC);
+    if (err == -ETIMEDOUT)
+        err = (int)weft_read(fds[0], &byte, 1, weft_now() + WEFT_MSEC);
     if (err == -ETIMEDOUT)
         err = weft_sleep(WEFT_MSEC);
     (void)weft_close(fds[0]);
@@ -397,7 +400,7 @@ static int spawn_everywhere(void *arg)
     for (int i = 0; i < 4 && err == 0; i++) {
         const struct weft_spawn_options options = {
             .worker = i < 2 ? WEFT_WORKER(i) : WEFT_ANY_WORKER,
-            .stack_bytes = (size_t)(32 + 512 * (i & 1)) << 10,
+            .stack_bytes = (size_t)(i == 2 ? 64 : 32 + 512 * (i & 1)) << 10,
         };
         err = weft_spawn_with(&group, end_at_once, NULL, &options);
     }
@@ -467,6 +470,18 @@ TEST(files_without_threads_or_memory_are_errors)
 static void release_nothing(void *arg)
 {
     (void)arg;
+}
+
+static int abandon_at_once(void *arg)
+{
+    (void)arg;
+    int result = 0;
+    return weft_offload_or_abandon(do_nothing, NULL, release_nothing, WEFT_FOREVER, &result);
+}
+
+TEST(work_that_could_be_abandoned_is_released_when_it_cannot_start)
+{
+    sweep(NULL, abandon_at_once);
 }
 
 static int use_threads(void *arg)
@@ -609,8 +624,11 @@ static int run_program(void *arg)
 {
     (void)arg;
     static const char *const command[] = {"true", NULL};
-    const struct weft_process_options options = {.in = {.kind = WEFT_STDIO_NULL},
-                                                 .out = {.kind = WEFT_STDIO_PIPE}};
+    const struct weft_process_options options = {
+        .in.kind = WEFT_STDIO_NULL,
+        .out.kind = WEFT_STDIO_PIPE,
+        .err.kind = WEFT_STDIO_NULL,
+    };
     struct weft_process *process;
     struct weft_process_status status;
     int err = weft_process_open(&process, command, &options);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MESSAGES    50
@@ -163,4 +165,29 @@ static int name_reactor(void *arg)
 TEST(the_simulated_reactor_says_its_name)
 {
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.io = "sim"}, name_reactor, NULL), 0);
+}
+
+static int write_to_the_broken(void *arg)
+{
+    int fds[2];
+    char byte = 'x';
+    const struct iovec piece = {&byte, 1};
+    (void)arg;
+    CHECK_EQUAL(weft_socketpair(SOCK_STREAM, fds), 0);
+    CHECK_EQUAL(weft_writev(fds[0], &piece, 1, WEFT_FOREVER), -ECONNRESET);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+    CHECK_EQUAL(weft_pipe(fds), 0); /* no network */
+    CHECK_EQUAL(weft_writev(fds[1], &piece, 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+    return 0;
+}
+
+TEST(every_way_to_write_meets_broken_connections)
+{
+    const struct weft_faults faults = {.reset = 1000, .late = 1000};
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.io = "sim", .seed = 1, .faults = &faults},
+                         write_to_the_broken, NULL),
+                0);
 }

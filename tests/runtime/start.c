@@ -223,3 +223,23 @@ TEST(the_spawner_may_be_on_another_worker_than_the_group)
 {
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, let_start_from_abroad, NULL), 0);
 }
+
+TEST(outside_a_fiber_nothing_has_started)
+{
+    CHECK_EQUAL(weft_started(1), -EINVAL);
+}
+
+static int start_with_an_error(void *arg)
+{
+    (void)arg;
+    CHECK_EQUAL(weft_started(-EIO), -EINVAL);
+    return weft_started(7);
+}
+
+FIBER_TEST(an_error_is_no_start)
+{
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_started(&group, start_with_an_error, NULL, NULL, WEFT_FOREVER), 7);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}

@@ -555,3 +555,32 @@ FIBER_TEST(local_objects_are_not_for_other_threads)
     CHECK_EQUAL(weft_rwlock_lock_read(&rwlock, WEFT_NOWAIT), 0);
     CHECK_EQUAL(on_a_thread(touch_everything, NULL), 0);
 }
+
+static int wait_for_a_local_condition(void *arg)
+{
+    struct weft_mutex held;
+    CHECK_EQUAL(weft_mutex_init(&held, WEFT_LOCAL), 0);
+    CHECK_EQUAL(weft_mutex_lock(&held, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_condition_wait(arg, &held, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_mutex_unlock(&held), 0);
+    return 0;
+}
+
+static int spawn_away_from_a_condition(void *arg)
+{
+    struct weft_condition local;
+    struct weft_group group;
+    (void)arg;
+    CHECK_EQUAL(weft_condition_init(&local, WEFT_LOCAL), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, wait_for_a_local_condition, &local,
+                                &(struct weft_spawn_options){.worker = WEFT_WORKER(1)}),
+                0);
+    return weft_group_wait(&group);
+}
+
+TEST(a_local_condition_of_another_worker_leaves_the_mutex_locked)
+{
+    CHECK_EQUAL(
+        weft_run(&(struct weft_run_options){.workers = 2}, spawn_away_from_a_condition, NULL), 0);
+}

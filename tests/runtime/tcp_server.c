@@ -122,3 +122,8 @@ FIBER_TEST(a_server_that_cannot_listen_says_so)
     CHECK_EQUAL(weft_tcp_serve("localhost", 0, NULL, echo, &service), -EINVAL);
     CHECK_EQUAL(weft_close(fd), 0);
 }
+
+TEST(a_server_needs_a_runtime)
+{
+    CHECK_EQUAL(weft_tcp_serve("127.0.0.1", 0, NULL, NULL, NULL), -EPERM);
+}

@@ -377,7 +377,30 @@ TEST(outside_a_runtime_descriptors_are_made_but_not_waited_for)
     CHECK_EQUAL(weft_pipe(fds), 0);
     CHECK_EQUAL(weft_read(fds[0], &byte, 1, WEFT_FOREVER), -EPERM);
     CHECK_EQUAL(weft_fd_adopt(fds[0]), -EPERM);
+    CHECK_EQUAL(weft_read_all(fds[0], &byte, 1, WEFT_FOREVER, NULL), -EPERM);
+    CHECK_EQUAL(weft_splice(fds[0], fds[1], 1, WEFT_FOREVER), -EPERM);
     CHECK_EQUAL(weft_fd_release(fds[0]), -EPERM);
     CHECK_EQUAL(weft_close(fds[0]), 0);
     CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+TEST(outside_a_runtime_a_pair_of_sockets_is_made_all_the_same)
+{
+    int fds[2];
+    CHECK_EQUAL(weft_socketpair(SOCK_STREAM, fds), 0);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(what_cannot_be_sent_says_why)
+{
+    struct pipe_ends full = open_pipe(), ends = open_pipe();
+    CHECK_EQUAL(weft_write(full.to, "x", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_sendfile(ends.to, -1, 0, 1, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_splice(-1, ends.to, 1, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_close(ends.from), 0);
+    CHECK_EQUAL(weft_splice(full.from, ends.to, 1, WEFT_FOREVER), -EPIPE);
+    CHECK_EQUAL(weft_close(ends.to), 0);
+    CHECK_EQUAL(weft_close(full.from), 0);
+    CHECK_EQUAL(weft_close(full.to), 0);
 }
