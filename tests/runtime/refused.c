@@ -173,8 +173,6 @@ REFUSABLE_OR_INTERRUPTIBLE(int, poll, (struct pollfd *fds, nfds_t len, int timeo
 REFUSABLE(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 REFUSABLE(int, epoll_ctl, (int epoll_fd, int operation, int fd, struct epoll_event *event),
           (epoll_fd, operation, fd, event), -1, ENOSPC)
-REFUSABLE_OR_INTERRUPTIBLE(int, epoll_wait, (int fd, struct epoll_event *events, int max, int timeout_ms),
-          (fd, events, max, timeout_ms), -1, EBADF)
 REFUSABLE(struct io_uring_probe *, io_uring_get_probe_ring, (struct io_uring *ring), (ring), NULL,
           ENOMEM)
 REFUSABLE(int, io_uring_submit_and_wait_timeout,
@@ -204,6 +202,8 @@ static enum older {
     NO_MULTISHOT_POLL, /* Linux 5.12 */
 } older;
 
+int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
 int __real_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
                         const sigset_t *mask);
 int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
@@ -212,6 +212,14 @@ int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
                                       struct io_uring_params *params);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
                                       struct io_uring_params *params);
+
+/* One that does not wait is not interrupted either. */
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
+{
+    if ((timeout_ms != 0 && interrupt()) || refuse(EBADF))
+        return -1;
+    return __real_epoll_wait(fd, events, max, timeout_ms);
+}
 
 int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
                         const sigset_t *mask)
