@@ -672,6 +672,20 @@ TEST(a_SIGURG_of_the_programs_own_is_left_to_it)
     CHECK_EQUAL(weft_run(&debug_options, raise_urgent, NULL), 0);
 }
 
+static int run_leak_by_environment(void *arg)
+{
+    return setenv("WEFT_DEBUG", arg, 1) < 0 ? 1 : weft_run(NULL, leak_one_of_two, NULL);
+}
+
+TEST(only_1_in_the_environment_turns_debug_mode_on)
+{
+    struct child child;
+    char zero[] = "0";
+    child_run(&child, run_leak_by_environment, zero);
+    CHECK_EQUAL(child.exit_code, 0);
+    CHECK(!strstr(child.said, "weft:"));
+}
+
 TEST(where_SIGUSR1_is_blocked_it_is_left_alone)
 {
     sigset_t usr1, before;

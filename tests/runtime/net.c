@@ -285,6 +285,20 @@ FIBER_TEST(the_next_address_is_tried_after_a_quarter_of_a_second)
     fill_up(&hole);
 }
 
+FIBER_TEST(families_take_turns_as_long_as_there_are_two)
+{
+    static const char *const lists[][4] = {{"127.0.0.3", "::1", "::1", "127.0.0.4"},
+                                           {"127.0.0.3", "::1", "::1", NULL}};
+    use_own_service();
+    for (int i = 0; i < 2; i++) {
+        service.answer = (struct weft_answer){0};
+        for (int j = 0; j < 4 && lists[i][j]; j++)
+            add_address(lists[i][j], 0);
+        int fd = weft_tcp_connect(i ? "three" : "four", 1, WEFT_FOREVER);
+        CHECK(fd == -ECONNREFUSED || fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT);
+    }
+}
+
 FIBER_TEST(the_next_address_is_tried_at_once_after_a_failure)
 {
     use_own_service();

@@ -177,6 +177,10 @@ static int write_to_the_broken(void *arg)
     CHECK_EQUAL(weft_writev(fds[0], &piece, 1, WEFT_FOREVER), -ECONNRESET);
     CHECK_EQUAL(weft_close(fds[0]), 0);
     CHECK_EQUAL(weft_close(fds[1]), 0);
+    CHECK_EQUAL(weft_socketpair(SOCK_DGRAM, fds), 0); /* no connection */
+    CHECK_EQUAL(weft_read(fds[0], &byte, 1, weft_now() + WEFT_MSEC), -ETIMEDOUT);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
     CHECK_EQUAL(weft_pipe(fds), 0); /* no network */
     CHECK_EQUAL(weft_writev(fds[1], &piece, 1, WEFT_FOREVER), 1);
     CHECK_EQUAL(weft_close(fds[0]), 0);

@@ -397,6 +397,7 @@ FIBER_TEST(what_cannot_be_sent_says_why)
     struct pipe_ends full = open_pipe(), ends = open_pipe();
     CHECK_EQUAL(weft_write(full.to, "x", 1, WEFT_FOREVER), 1);
     CHECK_EQUAL(weft_sendfile(ends.to, -1, 0, 1, WEFT_FOREVER), -EBADF);
+    CHECK_EQUAL(weft_sendfile(ends.to, -1, 0, 0, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_splice(-1, ends.to, 1, WEFT_FOREVER), -EBADF);
     CHECK_EQUAL(weft_close(ends.from), 0);
     CHECK_EQUAL(weft_splice(full.from, ends.to, 1, WEFT_FOREVER), -EPIPE);
