@@ -161,7 +161,6 @@ REFUSABLE(int, getsockname, (int fd, struct sockaddr *name, socklen_t *len), (fd
           ENOBUFS)
 REFUSABLE(int, getsockopt, (int fd, int level, int option, void *value, socklen_t *len),
           (fd, level, option, value, len), -1, ENOBUFS)
-REFUSABLE(int, sigaltstack, (const stack_t *stack, stack_t *before), (stack, before), -1, ENOMEM)
 REFUSABLE(int, sigaction,
           (int number, const struct sigaction *action, struct sigaction *before),
           (number, action, before), -1, EINVAL)
@@ -202,6 +201,8 @@ static enum older {
     NO_MULTISHOT_POLL, /* Linux 5.12 */
 } older;
 
+int __real_sigaltstack(const stack_t *stack, stack_t *ret_before);
+int __wrap_sigaltstack(const stack_t *stack, stack_t *ret_before);
 int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
 int __real_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
@@ -212,6 +213,12 @@ int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
                                       struct io_uring_params *params);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
                                       struct io_uring_params *params);
+
+/* A stack that was there before can always be put back. */
+int __wrap_sigaltstack(const stack_t *stack, stack_t *ret_before)
+{
+    return ret_before && refuse(ENOMEM) ? -1 : __real_sigaltstack(stack, ret_before);
+}
 
 /* One that does not wait is not interrupted either. */
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
