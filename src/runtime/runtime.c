@@ -289,8 +289,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
         weft_runtime_stop(runtime, err);
     if (runtime->workers_ready > 0)
         weft_worker_run(first);
-    err = run_result(runtime);
     end_workers(runtime, options->ret_waits);
+    err = run_result(runtime); /* until they have ended, their reactors may fail */
     weft_debug_close(runtime);
     weft_runtime_release(runtime);
     return err;
