@@ -8,6 +8,7 @@
 #include <weft/breaker.h>
 #include <weft/channel.h>
 #include <weft/file.h>
+#include <weft/flight.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
