@@ -6,6 +6,7 @@
 #include <weft/background.h>
 #include <weft/base.h>
 #include <weft/breaker.h>
+#include <weft/cache.h>
 #include <weft/channel.h>
 #include <weft/file.h>
 #include <weft/flight.h>
