@@ -8,6 +8,7 @@
 #include <weft/breaker.h>
 #include <weft/cache.h>
 #include <weft/channel.h>
+#include <weft/fallback.h>
 #include <weft/file.h>
 #include <weft/flight.h>
 #include <weft/group.h>
