@@ -200,8 +200,7 @@ void weft_breaker_core_init(struct weft_breaker_core *core,
         .options = *options,
         .state = WEFT_BREAKER_CLOSED,
         .generation = 1,
-        .since_ns = now_ns,
-        .latest_ns = now_ns,
+        .since_ns = now_ns, /* and not latest_ns: that may be another clock, outside a runtime */
         .next_open_ns = (double)options->open_ns,
         .sees_slow = options->slow_call_ns > 0,
     };

@@ -302,6 +302,28 @@ TEST(outside_a_runtime_it_is_shared_or_not_made)
     weft_breaker_close(breaker);
 }
 
+static struct weft_breaker *made_outside;
+
+static int fail_and_recover(void *arg)
+{
+    struct service broken = {.result = -EIO}, well = {0};
+    (void)arg;
+    CHECK_EQUAL(weft_breaker_call(made_outside, ask, &broken), -EIO);
+    CHECK_EQUAL(weft_breaker_call(made_outside, ask, &well), WEFT_EOPEN);
+    CHECK_EQUAL(weft_sleep(60 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_breaker_call(made_outside, ask, &well), 0);
+    return 0;
+}
+
+TEST(one_made_before_the_runtime_goes_by_the_runtimes_clock)
+{
+    const struct weft_run_options virtual_time = {.clock = WEFT_CLOCK_VIRTUAL};
+    made_outside = opened(&(const struct weft_breaker_options){.consecutive_failures_max = 1,
+                                                               .open_jitter = WEFT_BREAKER_NONE});
+    CHECK_EQUAL(weft_run(&virtual_time, fail_and_recover, NULL), 0);
+    weft_breaker_close(made_outside);
+}
+
 struct storm {
     struct weft_breaker *breaker;
     atomic_uint told, telling;
