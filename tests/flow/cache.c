@@ -262,6 +262,21 @@ FIBER_TEST(what_is_put_while_it_is_loaded_stays)
     weft_cache_close(cache);
 }
 
+FIBER_TEST(a_loader_that_finds_nothing_takes_away_nothing_that_was_put_meanwhile)
+{
+    struct weft_group group;
+    struct weft_cache *cache = opened(NULL);
+    struct task task;
+    const struct source source = {.error = -ENOENT, .takes_ns = WEFT_SEC};
+    start(&group, cache, &task, 1, &source);
+    CHECK_EQUAL(put(cache, "a", 2), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, -ENOENT); /* what it was told, though there is more by now */
+    CHECK_EQUAL(look(cache).stale, 0);
+    CHECK_EQUAL(get(cache, "a"), 2);
+    weft_cache_close(cache);
+}
+
 FIBER_TEST(who_cannot_wait_gets_what_has_expired)
 {
     struct weft_group group;
