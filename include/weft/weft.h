@@ -18,6 +18,8 @@
 #include <weft/parts.h>
 #include <weft/process.h>
 #include <weft/queue.h>
+#include <weft/retry.h>
+#include <weft/retry_budget.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/select.h>
