@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * retry.h - do it again when it fails, later each time, and not for ever.
  *
- *     static const struct weft_retry_options patient = {.attempts_max = 5, .total_ns = 30 *
- * WEFT_SEC}; int err = weft_retry(&patient, fetch, &request);   // 0, or what the last attempt came
- * to
+ *     const struct weft_retry_options patient = {.attempts_max = 5, .total_ns = 30 * WEFT_SEC};
+ *     int err = weft_retry(&patient, fetch, &request);   // or what the last attempt came to
  *
  * The delays are slept by the calling fiber, in its scope and outside of fn: what fn holds while it
  * works, a connection or a place in a bulkhead, it gives back before. Retries of many callers add

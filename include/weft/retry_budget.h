@@ -4,9 +4,9 @@
  *
  *     struct weft_retry_budget *budget;
  *     int err = weft_retry_budget_open(&budget, NULL);   // 20 % of the calls, and 10 per second
- *     const struct weft_retry_options options = {.budget = budget, .budget_key =
- * "api.example.org"}; err = weft_retry(&options, fetch, &request);       // as many of these as
- * there are requests weft_retry_budget_close(budget);
+ *     const struct weft_retry_options options = {.budget = budget, .budget_key = "example.org"};
+ *     err = weft_retry(&options, fetch, &request);       // as many of these as there are requests
+ *     weft_retry_budget_close(budget);
  *
  * A retry the budget refuses is not made: the caller gets the result it has. Each key, a host for
  * example, has a budget of its own. */

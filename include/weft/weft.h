@@ -19,6 +19,7 @@
 #include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/retry.h>
+#include <weft/retry_after.h>
 #include <weft/retry_budget.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
