@@ -8,6 +8,7 @@
 #include <weft/channel.h>
 #include <weft/file.h>
 #include <weft/group.h>
+#include <weft/hedge.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
