@@ -2,7 +2,12 @@
  * flow.c - what the patterns cost when nothing is in the way: no failure, no limit reached. */
 #include "bench.h"
 
+#include <weft/hedge.h>
+#include <weft/retry.h>
+#include <weft/retry_budget.h>
 #include <weft/runtime.h>
+
+#include <stdio.h>
 
 /* One op is a look at the clock, which most of what follows needs once. */
 BENCH(clock_read, "looks")
@@ -11,4 +16,53 @@ BENCH(clock_read, "looks")
     for (uint64_t i = 0; i < bench->ops; i++)
         latest_ns = weft_now();
     BENCH_REQUIRE(latest_ns > 0);
+}
+
+/* ---- retry and hedge ---------------------------------------------------------------------- */
+
+static int succeed(void *arg)
+{
+    return (int)++*(uint64_t *)arg & 1;
+}
+
+/* One op is a call that succeeds at once, through weft_retry with all options at their defaults. */
+BENCH(retry_without_failure, "calls")
+{
+    const struct weft_retry_options options = {
+        .attempts_max = 3, .base_ns = 100 * WEFT_MSEC, .cap_ns = 10 * WEFT_SEC};
+    uint64_t calls = 0;
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    BENCH_REQUIRE(calls == bench->ops);
+}
+
+/* The same with a budget of one of a hundred hosts, which counts every call. */
+BENCH(retry_with_budget, "calls")
+{
+    static char hosts[100][WEFT_NAME_MAX + 1];
+    struct weft_retry_budget *budget;
+    uint64_t calls = 0;
+    for (int i = 0; i < 100; i++)
+        (void)snprintf(hosts[i], sizeof hosts[i], "host-%d.example.org", i);
+    BENCH_REQUIRE(weft_retry_budget_open(&budget, NULL) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++) {
+        const struct weft_retry_options options = {.budget = budget, .budget_key = hosts[i % 100]};
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    }
+    weft_retry_budget_close(budget);
+}
+
+/* One op is a call that succeeds before it would be hedged: a fiber, a copy of 64 bytes, a look at
+ * the clock before and after. */
+BENCH(hedge_without_hedging, "calls")
+{
+    const struct weft_hedge_options options = {
+        .attempts_max = 2, .delay_ns = WEFT_SEC, .fixed = 1, .sharing = WEFT_LOCAL};
+    uint64_t calls[8] = {0};
+    struct weft_hedge *hedge;
+    BENCH_REQUIRE(weft_hedge_open(&hedge, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_hedge_call(hedge, succeed, calls, sizeof calls) >= 0);
+    BENCH_REQUIRE(calls[0] == bench->ops);
+    weft_hedge_close(hedge);
 }
