@@ -7,6 +7,7 @@
 #include <weft/hedge.h>
 #include <weft/keyed_limiter.h>
 #include <weft/limiter.h>
+#include <weft/policy.h>
 #include <weft/retry.h>
 #include <weft/retry_budget.h>
 #include <weft/runtime.h>
@@ -186,4 +187,83 @@ BENCH(hedge_without_hedging, "calls")
         BENCH_REQUIRE(weft_hedge_call(hedge, succeed, calls, sizeof calls) >= 0);
     BENCH_REQUIRE(calls[0] == bench->ops);
     weft_hedge_close(hedge);
+}
+
+/* ---- policy ------------------------------------------------------------------------------- */
+
+/* A call through all that a client has by rule, of one worker; without a failure and with room
+ * everywhere. */
+struct client {
+    struct weft_limiter *limiter;
+    struct weft_breaker *breaker;
+    struct weft_bulkhead *bulkhead;
+};
+
+static void open_parts(struct client *client)
+{
+    const struct weft_limiter_options limit = {.rate = {.count = 1e9, .period_ns = WEFT_SEC},
+                                               .sharing = WEFT_LOCAL};
+    const struct weft_breaker_options breaker = {.sharing = WEFT_LOCAL};
+    const struct weft_bulkhead_options bulkhead = {.calls_max = 100, .sharing = WEFT_LOCAL};
+    BENCH_REQUIRE(weft_limiter_open(&client->limiter, &limit) == 0);
+    BENCH_REQUIRE(weft_breaker_open(&client->breaker, &breaker) == 0);
+    BENCH_REQUIRE(weft_bulkhead_open(&client->bulkhead, &bulkhead) == 0);
+}
+
+static void close_parts(struct client *client)
+{
+    weft_bulkhead_close(client->bulkhead);
+    weft_breaker_close(client->breaker);
+    weft_limiter_close(client->limiter);
+}
+
+static void call_policy(struct bench *bench, const struct weft_layer *layers, size_t count)
+{
+    const struct weft_policy_options options = {.sharing = WEFT_LOCAL};
+    struct weft_policy_stack *policy;
+    uint64_t calls = 0;
+    BENCH_REQUIRE(weft_policy_open(&policy, layers, count, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_policy_call(policy, succeed, &calls) >= 0);
+    BENCH_REQUIRE(calls == bench->ops);
+    weft_policy_close(policy);
+}
+
+/* One op is a call with retry, rate limit, breaker and bulkhead: no timeouts. */
+BENCH(policy_without_timeouts, "calls")
+{
+    struct client client;
+    open_parts(&client);
+    const struct weft_layer layers[] = {
+        weft_layer_retry(NULL),
+        weft_layer_limit(client.limiter, 1),
+        weft_layer_breaker(client.breaker),
+        weft_layer_bulkhead(client.bulkhead),
+    };
+    call_policy(bench, layers, 4);
+    close_parts(&client);
+}
+
+/* The same with a timeout for all and one for each attempt: the full stack. */
+BENCH(policy_full_stack, "calls")
+{
+    struct client client;
+    open_parts(&client);
+    const struct weft_layer layers[] = {
+        weft_layer_timeout(10 * WEFT_SEC),    weft_layer_retry(NULL),
+        weft_layer_limit(client.limiter, 1),  weft_layer_breaker(client.breaker),
+        weft_layer_bulkhead(client.bulkhead), weft_layer_timeout(2 * WEFT_SEC),
+    };
+    call_policy(bench, layers, 6);
+    close_parts(&client);
+}
+
+/* One op is a call through eight layers that do nothing but shield: what a layer costs by itself,
+ * with its scope. */
+BENCH(policy_eight_shields, "calls")
+{
+    const struct weft_layer layers[] = {
+        weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield(),
+        weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield()};
+    call_policy(bench, layers, 8);
 }

@@ -24,6 +24,7 @@
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/policy.h>
 #include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/retry.h>
