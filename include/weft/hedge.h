@@ -39,7 +39,7 @@ enum weft_hedge_event_kind {
 
 struct weft_hedge_event {
     enum weft_hedge_event_kind kind;
-    const char *name;
+    const char *name;   /* of the hedge */
     int64_t at_ns;      /* on the runtime's clock */
     unsigned attempt;   /* from 1 */
     int result;         /* of an attempt that has ended, else 0 */

@@ -235,7 +235,7 @@ FIBER_TEST(what_succeeds_too_late_is_discarded)
 struct bulk {
     size_t len;
     int attempts;
-    char bytes[WEFT_HEDGE_ARG_MAX - 16];
+    char bytes[WEFT_HEDGE_ARG_MAX - 12];
 };
 
 static int scribble(void *arg)
@@ -464,6 +464,7 @@ struct log {
 static void keep(void *arg, const struct weft_hedge_event *event)
 {
     struct log *log = arg;
+    CHECK_EQUAL(strcmp(event->name, "search"), 0); /* the hedge's: not kept beyond it */
     if (log->len < 8)
         log->events[log->len++] = *event;
 }
@@ -475,8 +476,6 @@ static void check_event(const struct weft_hedge_event *event, enum weft_hedge_ev
     CHECK_EQUAL(event->attempt, attempt);
     CHECK_EQUAL(event->result, result);
     CHECK_EQUAL(event->latency_ns, latency_ns);
-    REQUIRE(event->name != NULL);
-    CHECK_EQUAL(strcmp(event->name, "search"), 0);
 }
 
 FIBER_TEST(every_attempt_is_told_with_its_own_latency)
