@@ -3,10 +3,19 @@
 #include "bench.h"
 
 #include <weft/breaker.h>
+#include <weft/bulkhead.h>
 #include <weft/cache.h>
 #include <weft/fallback.h>
 #include <weft/flight.h>
+#include <weft/hedge.h>
+#include <weft/keyed_limiter.h>
+#include <weft/limiter.h>
+#include <weft/policy.h>
+#include <weft/retry.h>
+#include <weft/retry_budget.h>
 #include <weft/runtime.h>
+
+#include <stdio.h>
 
 /* One op is a look at the clock, which most of what follows needs once. */
 BENCH(clock_read, "looks")
@@ -15,6 +24,80 @@ BENCH(clock_read, "looks")
     for (uint64_t i = 0; i < bench->ops; i++)
         latest_ns = weft_now();
     BENCH_REQUIRE(latest_ns > 0);
+}
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+static void acquire_permits(struct bench *bench, enum weft_limiter_kind kind,
+                            enum weft_sharing sharing)
+{
+    const struct weft_limiter_options options = {
+        .kind = kind, .rate = {.count = 1e9, .burst = 1000000000}, .sharing = sharing};
+    struct weft_limiter *limiter;
+    BENCH_REQUIRE(weft_limiter_open(&limiter, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_limiter_acquire(limiter, 1, WEFT_FOREVER) == 0);
+    weft_limiter_close(limiter);
+}
+
+/* One op is a permit that is there. */
+BENCH(limiter_token_bucket, "permits")
+{
+    acquire_permits(bench, WEFT_LIMITER_TOKEN_BUCKET, WEFT_LOCAL);
+}
+
+BENCH(limiter_gcra, "permits")
+{
+    acquire_permits(bench, WEFT_LIMITER_GCRA, WEFT_LOCAL);
+}
+
+/* The same where other threads could ask for it. */
+BENCH(limiter_token_bucket_shared, "permits")
+{
+    acquire_permits(bench, WEFT_LIMITER_TOKEN_BUCKET, WEFT_SHARED);
+}
+
+BENCH(limiter_gcra_shared, "permits")
+{
+    acquire_permits(bench, WEFT_LIMITER_GCRA, WEFT_SHARED);
+}
+
+/* One op is a permit of one of 1,000 keys. */
+BENCH(limiter_keyed, "permits")
+{
+    const struct weft_keyed_limiter_options options = {
+        .limiter = {.rate = {.count = 1e9, .burst = 1000000000}, .sharing = WEFT_LOCAL}};
+    struct weft_keyed_limiter *keyed;
+    BENCH_REQUIRE(weft_keyed_limiter_open(&keyed, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++) {
+        uint64_t key[2] = {i % 1000, 0};
+        BENCH_REQUIRE(weft_keyed_limiter_acquire(keyed, key, sizeof key, 1, WEFT_FOREVER) == 0);
+    }
+    weft_keyed_limiter_close(keyed);
+}
+
+static void visit_bulkhead(struct bench *bench, enum weft_sharing sharing)
+{
+    const struct weft_bulkhead_options options = {.calls_max = 4, .sharing = sharing};
+    struct weft_bulkhead *bulkhead;
+    BENCH_REQUIRE(weft_bulkhead_open(&bulkhead, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++) {
+        BENCH_REQUIRE(weft_bulkhead_acquire(bulkhead, WEFT_FOREVER) == 0);
+        (void)weft_bulkhead_release(bulkhead);
+    }
+    weft_bulkhead_close(bulkhead);
+}
+
+/* One op is in and out of a bulkhead that has room. */
+BENCH(bulkhead, "calls")
+{
+    visit_bulkhead(bench, WEFT_LOCAL);
+}
+
+/* The same where other threads could come. */
+BENCH(bulkhead_shared, "calls")
+{
+    visit_bulkhead(bench, WEFT_SHARED);
 }
 
 /* ---- breaker ------------------------------------------------------------------------------- */
@@ -62,7 +145,7 @@ BENCH(breaker_slow_calls, "calls")
 
 /* ---- fallback, cache, flight ----------------------------------------------------------------- */
 
-static int succeed(void *arg)
+static int be_there(void *arg)
 {
     return arg ? 0 : -1;
 }
@@ -78,7 +161,7 @@ BENCH(fallback_unused, "calls")
 {
     const struct weft_fallback_options options = {.fallback = nothing_instead};
     for (uint64_t i = 0; i < bench->ops; i++)
-        BENCH_REQUIRE(weft_fallback(&options, succeed, bench) == 0);
+        BENCH_REQUIRE(weft_fallback(&options, be_there, bench) == 0);
 }
 
 /* One op is a value of 64 bytes found among 1,000, with a key of 8 bytes. */
@@ -114,4 +197,132 @@ BENCH(flight_alone, "calls")
         BENCH_REQUIRE(weft_flight_do(flight, &i, sizeof i, fill, NULL, &value, sizeof value,
                                      WEFT_NOWAIT) > 0);
     weft_flight_close(flight);
+}
+
+/* ---- retry and hedge ---------------------------------------------------------------------- */
+
+static int succeed(void *arg)
+{
+    return (int)++*(uint64_t *)arg & 1;
+}
+
+/* One op is a call that succeeds at once, through weft_retry with all options at their defaults. */
+BENCH(retry_without_failure, "calls")
+{
+    const struct weft_retry_options options = {
+        .attempts_max = 3, .base_ns = 100 * WEFT_MSEC, .cap_ns = 10 * WEFT_SEC};
+    uint64_t calls = 0;
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    BENCH_REQUIRE(calls == bench->ops);
+}
+
+/* The same with a budget of one of a hundred hosts, which counts every call. */
+BENCH(retry_with_budget, "calls")
+{
+    static char hosts[100][WEFT_NAME_MAX + 1];
+    struct weft_retry_budget *budget;
+    uint64_t calls = 0;
+    for (int i = 0; i < 100; i++)
+        (void)snprintf(hosts[i], sizeof hosts[i], "host-%d.example.org", i);
+    BENCH_REQUIRE(weft_retry_budget_open(&budget, NULL) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++) {
+        const struct weft_retry_options options = {.budget = budget, .budget_key = hosts[i % 100]};
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    }
+    weft_retry_budget_close(budget);
+}
+
+/* One op is a call that succeeds before it would be hedged: a fiber, a copy of 64 bytes, a look at
+ * the clock before and after. */
+BENCH(hedge_without_hedging, "calls")
+{
+    const struct weft_hedge_options options = {
+        .attempts_max = 2, .delay_ns = WEFT_SEC, .fixed = 1, .sharing = WEFT_LOCAL};
+    uint64_t calls[8] = {0};
+    struct weft_hedge *hedge;
+    BENCH_REQUIRE(weft_hedge_open(&hedge, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_hedge_call(hedge, succeed, calls, sizeof calls) >= 0);
+    BENCH_REQUIRE(calls[0] == bench->ops);
+    weft_hedge_close(hedge);
+}
+
+/* ---- policy ------------------------------------------------------------------------------- */
+
+/* A call through all that a client has by rule, of one worker; without a failure and with room
+ * everywhere. */
+struct client {
+    struct weft_limiter *limiter;
+    struct weft_breaker *breaker;
+    struct weft_bulkhead *bulkhead;
+};
+
+static void open_parts(struct client *client)
+{
+    const struct weft_limiter_options limit = {.rate = {.count = 1e9, .period_ns = WEFT_SEC},
+                                               .sharing = WEFT_LOCAL};
+    const struct weft_breaker_options breaker = {.sharing = WEFT_LOCAL};
+    const struct weft_bulkhead_options bulkhead = {.calls_max = 100, .sharing = WEFT_LOCAL};
+    BENCH_REQUIRE(weft_limiter_open(&client->limiter, &limit) == 0);
+    BENCH_REQUIRE(weft_breaker_open(&client->breaker, &breaker) == 0);
+    BENCH_REQUIRE(weft_bulkhead_open(&client->bulkhead, &bulkhead) == 0);
+}
+
+static void close_parts(struct client *client)
+{
+    weft_bulkhead_close(client->bulkhead);
+    weft_breaker_close(client->breaker);
+    weft_limiter_close(client->limiter);
+}
+
+static void call_policy(struct bench *bench, const struct weft_layer *layers, size_t count)
+{
+    const struct weft_policy_options options = {.sharing = WEFT_LOCAL};
+    struct weft_policy_stack *policy;
+    uint64_t calls = 0;
+    BENCH_REQUIRE(weft_policy_open(&policy, layers, count, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_policy_call(policy, succeed, &calls) >= 0);
+    BENCH_REQUIRE(calls == bench->ops);
+    weft_policy_close(policy);
+}
+
+/* One op is a call with retry, rate limit, breaker and bulkhead: no timeouts. */
+BENCH(policy_without_timeouts, "calls")
+{
+    struct client client;
+    open_parts(&client);
+    const struct weft_layer layers[] = {
+        weft_layer_retry(NULL),
+        weft_layer_limit(client.limiter, 1),
+        weft_layer_breaker(client.breaker),
+        weft_layer_bulkhead(client.bulkhead),
+    };
+    call_policy(bench, layers, 4);
+    close_parts(&client);
+}
+
+/* The same with a timeout for all and one for each attempt: the full stack. */
+BENCH(policy_full_stack, "calls")
+{
+    struct client client;
+    open_parts(&client);
+    const struct weft_layer layers[] = {
+        weft_layer_timeout(10 * WEFT_SEC),    weft_layer_retry(NULL),
+        weft_layer_limit(client.limiter, 1),  weft_layer_breaker(client.breaker),
+        weft_layer_bulkhead(client.bulkhead), weft_layer_timeout(2 * WEFT_SEC),
+    };
+    call_policy(bench, layers, 6);
+    close_parts(&client);
+}
+
+/* One op is a call through eight layers that do nothing but shield: what a layer costs by itself,
+ * with its scope. */
+BENCH(policy_eight_shields, "calls")
+{
+    const struct weft_layer layers[] = {
+        weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield(),
+        weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield()};
+    call_policy(bench, layers, 8);
 }
