@@ -18,6 +18,7 @@
 #include <weft/parts.h>
 #include <weft/pool.h>
 #include <weft/process.h>
+#include <weft/pubsub.h>
 #include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
