@@ -6,6 +6,7 @@
 #include <weft/background.h>
 #include <weft/base.h>
 #include <weft/channel.h>
+#include <weft/debounce.h>
 #include <weft/file.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
@@ -28,5 +29,6 @@
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/throttle.h>
 
 #endif

@@ -470,7 +470,7 @@ static void let_go(struct weft_subscription *subscription)
 int weft_subscribe(struct weft_bus *bus, const struct weft_subscription_options *options,
                    struct weft_subscription **ret_subscription)
 {
-    struct weft_subscription *subscription;
+    struct weft_subscription *subscription = NULL;
     int err = weft_guard_permit(&bus->guard);
     if (err == 0 && !valid_subscription(options, ret_subscription))
         err = -EINVAL;
