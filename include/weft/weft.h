@@ -25,6 +25,7 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/serve.h>
+#include <weft/shutdown.h>
 #include <weft/signal.h>
 #include <weft/size.h>
 #include <weft/stream.h>
