@@ -89,11 +89,12 @@ struct weft_bus_snapshot {
  *           call; of a bus opened outside a runtime subscriptions are pull only. Never suspends */
 WEFT_API int weft_bus_open(struct weft_bus **ret_bus, const struct weft_bus_options *options);
 
-/* Take no more messages, wait until every queue is empty and every handler has ended, or until
- * deadline_ns (WEFT_NOWAIT: do not wait); then end all subscriptions, cancel the handlers that run,
- * and wait for them. A cancelled caller does not wait for the deadline. Handles of subscriptions
- * stay good until weft_unsubscribe, and receive -ESHUTDOWN. NULL is fine.
- * Returns  how many messages were dropped from queues; -EPERM. Suspends, no checkpoint */
+/* Take no more messages, wait until every queue is empty, also those that are received from, and
+ * every handler has ended, or until deadline_ns (WEFT_NOWAIT: do not wait); then end all
+ * subscriptions, cancel the handlers that run, and wait for them. A cancelled caller does not wait
+ * for the deadline. Handles of subscriptions stay good until weft_unsubscribe, and receive
+ * -ESHUTDOWN. NULL is fine. Returns  how many messages were dropped from queues; -EPERM. Suspends,
+ * no checkpoint */
 WEFT_API int weft_bus_close(struct weft_bus *bus, int64_t deadline_ns);
 
 WEFT_API int weft_bus_snapshot(struct weft_bus *bus, struct weft_bus_snapshot *ret_snapshot);
@@ -173,8 +174,8 @@ struct weft_publish_report {
  * Returns      the first handler's error; otherwise how many queues it was put into. -ETIMEDOUT,
  *              -ECANCELED: the *wait* was cut short; what was delivered is, and is handled.
  *              Without effect: -ECANCELED when it comes at once; -EINVAL (topic), -EMSGSIZE,
- *              -EDEADLK (by the handler of a subscription it would go to), -ESHUTDOWN, -ENOMEM,
- *              -EPERM
+ *              -EDEADLK (by the handler of a subscription it would go to; what a handler waits for
+ *              otherwise is its own affair), -ESHUTDOWN, -ENOMEM, -EPERM
  * Suspends; a checkpoint. Usable outside a runtime, where it blocks */
 WEFT_API int weft_publish(struct weft_bus *bus, const char *topic, const void *data, size_t len,
                           int64_t deadline_ns);

@@ -1,94 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * pool.c - see weft/pool.h.
+ * pool.c - lending and taking back; opening, maintenance and closing are in pool_life.c. See
+ * weft/pool.h and pool_internal.h.
  *
  * Invariant, while the guard is not held: when somebody waits, nothing is idle and no place is
- * free. Whatever makes that untrue serves the queue before it leaves the guard (leave). A waiter is
- * given a resource or a free place; whoever holds either gives it back or on, in every case.
+ * free. Whatever makes that untrue serves the queue before it leaves the guard (weft_pool_leave). A
+ * waiter is given a resource or a free place; whoever holds either gives it back or on, in every
+ * case.
  *
  * A pool is freed when it is closed and nothing holds it any more: neither a place nor a waiter. */
 #include <flow/pattern.h>
-#include <flow/pool_core.h>
-#include <runtime/worker.h>
-
-#include <weft/pool.h>
+#include <flow/pool_internal.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEFAULT     10u
-#define MAX_LIMIT       65536u
-#define WAITERS_DEFAULT 1024u
-#define JITTER_DEFAULT  0.1
-
-/* A resource. */
-struct entry {
-    struct weft_link link; /* in pool->idle, longest idle first */
-    struct entry *next;    /* in a bucket of pool->out */
-    void *resource;
-    int64_t expires_at_ns;
-    int64_t since_ns; /* idle or out */
-    char holder[WEFT_NAME_MAX + 1];
-};
-
-struct weft_pool {
-    struct weft_guard guard;
-    struct weft_pool_core core;
-    struct weft_link idle;
-    struct weft_link waiting; /* for a resource or a place; target: struct entry * */
-    struct weft_link closers;
-    struct entry **out; /* hash table of what is lent, by address */
-    uint32_t buckets;   /* a power of 2 */
-    uint32_t waiters;   /* in waiting, or on their way out of it unserved */
-    bool closing, abandoned;
-    bool maintained;
-    struct weft_group maintainer;
-    struct weft_random random;
-    struct weft_pool_options options;
-    struct weft_pool_snapshot counts;
-    char name[WEFT_NAME_MAX + 1];
-};
-
-/* ---- open and free ----------------------------------------------------------------------- */
-
-static bool valid(const struct weft_pool_options *options)
-{
-    return options && options->create && options->max <= MAX_LIMIT &&
-           options->min <= (options->max ? options->max : MAX_DEFAULT) &&
-           options->check_after_ns >= 0 && options->idle_max_ns >= 0 &&
-           options->lifetime_max_ns >= 0 && options->maintain_each_ns >= 0 &&
-           options->lifetime_jitter >= 0 && options->lifetime_jitter <= 1;
-}
-
-static int init(struct weft_pool *pool, const struct weft_pool_options *options)
-{
-    pool->options = *options;
-    if (!options->waiters_max)
-        pool->options.waiters_max = WAITERS_DEFAULT;
-    pool->core = (struct weft_pool_core){
-        .min = options->min,
-        .max = options->max ? options->max : MAX_DEFAULT,
-        .checks = options->check,
-        .check_after_ns = options->check_after_ns,
-        .idle_max_ns = options->idle_max_ns,
-        .lifetime_max_ns = options->lifetime_max_ns,
-        .lifetime_jitter = options->lifetime_jitter > 0 ? options->lifetime_jitter : JITTER_DEFAULT,
-    };
-    weft_list_init(&pool->idle);
-    weft_list_init(&pool->waiting);
-    weft_list_init(&pool->closers);
-    weft_pattern_seed(&pool->random, options->seed);
-    int err = weft_pattern_name(pool->name, options->name, "pool");
-    if (err < 0)
-        return err;
-    pool->buckets = 1;
-    while (pool->buckets < pool->core.max)
-        pool->buckets *= 2;
-    pool->out = calloc(pool->buckets, sizeof(struct entry *));
-    return pool->out ? weft_guard_init(&pool->guard, options->sharing) : -ENOMEM;
-}
-
-static void free_pool(struct weft_pool *pool)
+void weft_pool_free(struct weft_pool *pool)
 {
     free(pool->out);
     free(pool);
@@ -96,16 +23,11 @@ static void free_pool(struct weft_pool *pool)
 
 /* ---- under the guard ----------------------------------------------------------------------- */
 
-static struct entry *entry_of(struct weft_link *link)
-{
-    return weft_container_of(link, struct entry, link);
-}
-
-static struct entry *take_idle(struct weft_pool *pool, struct weft_link *link)
+struct entry *weft_pool_take_idle(struct weft_pool *pool, struct weft_link *link)
 {
     weft_list_unlink(link);
     pool->core.idle--;
-    return entry_of(link);
+    return weft_pool_entry_of(link);
 }
 
 static void put_idle(struct weft_pool *pool, struct entry *entry)
@@ -114,8 +36,8 @@ static void put_idle(struct weft_pool *pool, struct entry *entry)
     pool->core.idle++;
 }
 
-static enum weft_pool_verdict judge(const struct weft_pool *pool, const struct entry *entry,
-                                    int64_t now_ns)
+enum weft_pool_verdict weft_pool_judge(const struct weft_pool *pool, const struct entry *entry,
+                                       int64_t now_ns)
 {
     return weft_pool_core_judge(&pool->core, entry->expires_at_ns, entry->since_ns, now_ns);
 }
@@ -125,9 +47,9 @@ static enum weft_pool_verdict judge(const struct weft_pool *pool, const struct e
 static struct entry *take_ready(struct weft_pool *pool, int64_t now_ns)
 {
     for (struct weft_link *link = pool->idle.prev; link != &pool->idle; link = link->prev) {
-        enum weft_pool_verdict verdict = judge(pool, entry_of(link), now_ns);
+        enum weft_pool_verdict verdict = weft_pool_judge(pool, weft_pool_entry_of(link), now_ns);
         if (verdict == WEFT_POOL_LEND)
-            return take_idle(pool, link);
+            return weft_pool_take_idle(pool, link);
         if (verdict != WEFT_POOL_RETIRE_OLD)
             return NULL;
     }
@@ -140,9 +62,10 @@ static struct entry *take_overdue(struct weft_pool *pool, int64_t now_ns)
 {
     if (pool->maintained || weft_list_empty(&pool->idle))
         return NULL;
-    enum weft_pool_verdict verdict = judge(pool, entry_of(pool->idle.next), now_ns);
+    enum weft_pool_verdict verdict =
+        weft_pool_judge(pool, weft_pool_entry_of(pool->idle.next), now_ns);
     bool overdue = verdict == WEFT_POOL_RETIRE_OLD || verdict == WEFT_POOL_RETIRE_UNUSED;
-    return overdue ? take_idle(pool, pool->idle.next) : NULL;
+    return overdue ? weft_pool_take_idle(pool, pool->idle.next) : NULL;
 }
 
 static struct entry **bucket(const struct weft_pool *pool, const void *resource)
@@ -187,7 +110,7 @@ static void serve(struct weft_pool *pool, struct weft_link *claimed)
     while ((next = weft_pool_core_next(&pool->core)) != WEFT_POOL_WAIT &&
            (first = weft_claim_first(&pool->waiting))) {
         struct entry **target = first->target;
-        *target = next == WEFT_POOL_TAKE_IDLE ? take_idle(pool, pool->idle.prev) : NULL;
+        *target = next == WEFT_POOL_TAKE_IDLE ? weft_pool_take_idle(pool, pool->idle.prev) : NULL;
         pool->core.total += next == WEFT_POOL_MAKE_ONE;
         pool->waiters--;
         weft_list_append(claimed, &first->link);
@@ -196,7 +119,7 @@ static void serve(struct weft_pool *pool, struct weft_link *claimed)
 
 /* Serve and leave the guard. Who leaves an abandoned pool as its last frees it: nobody may touch it
  * after this without holding a place. */
-static void leave(struct weft_pool *pool)
+void weft_pool_leave(struct weft_pool *pool)
 {
     struct weft_link claimed;
     weft_list_init(&claimed);
@@ -209,12 +132,12 @@ static void leave(struct weft_pool *pool)
     weft_guard_leave(&pool->guard);
     weft_wake_claimed(&claimed, 0);
     if (last)
-        free_pool(pool);
+        weft_pool_free(pool);
 }
 
 /* ---- the user's functions, never under the guard -------------------------------------------- */
 
-static void tell(struct weft_pool *pool, struct weft_pool_event event)
+void weft_pool_tell(struct weft_pool *pool, struct weft_pool_event event)
 {
     if (!pool->options.on_event)
         return;
@@ -224,8 +147,8 @@ static void tell(struct weft_pool *pool, struct weft_pool_event event)
 }
 
 /* Destroy a resource; its place is the caller's. */
-static void retire(struct weft_pool *pool, struct entry *entry, enum weft_pool_reason reason,
-                   int result)
+void weft_pool_retire(struct weft_pool *pool, struct entry *entry, enum weft_pool_reason reason,
+                      int result)
 {
     const struct weft_pool_event event = {WEFT_POOL_DESTROYED, .reason = reason, .result = result,
                                           .resource = entry->resource};
@@ -236,42 +159,42 @@ static void retire(struct weft_pool *pool, struct entry *entry, enum weft_pool_r
     pool->counts.destroyed++;
     pool->counts.unhealthy += reason == WEFT_POOL_BROKEN || reason == WEFT_POOL_UNHEALTHY;
     weft_guard_leave(&pool->guard);
-    tell(pool, event);
+    weft_pool_tell(pool, event);
 }
 
-static void give_place_back(struct weft_pool *pool)
+void weft_pool_give_place_back(struct weft_pool *pool)
 {
     weft_guard_enter(&pool->guard);
     pool->core.total--;
-    leave(pool);
+    weft_pool_leave(pool);
 }
 
 /* What nobody takes now: idle, or destroyed when the pool was closed meanwhile. */
-static void set_aside(struct weft_pool *pool, struct entry *entry)
+void weft_pool_set_aside(struct weft_pool *pool, struct entry *entry)
 {
     weft_guard_enter(&pool->guard);
     if (!pool->closing) {
         put_idle(pool, entry);
-        leave(pool);
+        weft_pool_leave(pool);
         return;
     }
     weft_guard_leave(&pool->guard);
-    retire(pool, entry, WEFT_POOL_CLOSED, 0);
-    give_place_back(pool);
+    weft_pool_retire(pool, entry, WEFT_POOL_CLOSED, 0);
+    weft_pool_give_place_back(pool);
 }
 
 /* Of what take_overdue has taken. */
-static void retire_overdue(struct weft_pool *pool, struct entry *entry, int64_t now_ns)
+void weft_pool_retire_overdue(struct weft_pool *pool, struct entry *entry, int64_t now_ns)
 {
     if (!entry)
         return;
-    bool old = judge(pool, entry, now_ns) == WEFT_POOL_RETIRE_OLD;
-    retire(pool, entry, old ? WEFT_POOL_TOO_OLD : WEFT_POOL_TOO_IDLE, 0);
-    give_place_back(pool);
+    bool old = weft_pool_judge(pool, entry, now_ns) == WEFT_POOL_RETIRE_OLD;
+    weft_pool_retire(pool, entry, old ? WEFT_POOL_TOO_OLD : WEFT_POOL_TOO_IDLE, 0);
+    weft_pool_give_place_back(pool);
 }
 
 /* Make a resource in a place of the caller's. Returns 0 with *ret_entry set, or why not */
-static int make(struct weft_pool *pool, int64_t deadline_ns, struct entry **ret_entry)
+int weft_pool_make(struct weft_pool *pool, int64_t deadline_ns, struct entry **ret_entry)
 {
     struct weft_scope scope;
     struct entry *entry = calloc(1, sizeof *entry);
@@ -293,9 +216,10 @@ static int make(struct weft_pool *pool, int64_t deadline_ns, struct entry **ret_
         weft_pool_core_expires(&pool->core, entry->since_ns, weft_pattern_draw(&pool->random));
     weft_guard_leave(&pool->guard);
     if (err >= 0)
-        tell(pool, (struct weft_pool_event){WEFT_POOL_CREATED, .resource = entry->resource});
+        weft_pool_tell(pool,
+                       (struct weft_pool_event){WEFT_POOL_CREATED, .resource = entry->resource});
     else if (!cut)
-        tell(pool, (struct weft_pool_event){WEFT_POOL_CREATE_FAILED, .result = err});
+        weft_pool_tell(pool, (struct weft_pool_event){WEFT_POOL_CREATE_FAILED, .result = err});
     if (err >= 0)
         *ret_entry = entry;
     else
@@ -326,7 +250,8 @@ static int find_place(struct weft_pool *pool, struct weft_fiber *self, int64_t d
     enum weft_pool_next next = weft_pool_core_next(&pool->core);
     bool full = next == WEFT_POOL_WAIT && pool->waiters >= pool->options.waiters_max;
     if (next != WEFT_POOL_WAIT || full) {
-        *ret_entry = next == WEFT_POOL_TAKE_IDLE ? take_idle(pool, pool->idle.prev) : NULL;
+        *ret_entry =
+            next == WEFT_POOL_TAKE_IDLE ? weft_pool_take_idle(pool, pool->idle.prev) : NULL;
         pool->core.total += next == WEFT_POOL_MAKE_ONE;
         weft_guard_leave(&pool->guard);
         return full ? WEFT_EFULL : 0;
@@ -339,7 +264,7 @@ static int find_place(struct weft_pool *pool, struct weft_fiber *self, int64_t d
     if (err < 0 && err != -ESHUTDOWN) { /* which a closer gives, who has counted us out */
         weft_guard_enter(&pool->guard);
         pool->waiters--;
-        leave(pool);
+        weft_pool_leave(pool);
     }
     return err;
 }
@@ -350,10 +275,10 @@ static struct entry *exchange_place(struct weft_pool *pool)
     struct entry *entry = NULL;
     weft_guard_enter(&pool->guard);
     if (pool->core.idle > 0) {
-        entry = take_idle(pool, pool->idle.prev);
+        entry = weft_pool_take_idle(pool, pool->idle.prev);
         pool->core.total--; /* the new place goes to who waits */
     }
-    leave(pool);
+    weft_pool_leave(pool);
     return entry;
 }
 
@@ -364,7 +289,7 @@ static int examine(struct weft_pool *pool, struct entry *entry, int64_t deadline
     bool cut = false;
     int result = 0;
     enum weft_pool_reason reason = WEFT_POOL_UNHEALTHY;
-    switch (judge(pool, entry, weft_now())) {
+    switch (weft_pool_judge(pool, entry, weft_now())) {
     case WEFT_POOL_CHECK:
         result = check(pool, entry, deadline_ns, &cut);
         if (result >= 0)
@@ -381,10 +306,10 @@ static int examine(struct weft_pool *pool, struct entry *entry, int64_t deadline
         return 0;
     }
     if (!cut) {
-        retire(pool, entry, reason, result);
+        weft_pool_retire(pool, entry, reason, result);
         return WEFT_WOULD_WAIT;
     }
-    set_aside(pool, entry); /* idle as long as before, and to be checked by the next */
+    weft_pool_set_aside(pool, entry); /* idle as long as before, and to be checked by the next */
     return result;
 }
 
@@ -397,9 +322,9 @@ static int prepare(struct weft_pool *pool, struct entry **entry, int64_t deadlin
             return err;
         *entry = exchange_place(pool);
     }
-    int err = make(pool, deadline_ns, entry);
+    int err = weft_pool_make(pool, deadline_ns, entry);
     if (err < 0)
-        give_place_back(pool);
+        weft_pool_give_place_back(pool);
     return err;
 }
 
@@ -417,8 +342,8 @@ static int hand_over(struct weft_pool *pool, struct entry *entry, const char *ho
         *ret_resource = entry->resource;
         return 0;
     }
-    retire(pool, entry, WEFT_POOL_CLOSED, 0);
-    give_place_back(pool);
+    weft_pool_retire(pool, entry, WEFT_POOL_CLOSED, 0);
+    weft_pool_give_place_back(pool);
     return -ESHUTDOWN;
 }
 
@@ -434,7 +359,7 @@ static int acquire_ready(struct weft_pool *pool, const char *holder, bool tidy, 
     *ret_resource = entry->resource;
     struct entry *overdue = tidy ? take_overdue(pool, now_ns) : NULL;
     weft_guard_leave(&pool->guard);
-    retire_overdue(pool, overdue, now_ns);
+    weft_pool_retire_overdue(pool, overdue, now_ns);
     return 0;
 }
 
@@ -486,15 +411,15 @@ int weft_pool_release(struct weft_pool *pool, void *resource, int healthy)
     if (!healthy || old || pool->closing) {
         enum weft_pool_reason reason = pool->closing ? WEFT_POOL_CLOSED : WEFT_POOL_TOO_OLD;
         weft_guard_leave(&pool->guard);
-        retire(pool, entry, healthy ? reason : WEFT_POOL_BROKEN, 0);
-        give_place_back(pool);
+        weft_pool_retire(pool, entry, healthy ? reason : WEFT_POOL_BROKEN, 0);
+        weft_pool_give_place_back(pool);
         return 0;
     }
     put_idle(pool, entry);
     if (weft_list_empty(&pool->waiting))
         overdue = take_overdue(pool, now_ns);
-    leave(pool);
-    retire_overdue(pool, overdue, now_ns); /* whose place keeps the pool alive */
+    weft_pool_leave(pool);
+    weft_pool_retire_overdue(pool, overdue, now_ns); /* whose place keeps the pool alive */
     return 0;
 }
 
@@ -508,199 +433,4 @@ int weft_pool_with(struct weft_pool *pool, int (*fn)(void *arg, void *resource),
     result = fn(arg, resource);
     (void)weft_pool_release(pool, resource, result >= 0);
     return result;
-}
-
-/* ---- maintenance ----------------------------------------------------------------------------- */
-
-/* Returns whether there was a place to take for one more of min. */
-static bool take_warm_place(struct weft_pool *pool)
-{
-    weft_guard_enter(&pool->guard);
-    bool missing = !pool->closing && pool->core.total < pool->core.min;
-    pool->core.total += missing;
-    weft_guard_leave(&pool->guard);
-    return missing;
-}
-
-static int warm(struct weft_pool *pool)
-{
-    int err = 0;
-    while (err == 0 && take_warm_place(pool)) {
-        struct entry *entry;
-        err = make(pool, WEFT_FOREVER, &entry);
-        if (err < 0)
-            give_place_back(pool);
-        else
-            set_aside(pool, entry);
-    }
-    return err;
-}
-
-int weft_pool_warm(struct weft_pool *pool)
-{
-    struct weft_fiber *self;
-    int err = weft_enter_anywhere(&self);
-    if (err == 0)
-        err = weft_guard_permit(&pool->guard);
-    return err < 0 ? err : warm(pool);
-}
-
-/* Destroy everything idle that must go. */
-static void sweep(struct weft_pool *pool, int64_t now_ns)
-{
-    struct weft_link overdue, *next;
-    weft_list_init(&overdue);
-    weft_guard_enter(&pool->guard);
-    for (struct weft_link *link = pool->idle.next; link != &pool->idle; link = next) {
-        enum weft_pool_verdict verdict = judge(pool, entry_of(link), now_ns);
-        next = link->next;
-        if (verdict != WEFT_POOL_RETIRE_OLD && verdict != WEFT_POOL_RETIRE_UNUSED)
-            continue;
-        (void)take_idle(pool, link);
-        weft_list_append(&overdue, link);
-    }
-    weft_guard_leave(&pool->guard);
-    while (!weft_list_empty(&overdue)) {
-        struct weft_link *first = overdue.next;
-        weft_list_unlink(first);
-        retire_overdue(pool, entry_of(first), now_ns);
-    }
-}
-
-static int maintain(void *arg)
-{
-    struct weft_pool *pool = arg;
-    do {
-        sweep(pool, weft_now());
-        (void)warm(pool); /* a failure is told by event; the next round tries again */
-    } while (weft_sleep(pool->options.maintain_each_ns) == 0);
-    return 0;
-}
-
-static int start_maintainer(struct weft_pool *pool)
-{
-    const struct weft_group_options group = {.name = pool->name};
-    const struct weft_spawn_options child = {.name = "pool maintainer"};
-    int err = weft_group_init(&pool->maintainer, &group);
-    if (err < 0)
-        return err;
-    pool->maintained = true;
-    err = weft_spawn_with(&pool->maintainer, maintain, pool, &child);
-    if (err < 0)
-        weft_group_close(&pool->maintainer);
-    return err;
-}
-
-int weft_pool_open(struct weft_pool **ret_pool, const struct weft_pool_options *options)
-{
-    if (!valid(options))
-        return -EINVAL;
-    struct weft_pool *pool = calloc(1, sizeof *pool);
-    if (!pool)
-        return -ENOMEM;
-    int err = init(pool, options);
-    if (err == 0 && options->maintain_each_ns > 0)
-        err = start_maintainer(pool);
-    if (err < 0) {
-        free_pool(pool);
-        return err;
-    }
-    *ret_pool = pool;
-    return 0;
-}
-
-int weft_pool_snapshot(struct weft_pool *pool, struct weft_pool_snapshot *ret_snapshot)
-{
-    int err = weft_guard_admit(&pool->guard);
-    if (err < 0)
-        return err;
-    *ret_snapshot = pool->counts;
-    ret_snapshot->idle = pool->core.idle;
-    ret_snapshot->busy = pool->core.total - pool->core.idle - pool->counts.out;
-    ret_snapshot->waiting = pool->waiters;
-    weft_guard_leave(&pool->guard);
-    return 0;
-}
-
-/* ---- close ----------------------------------------------------------------------------------- */
-
-static void drain(struct weft_pool *pool)
-{
-    weft_guard_enter(&pool->guard);
-    while (pool->core.idle > 0) {
-        struct entry *entry = take_idle(pool, pool->idle.next);
-        weft_guard_leave(&pool->guard);
-        retire(pool, entry, WEFT_POOL_CLOSED, 0);
-        weft_guard_enter(&pool->guard);
-        pool->core.total--;
-    }
-    weft_guard_leave(&pool->guard);
-}
-
-/* Returns with the guard entered. */
-static void await_return(struct weft_pool *pool, int64_t deadline_ns)
-{
-    struct weft_fiber *self;
-    struct weft_waiter waiter;
-    int err = deadline_ns == WEFT_NOWAIT ? -EAGAIN : weft_enter_anywhere(&self);
-    weft_guard_enter(&pool->guard);
-    while (err == 0 && pool->core.total + pool->waiters > 0) {
-        err = weft_wait_turn(self, &pool->guard, &pool->closers, &waiter, deadline_ns,
-                             "resources to come back to a pool");
-        weft_guard_enter(&pool->guard);
-    }
-}
-
-/* The index-th of what is out. Entered and left with the guard. */
-static const struct entry *lent(const struct weft_pool *pool, uint32_t index)
-{
-    for (uint32_t i = 0; i < pool->buckets; i++) {
-        for (const struct entry *entry = pool->out[i]; entry; entry = entry->next) {
-            if (index-- == 0)
-                return entry;
-        }
-    }
-    return NULL;
-}
-
-/* The guard is left for each event, so who comes back meanwhile may not be told. */
-static void report_leaks(struct weft_pool *pool)
-{
-    const struct entry *entry;
-    for (uint32_t i = 0; pool->options.on_event && (entry = lent(pool, i)); i++) {
-        char holder[WEFT_NAME_MAX + 1];
-        memcpy(holder, entry->holder, sizeof holder);
-        struct weft_pool_event event = {WEFT_POOL_LEAKED, .resource = entry->resource,
-                                        .result = WEFT_ELEAK, .holder = holder,
-                                        .count = pool->core.total};
-        int64_t since_ns = entry->since_ns;
-        weft_guard_leave(&pool->guard);
-        event.held_ns = weft_now() - since_ns;
-        tell(pool, event);
-        weft_guard_enter(&pool->guard);
-    }
-}
-
-int weft_pool_close(struct weft_pool *pool, int64_t deadline_ns)
-{
-    struct weft_link claimed;
-    int err = pool ? weft_guard_admit(&pool->guard) : 0;
-    if (!pool || err < 0)
-        return err;
-    pool->closing = true;
-    weft_list_init(&claimed);
-    weft_claim_all(&pool->waiting, &claimed);
-    WEFT_LIST_FOR_EACH (link, &claimed)
-        pool->waiters--;
-    weft_guard_leave(&pool->guard);
-    weft_wake_claimed(&claimed, -ESHUTDOWN);
-    if (pool->maintained)
-        weft_group_close(&pool->maintainer);
-    drain(pool);
-    await_return(pool, deadline_ns);
-    report_leaks(pool);
-    pool->abandoned = true;
-    bool leaks = pool->core.total > 0;
-    leave(pool); /* frees it, now or when the last has come back */
-    return leaks ? WEFT_ELEAK : 0;
 }
