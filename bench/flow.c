@@ -17,8 +17,7 @@ BENCH(clock_read, "looks")
     BENCH_REQUIRE(latest_ns > 0);
 }
 
-/* ---- shared things: pool, bus, debounce, throttle ----------------------------------------------
- */
+/* ---- shared things: pool, bus, debounce, throttle ------------------------------------ */
 
 static int make_resource(void *arg, void **ret_resource)
 {

@@ -60,11 +60,8 @@ static int run(void *arg)
     struct server *server = arg;
     struct weft_group group;
     void *forgotten;
-    const struct weft_pool_options options = {.create = connect_to,
-                                              .destroy = disconnect,
-                                              .arg = server,
-                                              .max = 3,
-                                              .on_event = tell};
+    const struct weft_pool_options options = {
+        .create = connect_to, .destroy = disconnect, .arg = server, .max = 3, .on_event = tell};
     weft_pool_open(&server->pool, &options);
     weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE});
     for (int i = 0; i < 10; i++)

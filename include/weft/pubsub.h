@@ -42,7 +42,7 @@ struct weft_message {
 WEFT_API void weft_message_retain(const struct weft_message *message);
 WEFT_API void weft_message_release(const struct weft_message *message); /* NULL is fine */
 
-/* ---- the bus ------------------------------------------------------------------------------- */
+/* ---- the bus ------------------------------------------------------------------------- */
 
 enum weft_bus_event_kind {
     WEFT_BUS_HANDLER_FAILED, /* and no publisher waits to hear it; result: with what */
@@ -99,7 +99,7 @@ WEFT_API int weft_bus_close(struct weft_bus *bus, int64_t deadline_ns);
 
 WEFT_API int weft_bus_snapshot(struct weft_bus *bus, struct weft_bus_snapshot *ret_snapshot);
 
-/* ---- subscriptions --------------------------------------------------------------------------- */
+/* ---- subscriptions ------------------------------------------------------------------- */
 
 /* What happens to a message that finds the queue full. */
 enum weft_slow {
@@ -155,8 +155,7 @@ WEFT_API int weft_subscription_receive(struct weft_subscription *subscription,
 WEFT_API int weft_subscription_snapshot(struct weft_subscription *subscription,
                                         struct weft_subscription_snapshot *ret_snapshot);
 
-/* ---- publishing --------------------------------------------------------------------------------
- */
+/* ---- publishing ---------------------------------------------------------------------- */
 
 /* What one message came to. */
 struct weft_publish_report {

@@ -30,8 +30,7 @@ struct weft_debounce {
     char name[WEFT_NAME_MAX + 1];
 };
 
-/* ---- our fiber ---------------------------------------------------------------------------------
- */
+/* ---- our fiber ----------------------------------------------------------------------- */
 
 static void tell(struct weft_debounce *debounce, int result)
 {
@@ -117,8 +116,7 @@ static void leave(struct weft_debounce *debounce)
         weft_wake(driver->fiber, 0);
 }
 
-/* ---- calls
- * --------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------- */
 
 int weft_debounce_call(struct weft_debounce *debounce, const void *arg)
 {
@@ -217,8 +215,7 @@ int weft_debounce_pending(struct weft_debounce *debounce)
     return err < 0 ? err : snapshot.pending;
 }
 
-/* ---- open and close
- * -------------------------------------------------------------------------------- */
+/* ---- open and close ------------------------------------------------------------------ */
 
 static bool valid(const struct weft_debounce_options *options)
 {

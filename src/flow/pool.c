@@ -21,7 +21,7 @@ void weft_pool_free(struct weft_pool *pool)
     free(pool);
 }
 
-/* ---- under the guard ----------------------------------------------------------------------- */
+/* ---- under the guard ----------------------------------------------------------------- */
 
 struct entry *weft_pool_take_idle(struct weft_pool *pool, struct weft_link *link)
 {
@@ -135,7 +135,7 @@ void weft_pool_leave(struct weft_pool *pool)
         weft_pool_free(pool);
 }
 
-/* ---- the user's functions, never under the guard -------------------------------------------- */
+/* ---- the user's functions, never under the guard ------------------------------------- */
 
 void weft_pool_tell(struct weft_pool *pool, struct weft_pool_event event)
 {
@@ -240,7 +240,7 @@ static int check(struct weft_pool *pool, const struct entry *entry, int64_t dead
     return on_fiber ? weft_scope_leave(&scope, result) : result;
 }
 
-/* ---- acquire --------------------------------------------------------------------------------- */
+/* ---- acquire ------------------------------------------------------------------------- */
 
 /* Enter with the guard, which is left: get an idle resource, *ret_entry, or a place to make one in,
  * NULL. Returns 0, WEFT_EFULL, -ESHUTDOWN, -ETIMEDOUT, -ECANCELED */

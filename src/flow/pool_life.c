@@ -50,7 +50,7 @@ static int init(struct weft_pool *pool, const struct weft_pool_options *options)
     return pool->out ? weft_guard_init(&pool->guard, options->sharing) : -ENOMEM;
 }
 
-/* ---- maintenance ----------------------------------------------------------------------------- */
+/* ---- maintenance --------------------------------------------------------------------- */
 
 /* Returns whether there was a place to take for one more of min. */
 static bool take_warm_place(struct weft_pool *pool)
@@ -162,7 +162,7 @@ int weft_pool_snapshot(struct weft_pool *pool, struct weft_pool_snapshot *ret_sn
     return 0;
 }
 
-/* ---- close ----------------------------------------------------------------------------------- */
+/* ---- close --------------------------------------------------------------------------- */
 
 static void drain(struct weft_pool *pool)
 {

@@ -16,7 +16,7 @@
 #define BYTES_DEFAULT    ((size_t)64 << 10)
 #define BYTES_MAX        ((size_t)1 << 30)
 
-/* ---- waking -------------------------------------------------------------------------------- */
+/* ---- waking -------------------------------------------------------------------------- */
 
 void weft_bus_wakes_init(struct weft_bus_wakes *wakes)
 {
@@ -52,11 +52,11 @@ void weft_bus_tell(const struct weft_bus *bus, struct weft_bus_event event)
     bus->options.on_event(bus->options.on_event_arg, &event);
 }
 
-/* ---- messages ------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------ */
 
 static struct message *message_of(const struct weft_message *message)
 {
-    struct weft_message *ours; /* which is constant only to others */
+    void *ours; /* which is constant only to others */
     memcpy(&ours, &message, sizeof ours);
     return weft_container_of(ours, struct message, seen);
 }
@@ -88,7 +88,7 @@ void weft_message_settle(struct weft_bus *bus, struct message *message, int resu
         weft_claim_all(&message->waiting, &wakes->done);
 }
 
-/* ---- queues --------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------- */
 
 void weft_subscription_push(struct weft_subscription *subscription, struct message *message,
                             struct weft_bus_wakes *wakes)
@@ -134,7 +134,7 @@ struct message *weft_subscription_pop(struct weft_subscription *subscription,
     return message;
 }
 
-/* ---- topics --------------------------------------------------------------------------------- */
+/* ---- topics -------------------------------------------------------------------------- */
 
 struct topic **weft_bus_bucket(const struct weft_bus *bus, const char *text)
 {
@@ -178,8 +178,7 @@ static void remove_topic(struct weft_bus *bus, struct topic *topic)
     free(topic);
 }
 
-/* ---- the end of a subscription ----------------------------------------------------------------
- */
+/* ---- the end of a subscription ------------------------------------------------------- */
 
 void weft_subscription_drop_user(struct weft_subscription *subscription)
 {
@@ -231,8 +230,7 @@ void weft_subscription_end(struct weft_subscription *subscription, int reason,
     drop_queue(subscription, wakes);
 }
 
-/* ---- receiving --------------------------------------------------------------------------------
- */
+/* ---- receiving ----------------------------------------------------------------------- */
 
 /* Enter with the guard, which is left. */
 static int receive(struct weft_subscription *subscription, struct weft_fiber *self,
@@ -296,8 +294,7 @@ int weft_subscription_snapshot(struct weft_subscription *subscription,
     return 0;
 }
 
-/* ---- handlers ---------------------------------------------------------------------------------
- */
+/* ---- handlers ------------------------------------------------------------------------ */
 
 /* Let the handler have one message. */
 static void handle(struct weft_subscription *subscription, struct message *message)
@@ -394,8 +391,7 @@ static void join_handler(struct weft_subscription *subscription)
     }
 }
 
-/* ---- subscribing ------------------------------------------------------------------------------
- */
+/* ---- subscribing --------------------------------------------------------------------- */
 
 static bool valid_subscription(const struct weft_subscription_options *options, bool handle)
 {
@@ -510,8 +506,7 @@ void weft_unsubscribe(struct weft_subscription *subscription)
     let_go(subscription);
 }
 
-/* ---- the bus ----------------------------------------------------------------------------------
- */
+/* ---- the bus ------------------------------------------------------------------------- */
 
 static int init(struct weft_bus *bus, const struct weft_bus_options *options)
 {

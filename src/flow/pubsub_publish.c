@@ -44,7 +44,7 @@ static struct message *make_message(const char *topic, const void *data, size_t 
     return message;
 }
 
-/* ---- under the guard: every subscription that matches ---------------------------------------- */
+/* ---- under the guard: every subscription that matches -------------------------------- */
 
 static void disconnect(struct publication *publication, struct weft_subscription *subscription,
                        struct weft_bus_wakes *wakes)
@@ -164,8 +164,7 @@ static bool waits_for_itself(struct publication *publication)
     return publication->to_itself;
 }
 
-/* ---- without the guard -------------------------------------------------------------------------
- */
+/* ---- without the guard --------------------------------------------------------------- */
 
 /* Room for every subscription that may block. Enter and leave with the guard. */
 static int make_room(struct publication *publication)
@@ -241,8 +240,7 @@ static void tell_losses(struct publication *publication)
     }
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------- */
 
 /* Wait for room in one queue. interrupted: only look whether there is some. Returns 0, also when it
  * was dropped there, or how the publisher's wait was cut short. */

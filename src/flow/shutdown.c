@@ -54,8 +54,7 @@ static void tell(struct weft_shutdown *shutdown, struct weft_shutdown_event even
     shutdown->options.on_event(shutdown->options.on_event_arg, &event);
 }
 
-/* ---- open, close, look -------------------------------------------------------------------------
- */
+/* ---- open, close, look --------------------------------------------------------------- */
 
 int weft_shutdown_open(struct weft_shutdown **ret_shutdown,
                        const struct weft_shutdown_options *options)
@@ -126,8 +125,7 @@ int weft_shutdown_requested(struct weft_shutdown *shutdown)
     return snapshot.reason;
 }
 
-/* ---- hooks
- * --------------------------------------------------------------------------------------- */
+/* ---- hooks --------------------------------------------------------------------------- */
 
 /* Behind those of its phase. */
 static void enlist(struct weft_shutdown *shutdown, struct hook *hook)
@@ -186,8 +184,7 @@ int weft_shutdown_remove(struct weft_shutdown *shutdown, int64_t id)
     return found ? 0 : -ENOENT;
 }
 
-/* ---- asking for it
- * --------------------------------------------------------------------------------- */
+/* ---- asking for it ------------------------------------------------------------------- */
 
 int weft_shutdown_request(struct weft_shutdown *shutdown, int reason)
 {
@@ -225,8 +222,7 @@ void weft_shutdown_force(struct weft_shutdown *shutdown, int reason)
     (void)weft_shutdown_request(shutdown, reason);
 }
 
-/* ---- the phases
- * -------------------------------------------------------------------------------------- */
+/* ---- the phases ---------------------------------------------------------------------- */
 
 static void end_hook(struct hook *hook, int result, int64_t duration_ns)
 {
@@ -305,8 +301,7 @@ static void run_phases(struct weft_shutdown *shutdown)
     }
 }
 
-/* ---- waiting for it
- * ------------------------------------------------------------------------------------ */
+/* ---- waiting for it ------------------------------------------------------------------ */
 
 static const int watched[] = {SIGTERM, SIGINT};
 

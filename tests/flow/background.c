@@ -136,7 +136,7 @@ FIBER_TEST(a_full_or_stopping_keeper_takes_no_task)
     CHECK_EQUAL(weft_background_sleep(&background, 1), -ESHUTDOWN);
 }
 
-/* ---- every so often ---------------------------------------------------------------------- */
+/* ---- every so often ------------------------------------------------------------------ */
 
 struct rounds {
     int64_t work_ns, begun_at_ns[16];

@@ -250,8 +250,7 @@ FIBER_TEST(options_that_make_no_sense_are_refused)
     CHECK(!debounce);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------- */
 
 static struct {
     struct weft_debounce *debounce;

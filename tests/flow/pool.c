@@ -154,8 +154,7 @@ FIBER_TEST(options_that_contradict_are_refused)
     CHECK_EQUAL(weft_pool_close(NULL, WEFT_NOWAIT), 0);
 }
 
-/* ---- who waits ---------------------------------------------------------------------------------
- */
+/* ---- who waits ----------------------------------------------------------------------- */
 
 struct client {
     struct weft_pool *pool;
@@ -273,8 +272,7 @@ FIBER_TEST(a_waiter_cancelled_in_the_moment_it_is_served_keeps_what_it_was_given
     CHECK_EQUAL(factory.alive, 0);
 }
 
-/* ---- defects of the seed -----------------------------------------------------------------------
- */
+/* ---- defects of the seed ------------------------------------------------------------- */
 
 FIBER_TEST(a_create_that_fails_gives_its_place_back)
 {
@@ -432,8 +430,7 @@ FIBER_TEST(what_is_not_out_is_not_taken_back)
     CHECK_EQUAL(weft_pool_close(pool, WEFT_FOREVER), 0);
 }
 
-/* ---- age
- * ----------------------------------------------------------------------------------------- */
+/* ---- age ----------------------------------------------------------------------------- */
 
 FIBER_TEST(an_old_resource_is_replaced_when_asked_for)
 {
@@ -512,8 +509,7 @@ FIBER_TEST(warming_stops_at_the_first_failure)
     CHECK_EQUAL(weft_pool_close(pool, WEFT_FOREVER), 0);
 }
 
-/* ---- with ---------------------------------------------------------------------------------------
- */
+/* ---- with ---------------------------------------------------------------------------- */
 
 static int answer(void *arg, void *resource)
 {
@@ -534,8 +530,7 @@ FIBER_TEST(a_resource_that_failed_in_use_is_not_lent_again)
     CHECK_EQUAL(weft_pool_close(pool, WEFT_FOREVER), 0);
 }
 
-/* ---- close --------------------------------------------------------------------------------------
- */
+/* ---- close --------------------------------------------------------------------------- */
 
 FIBER_TEST(closing_waits_for_what_is_out_and_refuses_who_waits)
 {
@@ -588,8 +583,7 @@ FIBER_TEST(what_is_being_made_when_the_pool_closes_is_destroyed)
     CHECK_EQUAL(factory.alive, 0);
 }
 
-/* ---- random schedules
- * ---------------------------------------------------------------------------- */
+/* ---- random schedules ---------------------------------------------------------------- */
 
 #define STORM_CLIENTS 12
 #define STORM_ROUNDS  15
@@ -734,8 +728,7 @@ TEST(no_schedule_exceeds_max_loses_a_resource_or_lends_one_twice)
     }
 }
 
-/* ---- threads
- * -------------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------- */
 
 struct shared_pool {
     struct weft_pool *pool;

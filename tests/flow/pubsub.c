@@ -5,6 +5,8 @@
 #include <weft/group.h>
 #include <weft/pubsub.h>
 
+#include <base/random.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +76,10 @@ static void expect(struct weft_subscription *subscription, const char *text)
 {
     const struct weft_message *message = NULL;
     CHECK_EQUAL(weft_subscription_receive(subscription, &message, WEFT_NOWAIT), 0);
-    if (message && strcmp(message->data, text) != 0) {
-        CHECK(!"the expected message");
+    bool same = message && strcmp(message->data, text) == 0;
+    CHECK(same);
+    if (message && !same)
         test_note("\"%s\", expected \"%s\"", (const char *)message->data, text);
-    }
     weft_message_release(message);
 }
 
@@ -179,7 +181,7 @@ FIBER_TEST(a_puller_receives_what_is_queued_and_keeps_it_as_long_as_it_likes)
     weft_message_release(first);
 }
 
-/* ---- full queues ----------------------------------------------------------------------------- */
+/* ---- full queues --------------------------------------------------------------------- */
 
 static void fill(struct weft_bus *bus)
 {
@@ -320,8 +322,7 @@ FIBER_TEST(a_publisher_that_gives_up_waiting_for_handlers_leaves_them_to_their_w
     CHECK_EQUAL(weft_bus_close(bus, WEFT_FOREVER), 0);
 }
 
-/* ---- unsubscribing -----------------------------------------------------------------------------
- */
+/* ---- unsubscribing ------------------------------------------------------------------- */
 
 static int unsubscribe_later(void *arg)
 {
@@ -438,8 +439,7 @@ FIBER_TEST(a_handler_that_would_wait_for_itself_is_told_so)
     CHECK_EQUAL(once.seen, 2);
 }
 
-/* ---- closing ------------------------------------------------------------------------------------
- */
+/* ---- closing ------------------------------------------------------------------------- */
 
 FIBER_TEST(closing_without_patience_cancels_handlers_and_drops_what_is_queued)
 {
@@ -517,8 +517,7 @@ FIBER_TEST(a_cancelled_bus_fails_no_publisher_and_hangs_nobody)
     CHECK_EQUAL(listener.seen, 0);
 }
 
-/* ---- limits and misuse
- * ---------------------------------------------------------------------------- */
+/* ---- limits and misuse --------------------------------------------------------------- */
 
 FIBER_TEST(every_limit_has_its_error)
 {
@@ -585,8 +584,180 @@ TEST(a_bus_of_threads_is_pull_only)
     CHECK_EQUAL(weft_bus_close(bus, WEFT_FOREVER), 0);
 }
 
-/* ---- threads
- * ---------------------------------------------------------------------------------------- */
+/* ---- random schedules ---------------------------------------------------------------- */
+
+#define STORM_PUBLISHERS  4
+#define STORM_SUBSCRIBERS 6
+#define STORM_MEMBERS     (STORM_PUBLISHERS + STORM_SUBSCRIBERS)
+#define STORM_ROUNDS      12
+
+struct storm {
+    struct weft_bus *bus;
+    struct weft_random random;
+    struct weft_scope *scopes[STORM_MEMBERS];
+    int out_of_order, unexpected, handled, received;
+};
+
+/* What a message says: who has sent it, and the how manieth of its own it is. */
+struct note {
+    int publisher, number;
+};
+
+/* What a subscriber has seen last, of each publisher. */
+struct memory {
+    struct storm *storm;
+    int numbers[STORM_PUBLISHERS];
+};
+
+struct member {
+    struct storm *storm;
+    int index;
+};
+
+static int64_t some(struct storm *storm, uint64_t bound)
+{
+    return (int64_t)weft_random_below(&storm->random, bound);
+}
+
+static void remember(struct memory *memory, const struct weft_message *message)
+{
+    struct note note;
+    memcpy(&note, message->data, sizeof note);
+    memory->storm->out_of_order += note.number <= memory->numbers[note.publisher];
+    memory->numbers[note.publisher] = note.number;
+}
+
+static int handle_note(void *arg, const struct weft_message *message)
+{
+    struct memory *memory = arg;
+    struct storm *storm = memory->storm;
+    remember(memory, message);
+    storm->handled++;
+    int err = some(storm, 2) ? weft_sleep(some(storm, 20)) : 0;
+    if (err == 0 && some(storm, 5) == 0)
+        err = -EIO;
+    return err;
+}
+
+static void storm_publish(struct storm *storm, int publisher, int number)
+{
+    static const char *const topics[] = {"a", "a.b", "a.c", "d"};
+    const char *topic = topics[some(storm, 4)];
+    struct note note = {publisher, number};
+    struct weft_publish_report report = {0};
+    if (some(storm, 3) == 0) {
+        storm->unexpected += weft_publish_nowait(storm->bus, topic, &note, sizeof note) < 0;
+        return;
+    }
+    int64_t patience_ns = some(storm, 80);
+    int64_t deadline_ns = patience_ns > 60 ? WEFT_FOREVER : weft_now() + patience_ns;
+    int err = weft_publish_report(storm->bus, topic, &note, sizeof note, deadline_ns, &report);
+    bool cut = err == -ETIMEDOUT || err == -ECANCELED;
+    storm->unexpected += err < 0 && !cut && err != -EIO;
+    storm->unexpected += report.handled > report.delivered || report.failed > report.handled;
+}
+
+static void storm_pull(struct storm *storm, struct weft_subscription *subscription,
+                       struct memory *memory)
+{
+    const struct weft_message *message;
+    for (int64_t left = some(storm, 20); left > 0; left--) {
+        int64_t deadline_ns = weft_now() + some(storm, 30);
+        if (weft_subscription_receive(subscription, &message, deadline_ns) < 0)
+            continue;
+        storm->received++;
+        remember(memory, message);
+        weft_message_release(message);
+        (void)weft_sleep(some(storm, 10));
+    }
+}
+
+static void storm_listen(struct storm *storm)
+{
+    static const char *const topics[] = {"a", "a.*", ">", "d", "a.b", "a.>"};
+    struct memory memory = {storm, {0}};
+    struct weft_subscription *subscription;
+    const struct weft_subscription_options options = {
+        .topic = topics[some(storm, 6)],
+        .capacity = 1 + (uint32_t)some(storm, 3),
+        .slow = (enum weft_slow)some(storm, 4),
+        .block_max_ns = some(storm, 30),
+        .handler = some(storm, 2) ? handle_note : NULL,
+        .arg = &memory,
+    };
+    if (weft_subscribe(storm->bus, &options, &subscription) < 0)
+        return;
+    if (options.handler)
+        (void)weft_sleep(some(storm, 200));
+    else
+        storm_pull(storm, subscription, &memory);
+    weft_unsubscribe(subscription);
+}
+
+static int storm_member(void *arg)
+{
+    const struct member *member = arg;
+    struct storm *storm = member->storm;
+    for (int i = 1; i <= STORM_ROUNDS; i++) {
+        struct weft_scope scope;
+        weft_scope_enter(&scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
+        storm->scopes[member->index] = &scope;
+        if (member->index < STORM_PUBLISHERS)
+            storm_publish(storm, member->index, i);
+        else
+            storm_listen(storm);
+        storm->scopes[member->index] = NULL;
+        (void)weft_scope_leave(&scope, 0);
+        (void)weft_sleep(some(storm, 40));
+    }
+    return 0;
+}
+
+static int storm_run(void *arg)
+{
+    struct storm *storm = arg;
+    struct weft_group group;
+    REQUIRE(weft_bus_open(&storm->bus, NULL) == 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < STORM_MEMBERS; i++) {
+        struct member member = {storm, i};
+        const struct weft_spawn_options options = {.copy_bytes = sizeof member};
+        CHECK_EQUAL(weft_spawn_with(&group, storm_member, &member, &options), 0);
+    }
+    while (weft_group_live(&group) > 0) { /* cancel somebody now and then */
+        CHECK_EQUAL(weft_sleep(1 + some(storm, 30)), 0);
+        struct weft_scope *victim = storm->scopes[some(storm, STORM_MEMBERS)];
+        if (victim)
+            weft_scope_cancel(victim, 0);
+    }
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    struct weft_bus_snapshot snapshot = look(storm->bus);
+    storm->unexpected += snapshot.backlog > 0 || snapshot.subscriptions > 0 || snapshot.topics > 0;
+    return weft_bus_close(storm->bus, WEFT_FOREVER);
+}
+
+TEST(no_schedule_hangs_anybody_or_delivers_out_of_order)
+{
+    int handled = 0, received = 0;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct storm storm = {0};
+        const struct weft_run_options run = {
+            .clock = WEFT_CLOCK_VIRTUAL, .seed = seed, .io = "epoll"};
+        weft_random_seed(&storm.random, seed);
+        int err = weft_run(&run, storm_run, &storm);
+        CHECK_EQUAL(err, 0);
+        CHECK_EQUAL(storm.out_of_order, 0);
+        CHECK_EQUAL(storm.unexpected, 0);
+        if (err || storm.out_of_order || storm.unexpected) {
+            test_note("seed %llu", (unsigned long long)seed);
+            return;
+        }
+        handled += storm.handled, received += storm.received;
+    }
+    CHECK(handled > 1000 && received > 1000); /* there was something to see */
+}
+
+/* ---- threads ------------------------------------------------------------------------- */
 
 #define CROWD_ROUNDS 100
 

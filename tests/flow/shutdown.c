@@ -258,8 +258,7 @@ FIBER_TEST(hooks_are_removed_by_id_and_none_is_taken_once_it_runs)
     weft_shutdown_close(NULL);
 }
 
-/* ---- who asks -----------------------------------------------------------------------------------
- */
+/* ---- who asks ------------------------------------------------------------------------ */
 
 static int ask_from_outside(void *arg)
 {

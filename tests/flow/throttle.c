@@ -211,8 +211,7 @@ FIBER_TEST(options_that_make_no_sense_are_refused)
     weft_throttle_close(NULL);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------- */
 
 struct gate {
     struct weft_throttle *throttle;
