@@ -549,6 +549,26 @@ FIBER_TEST(closing_waits_for_what_is_out_and_refuses_who_waits)
     CHECK_EQUAL(factory.alive, 0);
 }
 
+FIBER_TEST(closing_waits_for_a_waiter_that_is_just_giving_up)
+{
+    struct factory factory = {0};
+    const struct weft_pool_options options = options_of(&factory, 1);
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    void *resource = NULL;
+    int64_t until_ns = weft_now() + WEFT_SEC;
+    struct client client = {pool, until_ns, 0, .healthy = 1};
+    CHECK_EQUAL(weft_pool_acquire(pool, &resource, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, use, &client), 0);
+    CHECK_EQUAL(weft_sleep_until(until_ns), 0); /* both are over at once, and this one is first */
+    release(pool, resource, 1);
+    CHECK_EQUAL(weft_pool_close(pool, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(client.result, -ETIMEDOUT);
+    CHECK_EQUAL(factory.alive, 0);
+}
+
 FIBER_TEST(what_is_not_back_in_time_is_reported_with_its_holder_and_destroyed_when_it_comes)
 {
     struct factory factory = {0};
