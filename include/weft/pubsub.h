@@ -141,7 +141,7 @@ WEFT_API int weft_subscribe(struct weft_bus *bus, const struct weft_subscription
 /* End a subscription and give the handle back: what is queued is dropped, who receives gets
  * -ESHUTDOWN, and a handler that runs is waited for, unless it is the caller. Safe while others
  * publish. A caller that is cancelled cancels the handler. NULL is fine.
- * Suspends while a handler runs; no checkpoint */
+ * Threads  as the bus is shared. Suspends while a handler runs; no checkpoint */
 WEFT_API void weft_unsubscribe(struct weft_subscription *subscription);
 
 /* Receive the next message; give it back with weft_message_release.

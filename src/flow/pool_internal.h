@@ -29,6 +29,7 @@ struct weft_pool {
     uint32_t buckets;   /* a power of 2 */
     uint32_t waiters;   /* in waiting, or on their way out of it unserved */
     bool closing, abandoned;
+    bool timed; /* it matters how long a resource is idle, or how old it is */
     bool maintained;
     struct weft_group maintainer;
     struct weft_random random;

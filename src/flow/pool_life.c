@@ -36,6 +36,8 @@ static int init(struct weft_pool *pool, const struct weft_pool_options *options)
         .lifetime_max_ns = options->lifetime_max_ns,
         .lifetime_jitter = options->lifetime_jitter > 0 ? options->lifetime_jitter : JITTER_DEFAULT,
     };
+    pool->timed = options->idle_max_ns > 0 || options->lifetime_max_ns > 0 ||
+                  (options->check && options->check_after_ns > 0);
     weft_list_init(&pool->idle);
     weft_list_init(&pool->waiting);
     weft_list_init(&pool->closers);
