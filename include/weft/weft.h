@@ -9,6 +9,7 @@
 #include <weft/bulkhead.h>
 #include <weft/cache.h>
 #include <weft/channel.h>
+#include <weft/debounce.h>
 #include <weft/fallback.h>
 #include <weft/file.h>
 #include <weft/flight.h>
@@ -25,7 +26,9 @@
 #include <weft/offload.h>
 #include <weft/parts.h>
 #include <weft/policy.h>
+#include <weft/pool.h>
 #include <weft/process.h>
+#include <weft/pubsub.h>
 #include <weft/queue.h>
 #include <weft/retry.h>
 #include <weft/retry_after.h>
@@ -34,9 +37,11 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/serve.h>
+#include <weft/shutdown.h>
 #include <weft/signal.h>
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/throttle.h>
 
 #endif
