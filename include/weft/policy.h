@@ -79,7 +79,7 @@ WEFT_API struct weft_layer weft_layer_limit(struct weft_limiter *limiter, uint32
 /* weft_breaker_call. */
 WEFT_API struct weft_layer weft_layer_breaker(struct weft_breaker *breaker);
 
-/* weft_bulkhead_call, waiting for a place as long as weft_deadline() allows. */
+/* weft_bulkhead_call, waiting for a place as long as the bulkhead lets it, or until cancelled. */
 WEFT_API struct weft_layer weft_layer_bulkhead(struct weft_bulkhead *bulkhead);
 
 /* weft_hedge_call; what is inside gets copies of arg_bytes of the call's argument. */

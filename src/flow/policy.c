@@ -253,7 +253,7 @@ static int run_breaker(struct step *step, struct weft_breaker *breaker)
 
 static int run_bulkhead(struct step *step, struct weft_bulkhead *bulkhead)
 {
-    int err = weft_bulkhead_acquire(bulkhead, weft_deadline());
+    int err = weft_bulkhead_acquire(bulkhead, WEFT_FOREVER);
     if (err < 0)
         return err;
     int result = go_in(step);

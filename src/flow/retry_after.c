@@ -210,7 +210,8 @@ static int parse_date(struct text text, int64_t now_s, int64_t *ret_date_s)
         date.year = whole_year(date.year, now_s);
     if (!exists(&date))
         return -EINVAL;
-    *ret_date_s = days_of(&date) * DAY_S + date.hour * 3600 + date.minute * 60 + date.second;
+    int64_t minutes = (int64_t)date.hour * 60 + date.minute;
+    *ret_date_s = days_of(&date) * DAY_S + minutes * 60 + date.second;
     return 0;
 }
 

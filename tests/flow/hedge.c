@@ -230,6 +230,27 @@ FIBER_TEST(what_succeeds_too_late_is_discarded)
     CHECK_EQUAL(query.answered_by, 2);
 }
 
+static int go_on_after_a_second(void *arg)
+{
+    int *went_on = arg, err = weft_sleep(WEFT_SEC);
+    if (err == 0)
+        err = weft_checkpoint();
+    *went_on += err == 0;
+    return err;
+}
+
+/* Both wake in the same moment; the one that runs second is cancelled by then. */
+FIBER_TEST(losers_are_cancelled_before_they_run_again)
+{
+    struct weft_hedge_options options = second;
+    int went_on = 0;
+    options.delay_ns = WEFT_HEDGE_AT_ONCE;
+    struct weft_hedge *hedge = open_hedge(&options);
+    CHECK_EQUAL(weft_hedge_call(hedge, go_on_after_a_second, &went_on, 0), 0);
+    CHECK_EQUAL(went_on, 1);
+    weft_hedge_close(hedge);
+}
+
 /* ---- arguments ---------------------------------------------------------------------------- */
 
 struct bulk {
@@ -544,17 +565,17 @@ TEST(options_that_make_no_sense_are_refused)
         {.delay_ns = -2},
         {.quantile = 1},
         {.quantile = -0.1},
-        {.quantile = NAN},
+        {.quantile = (double)NAN},
         {.window = 15},
         {.window = 4097},
         {.window = 16, .samples_min = 17},
         {.delay_min_ns = -1},
         {.ratio = -1},
         {.ratio = 1001},
-        {.ratio = NAN},
+        {.ratio = (double)NAN},
         {.per_second_min = -0.5},
         {.per_second_min = 1e7},
-        {.per_second_min = NAN},
+        {.per_second_min = (double)NAN},
         {.sharing = (enum weft_sharing)9},
         {.name = "a name of sixty-four bytes, which is one more than a pattern's may"},
     };

@@ -92,6 +92,18 @@ FIBER_TEST(idle_keys_make_room)
     weft_retry_budget_close(budget);
 }
 
+FIBER_TEST(a_key_that_has_spent_its_budget_is_not_forgotten_too_soon)
+{
+    const struct weft_retry_budget_options options = {.keys_max = 1, .idle_ns = WEFT_SEC};
+    struct weft_retry_budget *budget = open_budget(&options);
+    CHECK_EQUAL(take_all(budget, "a"), 100);
+    (void)weft_sleep(5 * WEFT_SEC); /* idle, but what it spent still counts */
+    CHECK_EQUAL(weft_retry_budget_take(budget, "b"), 0);
+    CHECK_EQUAL(look(budget, "a").evicted, 0);
+    CHECK_EQUAL(weft_retry_budget_take(budget, "a"), WEFT_ELIMIT);
+    weft_retry_budget_close(budget);
+}
+
 FIBER_TEST(tokens_go_with_failures_and_come_with_successes)
 {
     const struct weft_retry_budget_options options = {.kind = WEFT_RETRY_BUDGET_TOKENS};
@@ -135,15 +147,15 @@ TEST(budgets_refuse_nonsense)
     static const struct weft_retry_budget_options wrong[] = {
         {.ratio = -0.1},
         {.ratio = 1001},
-        {.ratio = NAN},
+        {.ratio = (double)NAN},
         {.per_second_min = -2},
         {.per_second_min = 1e7},
-        {.per_second_min = NAN},
+        {.per_second_min = (double)NAN},
         {.ttl_ns = -1},
         {.ttl_ns = 1},
         {.ttl_ns = 7200 * WEFT_SEC},
         {.tokens_max = 0.5},
-        {.tokens_max = NAN},
+        {.tokens_max = (double)NAN},
         {.keys_max = 1u << 21},
         {.idle_ns = -1},
         {.kind = (enum weft_retry_budget_kind)2},
