@@ -8,8 +8,9 @@
  *         err = send_request(server);     // else WEFT_ELIMIT: it would have taken too long
  *     weft_limiter_close(limiter);
  *
- * What each kind promises of the permits it gives, in any stretch of time whatever (to a
- * millionth of a permit); rate is count / period_ns, a window is period_ns long:
+ * What each kind promises of the permits it gives, in any stretch of time whatever, reckoned with
+ * the nanoseconds at both its ends, to a millionth of a permit; rate is count / period_ns, a window
+ * is period_ns long:
  *
  *     TOKEN_BUCKET     at most burst + rate x length. Starts full
  *     GCRA             the same, kept as one time in place of a level; what ATM and redis-cell use
@@ -103,6 +104,7 @@ struct weft_limiter_snapshot {
 struct weft_reservation {
     int64_t at_ns, wait_ns; /* wait_ns: from when it was made */
     uint32_t count;
+    uint32_t epoch; /* private */
 };
 
 enum weft_limiter_outcome {
@@ -146,14 +148,16 @@ WEFT_API int weft_limiter_reserve(struct weft_limiter *limiter, uint32_t count, 
                                   struct weft_reservation *ret_reservation);
 
 /* Give up a reservation whose time has not come; sets its count to 0. As much of it as no later
- * permit was reckoned with is there for others; of a sliding log, only the latest reservation.
+ * permit was reckoned with is there for others; of a sliding log, only the latest reservation; of
+ * one made before the rate changed, nothing.
  * Returns  0; -ESTALE (its time has come: the permits count as used). Never suspends */
 WEFT_API int weft_limiter_cancel_reservation(struct weft_limiter *limiter,
                                              struct weft_reservation *reservation);
 
 /* Change the rate from now on. Who waits is reckoned with anew, and fails with WEFT_ELIMIT when its
- * turn comes and it wants more than there ever will be. What was given before counts; reservations
- * keep their times. An adaptive rate goes on from here, within its bounds.
+ * turn comes and it wants more than there ever will be. What was given before counts, and what is
+ * given after it keeps the new rate's promise; reservations keep their times. An adaptive rate goes
+ * on from here, within its bounds.
  * Returns  0, -EINVAL, -ENOMEM. Never suspends */
 WEFT_API int weft_limiter_set(struct weft_limiter *limiter, const struct weft_limiter_rate *rate);
 

@@ -107,8 +107,9 @@ int weft_limiter_reserve(struct weft_limiter *limiter, uint32_t count, int64_t m
         return weft_gate_refuse(gate, &wish, now_ns, -EAGAIN);
     weft_limit_give(&gate->rule, &lane->state, count, at_ns);
     gate->granted += count;
+    *ret_reservation = (struct weft_reservation){
+        .at_ns = at_ns, .wait_ns = at_ns - now_ns, .count = count, .epoch = lane->state.epoch};
     weft_guard_leave(&gate->guard);
-    *ret_reservation = (struct weft_reservation){at_ns, at_ns - now_ns, count};
     return 0;
 }
 
@@ -125,10 +126,9 @@ int weft_limiter_cancel_reservation(struct weft_limiter *limiter,
     if (count > 0 && reservation->at_ns <= now_ns)
         return -ESTALE;
     weft_guard_enter(&gate->guard);
-    if (count > 0) {
+    if (count > 0 && reservation->epoch == lane->state.epoch)
         weft_limit_retract(&gate->rule, &lane->state, count, reservation->at_ns, now_ns);
-        gate->granted -= count;
-    }
+    gate->granted -= count;
     reservation->count = 0;
     weft_lane_changed(gate, lane);
     return 0;
@@ -212,7 +212,7 @@ int64_t weft_limiter_drain(struct weft_limiter *limiter)
     int64_t now_ns = weft_now();
     weft_guard_enter(&gate->guard);
     int64_t drained = weft_limit_drain(&gate->rule, &limiter->lane.state, now_ns);
-    weft_guard_leave(&gate->guard); /* the leader finds out when it comes for its permits */
+    weft_lane_changed(gate, &limiter->lane); /* perhaps it is hopeless now */
     return drained;
 }
 

@@ -386,7 +386,7 @@ void weft_limit_retract(const struct weft_limit *rule, struct weft_limit_state *
         if (back > 0)
             state->of.tokens += back;
         if (state->of.tokens > rule->burst)
-            state->of.tokens = rule->burst;
+            state->of.tokens = rule->burst; /* taken back twice */
         break;
     case WEFT_LIMITER_GCRA:
     case WEFT_LIMITER_LEAKY:
@@ -474,6 +474,7 @@ void weft_limit_change(const struct weft_limit *rule, struct weft_limit_state *s
     double available = weft_limit_available(rule, state, now_ns);
     double owed = new_rule->burst - (available < new_rule->burst ? available : new_rule->burst);
     now_ns = state->latest_ns;
+    state->epoch++;
     switch (rule->kind) {
     case WEFT_LIMITER_TOKEN_BUCKET:
         state->of.tokens = new_rule->burst - owed;

@@ -39,6 +39,7 @@ struct weft_limit_log {
 struct weft_limit_state {
     int64_t latest_ns; /* the latest now_ns seen */
     int64_t given_ns;  /* when what was given last may be used: perhaps in future */
+    uint32_t epoch;    /* counts changes of the rule */
     union {
         double tokens; /* token bucket, at latest_ns; below 0: owed */
         struct {       /* GCRA, leaky: the theoretical arrival time */
@@ -79,7 +80,8 @@ int64_t weft_limit_earliest(const struct weft_limit *rule, struct weft_limit_sta
 void weft_limit_give(const struct weft_limit *rule, struct weft_limit_state *state, uint32_t count,
                      int64_t at_ns);
 
-/* Take back what was given for a time after now_ns, as far as nothing later depends on it. */
+/* Take back what was given for a time after now_ns, as far as nothing later depends on it. Only in
+ * the epoch in which it was given: under another rule it may have been paid for long ago. */
 void weft_limit_retract(const struct weft_limit *rule, struct weft_limit_state *state,
                         uint32_t count, int64_t at_ns, int64_t now_ns);
 

@@ -41,7 +41,7 @@ static void open_bucket(double count, uint32_t burst, enum weft_sharing sharing)
 
 static struct weft_limiter_snapshot snapshot(void)
 {
-    struct weft_limiter_snapshot shot = {.available = NAN};
+    struct weft_limiter_snapshot shot = {.waiting = 1};
     CHECK_EQUAL(weft_limiter_snapshot(limiter, &shot), 0);
     return shot;
 }
@@ -376,6 +376,22 @@ FIBER_TEST(a_reservation_given_up_lets_who_waits_go_sooner)
     }
 }
 
+FIBER_TEST(a_reservation_from_before_a_change_gives_nothing_back)
+{
+    struct weft_reservation reservation = {.count = 0};
+    const struct weft_limiter_rate faster = {.count = 1000, .burst = 10};
+    open_bucket(1, 10, WEFT_AUTO);
+    CHECK_EQUAL(weft_limiter_try(limiter, 10), 0);
+    CHECK_EQUAL(weft_limiter_reserve(limiter, 10, WEFT_FOREVER, &reservation), 0);
+    CHECK_EQUAL(weft_limiter_set(limiter, &faster), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0); /* paid for, and the bucket is full again */
+    CHECK_EQUAL(weft_limiter_try(limiter, 10), 0);
+    CHECK_EQUAL(weft_limiter_cancel_reservation(limiter, &reservation), 0);
+    CHECK_EQUAL(weft_limiter_try(limiter, 1), -EAGAIN);
+    CHECK_EQUAL(snapshot().granted, 20);
+    weft_limiter_close(limiter);
+}
+
 /* ---- changes ------------------------------------------------------------------------------ */
 
 FIBER_TEST(a_new_rate_counts_at_once_for_who_waits)
@@ -477,6 +493,10 @@ FIBER_TEST(a_drain_makes_everybody_wait_as_if_all_had_been_used)
     CHECK_EQUAL(weft_limiter_drain(limiter), 2);
     CHECK_EQUAL(weft_limiter_drain(limiter), 0);
     finish(&group, &wisher, 0, 3 * WEFT_SEC);
+    start(&group, &wisher, 'c', weft_now() + 4 * WEFT_SEC);
+    CHECK_EQUAL(weft_sleep(2 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_limiter_drain(limiter), 2);
+    finish(&group, &wisher, WEFT_ELIMIT, 2 * WEFT_SEC); /* it cannot be in time any more */
     weft_limiter_close(limiter);
 }
 
