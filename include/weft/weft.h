@@ -16,6 +16,7 @@
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/pipeline.h>
 #include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/runtime.h>
