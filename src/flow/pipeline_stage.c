@@ -208,25 +208,35 @@ static int refuse(struct stage *stage, const struct stage_worker *worker)
     return WEFT_EFULL;
 }
 
-/* Under the guard, which is left. oldest has room for an item. */
-static int push_into(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,
-                     const void *item, int64_t deadline_ns, int64_t now_ns, void *oldest)
+/* An item is in. Under the guard, which is left. */
+static void came(struct stage *stage, bool for_oldest)
 {
-    struct weft_stage_core *core = &stage->core;
+    const struct weft_stage_core *core = &stage->core;
     struct weft_waiter *taker = NULL;
-    enum weft_stage_pushed pushed = weft_stage_core_push(core, item, now_ns, oldest);
-    if (pushed == WEFT_STAGE_FULL && stage->options.on_full == WEFT_STAGE_REFUSE)
-        return refuse(stage, worker);
-    if (pushed == WEFT_STAGE_FULL)
-        return wait_for_room(stage, self, worker, item, deadline_ns);
-    stage->items_in++;
-    stage->dropped += pushed != WEFT_STAGE_PUSHED;
+    if (for_oldest && !weft_list_empty(&stage->flushers)) {
+        weft_stage_rouse(stage); /* perhaps for the one that was dropped */
+        return;
+    }
     /* Who waits for more of a batch has to learn of the first, for its age, and of the last. */
     if (core->count == 1 || core->count >= core->limits.batch_max || core->first < core->cut)
         taker = weft_claim_first(&stage->takers);
     weft_guard_leave(&stage->guard);
     if (taker)
         weft_wake(taker->fiber, 0);
+}
+
+/* Under the guard, which is left. oldest has room for an item. */
+static int push_into(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,
+                     const void *item, int64_t deadline_ns, int64_t now_ns, void *oldest)
+{
+    enum weft_stage_pushed pushed = weft_stage_core_push(&stage->core, item, now_ns, oldest);
+    if (pushed == WEFT_STAGE_FULL && stage->options.on_full == WEFT_STAGE_REFUSE)
+        return refuse(stage, worker);
+    if (pushed == WEFT_STAGE_FULL)
+        return wait_for_room(stage, self, worker, item, deadline_ns);
+    stage->items_in++;
+    stage->dropped += pushed != WEFT_STAGE_PUSHED;
+    came(stage, pushed == WEFT_STAGE_PUSHED_FOR_OLDEST);
     if (pushed != WEFT_STAGE_PUSHED)
         tell_dropped(stage, pushed == WEFT_STAGE_NOT_PUSHED ? item : oldest, 1, WEFT_EFULL);
     weft_spend(self, deadline_ns);
@@ -287,6 +297,8 @@ static struct weft_lot *take_now(struct stage *stage, int64_t now_ns, int64_t *r
         serve_pushers(stage, now_ns, &claimed);
     if (stage->core.count > 0)
         claim_one(&stage->takers, &claimed);
+    else if (stage->shut) /* that was the last: the others can go */
+        weft_claim_all(&stage->takers, &claimed);
     weft_guard_leave(&stage->guard);
     weft_wake_claimed(&claimed, 0);
     return lot;

@@ -630,6 +630,37 @@ FIBER_TEST(a_flush_waits_for_what_came_before_and_not_for_more)
     finish_and_close(pipeline, 0);
 }
 
+FIBER_TEST(a_flush_does_not_wait_for_what_is_dropped_meanwhile)
+{
+    struct log log = {.sink_ns = 10 * WEFT_SEC};
+    struct weft_stage_options stages[] = {between(&log, slow_zero), sink(&log)};
+    struct weft_group group;
+    stages[1].queue_max = 2;
+    stages[1].on_full = WEFT_STAGE_DROP_OLDEST;
+    struct weft_pipeline *pipeline = open_of(&log, stages, 2);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    push_up_to(pipeline, 1, 3);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0); /* 1 at the end, 2 and 3 before it */
+    CHECK_EQUAL(weft_spawn(&group, push_for_ever, pipeline), 0);
+    CHECK_EQUAL(weft_pipeline_flush(pipeline, WEFT_FOREVER), 0);
+    CHECK_EQUAL(log.out_count, 1); /* 2 and 3 have had to go */
+    weft_group_close(&group);
+    weft_pipeline_close(pipeline);
+}
+
+FIBER_TEST(workers_that_wait_for_the_rest_of_a_batch_end_with_it)
+{
+    struct log log = {.bad = -1};
+    struct weft_stage_options stage = batch_sink(&log);
+    stage.workers = 3;
+    stage.batch_age_ns = WEFT_FOREVER;
+    struct weft_pipeline *pipeline = open_of(&log, &stage, 1);
+    CHECK_EQUAL(weft_yield(), 0);
+    push_up_to(pipeline, 1, 5);
+    finish_and_close(pipeline, 0);
+    CHECK_EQUAL(log.batch_count, 1);
+}
+
 FIBER_TEST(a_finish_that_takes_too_long_can_be_waited_for_again)
 {
     struct log log = {.sink_ns = WEFT_SEC};
