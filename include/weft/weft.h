@@ -13,6 +13,7 @@
 #include <weft/io.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/map.h>
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
