@@ -7,9 +7,8 @@
  *         {.name = "store", .batch = store_rows, .arg = db, .item_bytes_in = sizeof(struct row),
  *          .batch_max = 500, .batch_age_ns = WEFT_SEC},
  *     };
- *     struct weft_pipeline *pipeline;
- *     int err = weft_pipeline_open(&pipeline, &(struct weft_pipeline_options){
- *                                                 .stages = stages, .stage_count = 2});
+ *     const struct weft_pipeline_options options = {.stages = stages, .stage_count = 2};
+ *     int err = weft_pipeline_open(&pipeline, &options);
  *     while (err == 0 && read_line(&line) > 0)
  *         err = weft_pipeline_push(pipeline, &line, WEFT_FOREVER);    // waits: backpressure
  *     err = weft_pipeline_finish(pipeline, WEFT_FOREVER);             // all through, or why not
@@ -39,6 +38,7 @@ enum weft_stage_error {
     WEFT_STAGE_SKIP, /* the item is dropped, or the whole batch; the rest goes on */
 };
 
+struct weft_pipeline;
 struct weft_emitter; /* where the function of a flat stage puts its outputs */
 
 /* Exactly one of fn, batch and flat is set. They may suspend; a negative result is a failure, for
@@ -55,19 +55,17 @@ struct weft_stage_options {
     /* An item of this stage does not get through; may be NULL. Must not suspend */
     void (*drop)(void *arg, const void *item);
     void *arg;
-    size_t item_bytes_in;           /* 1 to 4096 */
-    size_t item_bytes_out;          /* the next stage's item_bytes_in; 0 in the last stage only */
-    unsigned workers;               /* fibers; 0 means 1, at most 65,536 */
-    unsigned queue_max;             /* items that wait; 0 means 1,000, at most 1,048,576 */
-    int ordered;                    /* outputs leave in the order of the inputs, also with several
-                                       workers; up to queue_max of them wait for a slower one */
+    size_t item_bytes_in;  /* 1 to 4096 */
+    size_t item_bytes_out; /* the next stage's item_bytes_in; 0 in the last stage only */
+    unsigned workers;      /* fibers; 0 means 1, at most 65,536 */
+    unsigned queue_max;    /* items that wait; 0 means 1,000, at most 1,048,576 */
+    int ordered;           /* outputs leave as their inputs came; up to queue_max of them wait */
     enum weft_stage_full on_full;   /* 0 means WEFT_STAGE_BLOCK */
     enum weft_stage_error on_error; /* 0 means WEFT_STAGE_FAIL */
     unsigned retries;               /* further calls after a failure; 0: none */
     int64_t retry_pause_ns;         /* before each of them */
     unsigned batch_max;             /* 0 means 100, or queue_max if that is less; at most 65,536 */
-    int64_t batch_age_ns;           /* a batch waits for more until its first item has waited so
-                                       long; 0 means 5 s, WEFT_FOREVER: by size only */
+    int64_t batch_age_ns;           /* of its first item; 0 means 5 s, WEFT_FOREVER: by size only */
     int worker;                     /* where its fibers run: WEFT_HERE, WEFT_ANY_WORKER, ... */
     size_t stack_bytes;             /* as in struct weft_spawn_options */
 };
@@ -84,7 +82,7 @@ struct weft_pipeline_event {
     const char *name;  /* the pipeline's */
     const char *stage; /* whose items they are; NULL for WEFT_PIPELINE_STOPPED */
     int64_t at_ns;
-    int result;        /* DROPPED: WEFT_EFULL by on_full, else why the pipeline stopped */
+    int result;        /* DROPPED: WEFT_EFULL by on_full; -ECANCELED, or why it was stopped */
     const void *items; /* until the call returns */
     size_t count;      /* of items; 0 for WEFT_PIPELINE_STOPPED */
 };
@@ -92,16 +90,14 @@ struct weft_pipeline_event {
 struct weft_pipeline_options {
     const char *name; /* copied; NULL means "pipeline" */
     const struct weft_stage_options *stages;
-    size_t stage_count;        /* 1 to 64 */
-    unsigned pushers_max;      /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
-    enum weft_sharing sharing; /* who may push, flush, cancel and look. WEFT_LOCAL: no stage may
-                                  run elsewhere */
+    size_t stage_count;   /* 1 to 64 */
+    unsigned pushers_max; /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
+    enum weft_sharing
+        sharing; /* who may push, flush, cancel, look; WEFT_LOCAL: all stages are here */
     /* Must not suspend or close the pipeline; called by whoever caused it, on any worker. */
     void (*on_event)(void *arg, const struct weft_pipeline_event *event);
     void *on_event_arg;
 };
-
-struct weft_pipeline;
 
 /* Make a pipeline and start its fibers, in a group of the calling fiber: this fiber closes it.
  *
@@ -138,8 +134,7 @@ WEFT_API int weft_pipeline_flush(struct weft_pipeline *pipeline, int64_t deadlin
  *
  * Returns  0: nothing has stopped it; what has, the first error of a stage or a cancellation, now
  *          or earlier. -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED: it still runs; call again,
- *          or close. -EPERM
- * Suspends */
+ *          or close. -EPERM. Suspends */
 WEFT_API int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadline_ns);
 
 /* Stop: functions that run are cancelled, items that wait will be dropped when it is finished or

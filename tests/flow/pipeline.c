@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "no_stacks.h"
 #include "test.h"
 
 #include <weft/channel.h>
@@ -881,6 +882,31 @@ TEST(a_pipeline_is_opened_by_a_fiber)
     struct weft_pipeline *pipeline;
     const struct weft_pipeline_options options = {.stages = &stage, .stage_count = 1};
     CHECK_EQUAL(weft_pipeline_open(&pipeline, &options), -EPERM);
+}
+
+static int open_without_stacks(void *arg)
+{
+    struct log log = {0};
+    struct weft_stage_options stages[] = {between(&log, slow_zero), sink(&log)};
+    struct weft_pipeline *pipeline;
+    const struct weft_pipeline_options options = {.stages = stages, .stage_count = 2};
+    (void)arg;
+    stages[1].stack_bytes = 256 << 10; /* the first stage's fiber runs already */
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        stages[1].worker = elsewhere ? WEFT_WORKER(1) : WEFT_HERE;
+        atomic_store(&no_stacks, true);
+        CHECK_EQUAL(weft_pipeline_open(&pipeline, &options), -ENOMEM);
+        atomic_store(&no_stacks, false);
+    }
+    CHECK_EQUAL(weft_pipeline_open(&pipeline, &options), 0);
+    weft_pipeline_close(pipeline);
+    return 0;
+}
+
+TEST(an_open_without_memory_leaves_nothing_behind)
+{
+    const struct weft_run_options options = {.workers = 2};
+    CHECK_EQUAL(weft_run(&options, open_without_stacks, NULL), 0);
 }
 
 static void *push_from_outside(void *arg)
