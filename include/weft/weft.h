@@ -22,9 +22,11 @@
 #include <weft/limiter.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/map.h>
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/pipeline.h>
 #include <weft/policy.h>
 #include <weft/pool.h>
 #include <weft/process.h>
