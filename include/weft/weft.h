@@ -13,6 +13,7 @@
 #include <weft/io.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/monitor.h>
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
@@ -26,5 +27,6 @@
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/timing.h>
 
 #endif
