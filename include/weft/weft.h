@@ -13,6 +13,8 @@
 #include <weft/io.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/metrics.h>
+#include <weft/metrics_flow.h>
 #include <weft/monitor.h>
 #include <weft/net.h>
 #include <weft/offload.h>
