@@ -69,7 +69,7 @@ struct weft_monitor_options {
     void *line_arg;
     /* Called on the monitor's thread, outside any fiber: it may set shared events and send to
      * shared channels (weft_runtime_acquire says how fibers may wait for that). While it runs,
-     * nothing is looked at. It must not close the monitor, nor open one. */
+     * nothing is looked at. It must not close the monitor. */
     void (*on_event)(void *arg, const struct weft_monitor_event *event);
     void *on_event_arg;
 };
@@ -107,8 +107,8 @@ struct weft_monitor_summary {
 struct weft_monitor;
 
 /* Watch the workers of the calling fiber's runtime until weft_monitor_close. What is still open at
- * the end of the runtime ends with it: that is its last sample, and it is closed after weft_run.
- * Several monitors share one thread.
+ * the end of the runtime ends with it: that is its last sample, on the thread that called weft_run,
+ * and it is closed after that. Several monitors share one thread.
  *
  * options  NULL means all defaults; durations are 1 ms to 1 h, critical_ns at least warning_ns
  * Returns  0, -EPERM outside a runtime, -ENOTSUP (its clock is virtual: there computing takes no

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define LOOKS_MIN          4u
-#define CAPTURE_NS         (200 * WEFT_MSEC)
+#define CAPTURE_NS         WEFT_SEC
 #define SIGNAL_STACK_BYTES ((size_t)64 << 10)
 
 /* ---- slices ---------------------------------------------------------------------------- */
