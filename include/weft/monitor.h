@@ -24,7 +24,7 @@ WEFT_BEGIN_DECLS
 
 /* What can be wrong; bits of weft_monitor_snapshot.unhealthy. */
 enum weft_monitor_cause {
-    WEFT_MONITOR_STALL = 1,   /* a fiber ran for warning_ns without giving way */
+    WEFT_MONITOR_STALL = 1,   /* fibers ran for warning_ns, and nothing else could */
     WEFT_MONITOR_LAG = 2,     /* a timer fired, or a runnable fiber ran, so much too late */
     WEFT_MONITOR_BACKLOG = 4, /* more than backlog_max fibers are runnable */
 };
@@ -46,11 +46,11 @@ struct weft_monitor_event {
     int64_t duration_ns; /* for how long the fiber has run, to a quarter of warning_ns; the longest
                             lag since the sample before */
     uint64_t runnable;   /* fibers, of all workers */
-    const char *fiber;   /* a stall's: its name */
-    const char
-        *function; /* what it runs, and the call that spawned it: "app+0x1a40", as taken by */
-    const char *spawned_at; /* addr2line -e app 0x1a40 */
-    void *const *frames;    /* where it is; the innermost first */
+    /* Of a stall: the fiber's name, what it runs and the call that spawned it. The latter two as
+     * addr2line takes them: "function (app+0x1a40)", without the function when it is not exported.
+     */
+    const char *fiber, *function, *spawned_at;
+    void *const *frames; /* where it is; the innermost first */
     unsigned frames_len;
 };
 
@@ -61,7 +61,7 @@ struct weft_monitor_options {
     int64_t critical_ns;  /* 0 means 5 times warning_ns */
     uint64_t backlog_max; /* 0 means 1,000 */
     int no_signals;       /* not 0: do not ask a stalled fiber who it is. That is done by SIGURG to
-                             its thread, once per warning, and ends a sleep() or poll() in it early,
+                             its thread, once per event, and ends a sleep() or poll() in it early,
                              with EINTR; then name, function and backtrace stay unknown */
     /* A line of JSON for every sample and every event, ended by a newline. */
     int log_fd; /* 0: none. Written on the monitor's thread, so a blocking one may hold it up */
