@@ -5,8 +5,12 @@
 
 #include <weft/background.h>
 #include <weft/base.h>
+#include <weft/breaker.h>
+#include <weft/cache.h>
 #include <weft/channel.h>
+#include <weft/fallback.h>
 #include <weft/file.h>
+#include <weft/flight.h>
 #include <weft/group.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
