@@ -6,7 +6,12 @@
 #include <weft/cache.h>
 #include <weft/fallback.h>
 #include <weft/flight.h>
+#include <weft/hedge.h>
+#include <weft/retry.h>
+#include <weft/retry_budget.h>
 #include <weft/runtime.h>
+
+#include <stdio.h>
 
 /* One op is a look at the clock, which most of what follows needs once. */
 BENCH(clock_read, "looks")
@@ -62,7 +67,7 @@ BENCH(breaker_slow_calls, "calls")
 
 /* ---- fallback, cache, flight ----------------------------------------------------------------- */
 
-static int succeed(void *arg)
+static int do_well(void *arg)
 {
     return arg ? 0 : -1;
 }
@@ -78,7 +83,7 @@ BENCH(fallback_unused, "calls")
 {
     const struct weft_fallback_options options = {.fallback = nothing_instead};
     for (uint64_t i = 0; i < bench->ops; i++)
-        BENCH_REQUIRE(weft_fallback(&options, succeed, bench) == 0);
+        BENCH_REQUIRE(weft_fallback(&options, do_well, bench) == 0);
 }
 
 /* One op is a value of 64 bytes found among 1,000, with a key of 8 bytes. */
@@ -114,4 +119,53 @@ BENCH(flight_alone, "calls")
         BENCH_REQUIRE(weft_flight_do(flight, &i, sizeof i, fill, NULL, &value, sizeof value,
                                      WEFT_NOWAIT) > 0);
     weft_flight_close(flight);
+}
+
+/* ---- retry and hedge ---------------------------------------------------------------------- */
+
+static int succeed(void *arg)
+{
+    return (int)++*(uint64_t *)arg & 1;
+}
+
+/* One op is a call that succeeds at once, through weft_retry with all options at their defaults. */
+BENCH(retry_without_failure, "calls")
+{
+    const struct weft_retry_options options = {
+        .attempts_max = 3, .base_ns = 100 * WEFT_MSEC, .cap_ns = 10 * WEFT_SEC};
+    uint64_t calls = 0;
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    BENCH_REQUIRE(calls == bench->ops);
+}
+
+/* The same with a budget of one of a hundred hosts, which counts every call. */
+BENCH(retry_with_budget, "calls")
+{
+    static char hosts[100][WEFT_NAME_MAX + 1];
+    struct weft_retry_budget *budget;
+    uint64_t calls = 0;
+    for (int i = 0; i < 100; i++)
+        (void)snprintf(hosts[i], sizeof hosts[i], "host-%d.example.org", i);
+    BENCH_REQUIRE(weft_retry_budget_open(&budget, NULL) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++) {
+        const struct weft_retry_options options = {.budget = budget, .budget_key = hosts[i % 100]};
+        BENCH_REQUIRE(weft_retry(&options, succeed, &calls) >= 0);
+    }
+    weft_retry_budget_close(budget);
+}
+
+/* One op is a call that succeeds before it would be hedged: a fiber, a copy of 64 bytes, a look at
+ * the clock before and after. */
+BENCH(hedge_without_hedging, "calls")
+{
+    const struct weft_hedge_options options = {
+        .attempts_max = 2, .delay_ns = WEFT_SEC, .fixed = 1, .sharing = WEFT_LOCAL};
+    uint64_t calls[8] = {0};
+    struct weft_hedge *hedge;
+    BENCH_REQUIRE(weft_hedge_open(&hedge, &options) == 0);
+    for (uint64_t i = 0; i < bench->ops; i++)
+        BENCH_REQUIRE(weft_hedge_call(hedge, succeed, calls, sizeof calls) >= 0);
+    BENCH_REQUIRE(calls[0] == bench->ops);
+    weft_hedge_close(hedge);
 }

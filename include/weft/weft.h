@@ -12,6 +12,7 @@
 #include <weft/file.h>
 #include <weft/flight.h>
 #include <weft/group.h>
+#include <weft/hedge.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
@@ -25,6 +26,9 @@
 #include <weft/parts.h>
 #include <weft/process.h>
 #include <weft/queue.h>
+#include <weft/retry.h>
+#include <weft/retry_after.h>
+#include <weft/retry_budget.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/select.h>
