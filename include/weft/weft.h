@@ -11,6 +11,7 @@
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
+#include <weft/keyed_limiter.h>
 #include <weft/limiter.h>
 #include <weft/load.h>
 #include <weft/local.h>
