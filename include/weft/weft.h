@@ -5,6 +5,7 @@
 
 #include <weft/background.h>
 #include <weft/base.h>
+#include <weft/bulkhead.h>
 #include <weft/channel.h>
 #include <weft/file.h>
 #include <weft/group.h>
