@@ -6,6 +6,7 @@
 #include <weft/background.h>
 #include <weft/base.h>
 #include <weft/breaker.h>
+#include <weft/bulkhead.h>
 #include <weft/cache.h>
 #include <weft/channel.h>
 #include <weft/fallback.h>
@@ -16,6 +17,8 @@
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
+#include <weft/keyed_limiter.h>
+#include <weft/limiter.h>
 #include <weft/load.h>
 #include <weft/local.h>
 #include <weft/metrics.h>
