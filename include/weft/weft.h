@@ -9,6 +9,7 @@
 #include <weft/bulkhead.h>
 #include <weft/cache.h>
 #include <weft/channel.h>
+#include <weft/debounce.h>
 #include <weft/fallback.h>
 #include <weft/file.h>
 #include <weft/flight.h>
@@ -27,7 +28,9 @@
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/pool.h>
 #include <weft/process.h>
+#include <weft/pubsub.h>
 #include <weft/queue.h>
 #include <weft/retry.h>
 #include <weft/retry_after.h>
@@ -36,10 +39,12 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/serve.h>
+#include <weft/shutdown.h>
 #include <weft/signal.h>
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/throttle.h>
 #include <weft/timing.h>
 
 #endif
