@@ -22,12 +22,14 @@
 #include <weft/limiter.h>
 #include <weft/load.h>
 #include <weft/local.h>
+#include <weft/map.h>
 #include <weft/metrics.h>
 #include <weft/metrics_flow.h>
 #include <weft/monitor.h>
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
+#include <weft/pipeline.h>
 #include <weft/pool.h>
 #include <weft/process.h>
 #include <weft/pubsub.h>
