@@ -52,6 +52,8 @@ static int add_states(struct weft_metrics *metrics, const struct weft_field *fie
     int err = 0;
     label->name = field->label.name;
     for (size_t i = 0; field->states[i] && err == 0; i++) {
+        if (!field->states[i][0])
+            continue;
         label->value = field->states[i];
         metric->value = state == (double)i;
         err = weft_metrics_add(metrics, metric);

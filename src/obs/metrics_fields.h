@@ -26,12 +26,12 @@ struct weft_field {
     enum weft_field_kind kind;
     enum weft_metric_type type;
     const char *family, *help;
-    struct weft_label label;   /* of this row; none: {NULL, NULL}. With states its name only */
-    const char *const *states; /* ended by NULL; in the order of the enum, from 0 */
+    struct weft_label label; /* of this row; none: {NULL, NULL}. With states its name only */
+    const char *const
+        *states; /* in the order of the enum, from 0; "": no such state; ended by NULL */
 };
 
-/* Which kind a member has; size_t and enum need care: the first is uint64_t here, the second must
- * be said to be a state. */
+/* Which kind a member has. An enum would count as a number: it is to be said that it is a state. */
 #define WEFT_FIELD_KIND(type, member)                                                              \
     _Generic(((type *)0)->member, int                                                              \
              : WEFT_FIELD_INT, unsigned                                                            \

@@ -5,9 +5,7 @@
 
 #include "test.h"
 
-#include <weft/background.h>
-#include <weft/metrics_flow.h>
-#include <weft/monitor.h>
+#include <weft/weft.h>
 
 #include <errno.h>
 #include <locale.h>
@@ -336,22 +334,72 @@ TEST(a_struct_is_exported_by_its_table)
     weft_metrics_close(page);
 }
 
-FIBER_TEST(a_keeper_of_tasks_is_exported)
+/* Every pattern, with all numbers 0. */
+static void add_patterns(struct weft_metrics *page)
+{
+    static const struct weft_background_snapshot background;
+    static const struct weft_breaker_snapshot breaker = {.state = WEFT_BREAKER_HALF_OPEN};
+    static const struct weft_bulkhead_snapshot bulkhead;
+    static const struct weft_bus_snapshot bus;
+    static const struct weft_cache_snapshot cache;
+    static const struct weft_debounce_snapshot debounce;
+    static const struct weft_flight_snapshot flight;
+    static const struct weft_hedge_snapshot hedge;
+    static const struct weft_keyed_limiter_snapshot keyed;
+    static const struct weft_limiter_snapshot limiter;
+    static const struct weft_pipeline_snapshot pipeline;
+    static const struct weft_pool_snapshot pool;
+    static const struct weft_retry_budget_snapshot budget;
+    static const struct weft_stage_snapshot first = {.name = "parse"}, second = {.name = "store"};
+    static const struct weft_subscription_snapshot subscription;
+    static const struct weft_throttle_snapshot throttle;
+    CHECK_EQUAL(weft_metrics_add_background(page, NULL, &background), 0);
+    CHECK_EQUAL(weft_metrics_add_breaker(page, NULL, &breaker), 0);
+    CHECK_EQUAL(weft_metrics_add_bulkhead(page, NULL, &bulkhead), 0);
+    CHECK_EQUAL(weft_metrics_add_bus(page, NULL, &bus), 0);
+    CHECK_EQUAL(weft_metrics_add_cache(page, NULL, &cache), 0);
+    CHECK_EQUAL(weft_metrics_add_debounce(page, NULL, &debounce), 0);
+    CHECK_EQUAL(weft_metrics_add_flight(page, NULL, &flight), 0);
+    CHECK_EQUAL(weft_metrics_add_hedge(page, NULL, &hedge), 0);
+    CHECK_EQUAL(weft_metrics_add_keyed_limiter(page, NULL, &keyed), 0);
+    CHECK_EQUAL(weft_metrics_add_limiter(page, NULL, &limiter), 0);
+    CHECK_EQUAL(weft_metrics_add_pipeline(page, NULL, &pipeline), 0);
+    CHECK_EQUAL(weft_metrics_add_pool(page, NULL, &pool), 0);
+    CHECK_EQUAL(weft_metrics_add_retry_budget(page, NULL, &budget), 0);
+    CHECK_EQUAL(weft_metrics_add_stage(page, NULL, &first), 0);
+    CHECK_EQUAL(weft_metrics_add_stage(page, NULL, &second), 0);
+    CHECK_EQUAL(weft_metrics_add_subscription(page, NULL, &subscription), 0);
+    CHECK_EQUAL(weft_metrics_add_throttle(page, NULL, &throttle), 0);
+}
+
+TEST(the_patterns_are_exported_by_name)
 {
     struct weft_metrics *page = open_page();
-    struct weft_background background;
-    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
-    CHECK_EQUAL(weft_metrics_add_background(page, "mail", &background), 0);
-    check_text(page, "# HELP weft_background_failed_total Tasks that failed.\n"
-                     "# TYPE weft_background_failed_total counter\n"
-                     "weft_background_failed_total{name=\"mail\"} 0\n"
-                     "# HELP weft_background_running Tasks that run.\n"
-                     "# TYPE weft_background_running gauge\n"
-                     "weft_background_running{name=\"mail\"} 0\n"
-                     "# HELP weft_background_started_total Tasks that were started.\n"
-                     "# TYPE weft_background_started_total counter\n"
-                     "weft_background_started_total{name=\"mail\"} 0\n");
-    CHECK_EQUAL(weft_background_stop(&background, WEFT_NOWAIT), 0);
+    add_patterns(page);
+    const struct weft_breaker_snapshot breaker = {
+        .state = WEFT_BREAKER_OPEN, .failure_rate = 0.25, .entered = 5, .refused = 6, .opened = 2};
+    const struct weft_limiter_snapshot limiter = {.waited_ns = 2500 * WEFT_MSEC, .granted = 9};
+    CHECK_EQUAL(weft_metrics_add_breaker(page, "db", &breaker), 0);
+    CHECK_EQUAL(weft_metrics_add_breaker(page, "db", &breaker), -EEXIST);
+    CHECK_EQUAL(weft_metrics_add_limiter(page, "db", &limiter), 0);
+    const char *text = text_of(page);
+    CHECK(strstr(text, "# HELP weft_breaker_opened_total Times a circuit breaker opened.\n"
+                       "# TYPE weft_breaker_opened_total counter\n"
+                       "weft_breaker_opened_total{name=\"breaker\"} 0\n"
+                       "weft_breaker_opened_total{name=\"db\"} 2\n"));
+    CHECK(strstr(text, "weft_breaker_state{name=\"db\",state=\"closed\"} 0\n"
+                       "weft_breaker_state{name=\"db\",state=\"open\"} 1\n"
+                       "weft_breaker_state{name=\"db\",state=\"half_open\"} 0\n"
+                       "weft_breaker_state{name=\"db\",state=\"forced_open\"} 0\n"
+                       "weft_breaker_state{name=\"db\",state=\"forced_closed\"} 0\n"
+                       "weft_breaker_state{name=\"db\",state=\"disabled\"} 0\n"));
+    CHECK(strstr(text, "weft_breaker_calls_total{name=\"db\",result=\"entered\"} 5\n"
+                       "weft_breaker_calls_total{name=\"db\",result=\"refused\"} 6\n"));
+    CHECK(strstr(text, "weft_breaker_failure_ratio{name=\"db\"} 0.25\n"));
+    CHECK(strstr(text, "weft_limiter_waited_seconds_total{name=\"db\"} 2.5\n"));
+    CHECK(strstr(text, "weft_stage_running{name=\"pipeline\",stage=\"parse\"} 0\n"
+                       "weft_stage_running{name=\"pipeline\",stage=\"store\"} 0\n"));
+    CHECK(strstr(text, "weft_pool_resources{name=\"pool\",state=\"idle\"} 0\n"));
     weft_metrics_close(page);
 }
 
@@ -393,7 +441,6 @@ static void fill(struct weft_metrics *page)
 {
     struct weft_monitor *monitor;
     struct weft_timing *timing;
-    struct weft_background background;
     const struct weft_metric tricky = {"tricky",
                                        "Back\\slash, \"quotes\"\nand a line.",
                                        WEFT_METRIC_GAUGE,
@@ -407,13 +454,11 @@ static void fill(struct weft_metrics *page)
     CHECK_EQUAL(weft_metrics_add_summary(page, &summary, quantiles, 2, 1e300, 2), 0);
     CHECK_EQUAL(weft_monitor_open(&monitor, NULL), 0);
     CHECK_EQUAL(weft_timing_open(&timing, NULL), 0);
-    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
     CHECK_EQUAL(weft_timed(timing, record_some, NULL), 0);
     CHECK_EQUAL(weft_metrics_add_runtime(page, "main"), 0);
     CHECK_EQUAL(weft_metrics_add_monitor(page, monitor), 0);
     CHECK_EQUAL(weft_metrics_add_timing(page, timing), 0);
-    CHECK_EQUAL(weft_metrics_add_background(page, NULL, &background), 0);
-    (void)weft_background_stop(&background, WEFT_NOWAIT);
+    add_patterns(page);
     weft_timing_close(timing);
     weft_monitor_close(monitor);
 }
