@@ -23,6 +23,9 @@
 #include <weft/load.h>
 #include <weft/local.h>
 #include <weft/map.h>
+#include <weft/metrics.h>
+#include <weft/metrics_flow.h>
+#include <weft/monitor.h>
 #include <weft/net.h>
 #include <weft/offload.h>
 #include <weft/parts.h>
@@ -45,5 +48,6 @@
 #include <weft/stream.h>
 #include <weft/sync.h>
 #include <weft/throttle.h>
+#include <weft/timing.h>
 
 #endif
