@@ -43,7 +43,7 @@ struct weft_poller_ops {
     int (*start)(struct weft_poller *poller, struct weft_request *request);
     /* Ask for a request's early end. It is reported all the same, as it ended. */
     void (*cancel)(struct weft_poller *poller, struct weft_request *request);
-    void (*close)(struct weft_poller *poller); /* NULL is fine */
+    void (*close)(struct weft_poller *poller);
 };
 
 extern const struct weft_poller_ops weft_poller_epoll, weft_poller_uring;

@@ -36,8 +36,6 @@ static int epoll_open(struct weft_poller **ret_poller)
 
 static void epoll_close(struct weft_poller *poller)
 {
-    if (!poller)
-        return;
     (void)close(poller->epoll_fd);
     free(poller);
 }

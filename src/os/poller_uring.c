@@ -144,8 +144,6 @@ static void submit_and_settle(struct io_uring *ring)
 
 static void uring_close(struct weft_poller *poller)
 {
-    if (!poller)
-        return;
     struct io_uring *ring = &uring_of(poller)->ring;
     struct io_uring_sqe *sqe = next_sqe(ring);
     if (sqe) {

@@ -191,15 +191,14 @@ static int start_thread(struct weft_offload_pool *pool, struct lane *lane)
     return -err;
 }
 
-/* Under the mutex, which is given back meanwhile. Calls of fibers that will not run again (the
- * reactor is broken) are theirs; the others own what they hold. */
+/* Under the mutex, which is given back meanwhile. No fiber waits any more: what is left was posted,
+ * and owns what it holds. */
 static void drop_queue(struct weft_offload_pool *pool, struct lane *lane)
 {
     while (!weft_list_empty(&lane->queue)) {
         struct call *call = weft_container_of(lane->queue.next, struct call, link);
         take_from_queue(lane, call);
-        if (!call->fiber)
-            call_release(pool, call);
+        call_release(pool, call);
     }
 }
 
@@ -209,7 +208,7 @@ static void end_threads(struct weft_offload_pool *pool, struct lane *lane)
     (void)pthread_cond_broadcast(&lane->called);
     for (unsigned i = 0; i < lane->threads_len; i++) {
         const struct thread *thread = &lane->threads[i];
-        if (thread->running && !thread->running->fiber) {
+        if (thread->running) { /* abandoned */
             (void)pthread_detach(thread->id);
             continue;
         }

@@ -55,7 +55,7 @@ int weft_request_run(const struct weft_request *request)
         return err;
     struct weft_worker *worker = self->worker;
     struct pending pending = {.request = *request, .fiber = self};
-    if (worker->poller_ops->start(worker->poller, &pending.request) == 0)
+    if (!worker->broken && worker->poller_ops->start(worker->poller, &pending.request) == 0)
         return wait_for_end(self, &pending);
     return weft_offload_on(WEFT_OFFLOAD_FILES, block, &pending);
 }

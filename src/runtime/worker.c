@@ -21,18 +21,19 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SWITCHES_MAX     64u
-#define SWITCHES_FIRST   8u
-#define ROUNDS_PER_TAKE  16u /* a worker that has enough to do takes an unstarted task so often */
-#define POLL_INTERVAL_NS (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
-#define READY_MAX        128
-#define STACK_DEFAULT    ((size_t)64 << 10)
-#define STACK_CLASS_MIN  ((size_t)16 << 10)
-#define OFFLOAD_DEFAULT  4u
-#define OFFLOAD_MAX      1024u
-#define OFFLOAD_QUEUE    65536u
-#define VIRTUAL_GRACE_NS WEFT_MSEC /* real time for loopback data to arrive, before a jump */
-#define VIRTUAL_START_NS WEFT_SEC  /* a virtual clock begins above 0, as promised by weft_now */
+#define SWITCHES_MAX       64u
+#define SWITCHES_FIRST     8u
+#define ROUNDS_PER_TAKE    16u /* a worker that has enough to do takes an unstarted task so often */
+#define POLL_INTERVAL_NS   (50 * WEFT_USEC) /* between looks at the reactor while fibers run */
+#define READY_MAX          128
+#define STACK_DEFAULT      ((size_t)64 << 10)
+#define STACK_CLASS_MIN    ((size_t)16 << 10)
+#define OFFLOAD_DEFAULT    4u
+#define OFFLOAD_MAX        1024u
+#define OFFLOAD_QUEUE      65536u
+#define BROKEN_INTERVAL_NS (10 * WEFT_MSEC)
+#define VIRTUAL_GRACE_NS   WEFT_MSEC /* real time for loopback data to arrive, before a jump */
+#define VIRTUAL_START_NS   WEFT_SEC  /* a virtual clock begins above 0, as promised by weft_now */
 
 int64_t weft_worker_now(struct weft_worker *worker)
 {
@@ -193,14 +194,13 @@ static void reactor_failed(struct weft_worker *worker, int err)
     weft_runtime_broken(worker->runtime, err);
 }
 
-/* Let the reactor report, waiting at most timeout_ns; negative: without limit. */
+/* Let the reactor report, waiting at most timeout_ns; negative: without limit. One that has failed
+ * may still tell of requests that the kernel had before. */
 static void poll_reactor(struct weft_worker *worker, int64_t timeout_ns)
 {
     struct weft_ready ready[READY_MAX];
-    if (worker->broken)
-        return;
     int count = worker->poller_ops->wait(worker->poller, ready, READY_MAX, timeout_ns);
-    if (count < 0)
+    if (count < 0 && !worker->broken)
         reactor_failed(worker, count);
     if (worker->sim && count > 0)
         weft_sim_events(worker, ready, (size_t)count);
@@ -208,9 +208,12 @@ static void poll_reactor(struct weft_worker *worker, int64_t timeout_ns)
         weft_fd_event(&worker->fds, &ready[i]);
 }
 
-/* Without a reactor there is still mail. */
+/* Without a reactor there is still mail. Fibers stay until their requests have ended: as long as
+ * there may be some, the ring is asked now and then. */
 static void sleep_without_reactor(struct weft_worker *worker, int64_t timeout_ns)
 {
+    if (worker->outstanding > 0 && (timeout_ns < 0 || timeout_ns > BROKEN_INTERVAL_NS))
+        timeout_ns = BROKEN_INTERVAL_NS;
     struct pollfd wake = {.fd = worker->wake_fd, .events = POLLIN};
     struct timespec timeout = {timeout_ns / WEFT_SEC, timeout_ns % WEFT_SEC};
     uint64_t count;
@@ -218,6 +221,8 @@ static void sleep_without_reactor(struct weft_worker *worker, int64_t timeout_ns
         ssize_t len = read(worker->wake_fd, &count, sizeof count);
         (void)len;
     }
+    if (worker->outstanding > 0)
+        poll_reactor(worker, 0);
 }
 
 /* After the last look at what other threads may have changed, and before sleeping, look again:

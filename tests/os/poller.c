@@ -204,9 +204,9 @@ static void check_many(const char *name)
         REQUIRE(fds[i] >= 0);
         CHECK_EQUAL(opened.ops->watch(opened.poller, fds[i], (uint32_t)i), 0);
     }
-    struct weft_ready ready[64];
+    static struct weft_ready ready[FDS]; /* more than they report at once */
     int count;
-    while ((count = opened.ops->wait(opened.poller, ready, 64, 0)) > 0) {
+    while ((count = opened.ops->wait(opened.poller, ready, FDS, 0)) > 0) {
         for (int i = 0; i < count; i++) {
             CHECK(fds[ready[i].generation] == ready[i].fd);
             seen[ready[i].generation] = true;

@@ -4,6 +4,8 @@
 
 #include <os/clock.h>
 
+#include <time.h>
+
 #define LAG_NS 5000 /* a thousandth of its span, and one look that was nearly too long */
 
 /* Where its rate is known it is used: about half a second of looks, most of them cheap. */
@@ -62,4 +64,14 @@ TEST(a_ticker_that_may_not_count_is_the_kernels_clock)
     CHECK(now_ns >= before_ns);
     CHECK(now_ns <= weft_clock_monotonic_ns());
     CHECK_EQUAL(ticker.span_ticks, 0);
+}
+
+TEST(the_time_of_day_is_the_systems)
+{
+    struct timespec before, after;
+    REQUIRE(timespec_get(&before, TIME_UTC) == TIME_UTC);
+    int64_t now_us = weft_clock_unix_us();
+    REQUIRE(timespec_get(&after, TIME_UTC) == TIME_UTC);
+    CHECK(now_us >= before.tv_sec * INT64_C(1000000));
+    CHECK(now_us <= (after.tv_sec + 1) * INT64_C(1000000));
 }

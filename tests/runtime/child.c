@@ -6,6 +6,7 @@
 
 #include <os/sanitizer.h>
 
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -13,19 +14,41 @@
 #include <unistd.h>
 
 #ifdef WEFT_COVERAGE
-#include <gcov.h> /* counts are written at exit; who leaves with _exit has to ask for it */
+#include <gcov.h>
+
+/* Counts are written at exit: who leaves otherwise has to ask for it. After this the signal comes
+ * again, by abort or by the same fault, and ends the child. */
+static void write_counts(int number)
+{
+    __gcov_dump();
+    (void)signal(number, SIG_DFL);
+}
+
+static void write_counts_at_the_end(void)
+{
+    const struct sigaction action = {.sa_handler = write_counts, .sa_flags = SA_ONSTACK};
+    (void)sigaction(SIGABRT, &action, NULL);
+    (void)sigaction(SIGSEGV, &action, NULL);
+}
 #endif
+
+_Noreturn void child_exit(int code)
+{
+#ifdef WEFT_COVERAGE
+    __gcov_dump();
+#endif
+    _exit(code);
+}
 
 static _Noreturn void be_the_child(int said, int (*fn)(void *), void *arg)
 {
     const struct rlimit no_core = {0, 0};
     if (setrlimit(RLIMIT_CORE, &no_core) < 0 || dup2(said, STDERR_FILENO) < 0)
         _exit(255);
-    int code = fn(arg);
 #ifdef WEFT_COVERAGE
-    __gcov_dump();
+    write_counts_at_the_end();
 #endif
-    _exit(code);
+    child_exit(fn(arg));
 }
 
 void child_run(struct child *child, int (*fn)(void *), void *arg)

@@ -14,6 +14,9 @@ struct child {
 /* Fork; run fn(arg) in the child, which ends with its result as exit code; wait for that. */
 void child_run(struct child *child, int (*fn)(void *), void *arg);
 
+/* End a child of fork() as _exit does, with what it counted for scripts/coverage written. */
+_Noreturn void child_exit(int code);
+
 /* Fail the running test, and show what the child said, unless it contains the words. */
 void child_check_said(const struct child *child, const char *words);
 

@@ -325,6 +325,43 @@ TEST(a_descriptor_that_was_not_closed_is_reported_with_who_made_it)
     CHECK(!strstr(child.said, "weft:"));
 }
 
+static int leak_many(void *arg)
+{
+    int fds[2], err = 0;
+    (void)arg;
+    for (int i = 0; i < 50 && err == 0; i++)
+        err = weft_pipe(fds);
+    return err;
+}
+
+static int run_leak_many(void *arg)
+{
+    (void)arg;
+    return weft_run(&debug_options, leak_many, NULL);
+}
+
+TEST(of_many_descriptors_that_were_not_closed_some_are_shown)
+{
+    struct child child;
+    child_run(&child, run_leak_many, NULL);
+    CHECK_EQUAL(child.exit_code, 0);
+    child_check_said(&child, "weft: ... and ");
+    child_check_said(&child, " more descriptors\n");
+}
+
+static int leak_without_ears(void *arg)
+{
+    (void)close(STDERR_FILENO);
+    return run_leak_many(arg);
+}
+
+TEST(a_report_that_nobody_can_read_is_lost)
+{
+    struct child child;
+    child_run(&child, leak_without_ears, NULL);
+    CHECK_EQUAL(child.exit_code, 0);
+}
+
 static int fail(void *arg)
 {
     (void)arg;
@@ -343,6 +380,33 @@ static int lose_failures(void *arg)
     (void)weft_spawn(&group, fail, NULL);
     (void)weft_spawn_task(&group, &task, fail, NULL);
     return weft_group_wait(&group) == -EIO ? 0 : 1;
+}
+
+static int lose_failures_without_a_name(void *arg)
+{
+    (void)arg;
+    struct weft_group group;
+    (void)weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE});
+    (void)weft_spawn(&group, fail, NULL);
+    (void)weft_spawn(&group, fail, NULL);
+    (void)weft_yield();
+    (void)dump_once(NULL);
+    return weft_group_wait(&group) == -EIO ? 0 : 1;
+}
+
+static int run_lose_failures_without_a_name(void *arg)
+{
+    (void)arg;
+    return weft_run(&debug_options, lose_failures_without_a_name, NULL);
+}
+
+TEST(a_group_without_a_name_is_reported_too)
+{
+    struct child child;
+    child_run(&child, run_lose_failures_without_a_name, NULL);
+    CHECK_EQUAL(child.exit_code, 0);
+    child_check_said(&child, "weft: 1 of 2 failures of group \"\" could be seen by nobody");
+    child_check_said(&child, ", 2 failed");
 }
 
 static int run_lose_failures(void *arg)
@@ -547,4 +611,12 @@ TEST(bad_debug_options_are_refused)
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.dump_signal = 4711}, do_nothing, NULL),
                 -EINVAL);
     CHECK_EQUAL(weft_run(&(struct weft_run_options){.hog_ns = -1}, do_nothing, NULL), -EINVAL);
+    for (int mode = -1; mode <= 3; mode += 4) {
+        struct weft_run_options options = {.debug = (enum weft_debug_mode)mode};
+        CHECK_EQUAL(weft_run(&options, do_nothing, NULL), -EINVAL);
+    }
+    /* Less than can be measured means as little as can be. */
+    CHECK_EQUAL(
+        weft_run(&(struct weft_run_options){.debug = WEFT_DEBUG_ON, .hog_ns = 1}, do_nothing, NULL),
+        0);
 }

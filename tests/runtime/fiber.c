@@ -230,3 +230,41 @@ FIBER_TEST(thousands_of_fibers_sleep_at_once)
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK_EQUAL(weft_now() - before, 3500 * WEFT_MSEC);
 }
+
+static int call_from_inside(void *arg)
+{
+    (void)arg;
+    struct weft_runtime *runtime = weft_runtime_acquire();
+    CHECK(runtime);
+    CHECK_EQUAL(weft_call(runtime, call_from_inside, NULL), -EBUSY);
+    weft_runtime_release(runtime);
+    CHECK_EQUAL(weft_worker_count(), 1);
+    return 0;
+}
+
+TEST(a_fiber_does_not_call_its_own_runtime)
+{
+    CHECK_EQUAL(weft_run(NULL, call_from_inside, NULL), 0);
+}
+
+TEST(outside_a_runtime_there_is_none_to_hold)
+{
+    CHECK(weft_runtime_acquire() == NULL);
+    weft_runtime_release(NULL);
+    CHECK_EQUAL(weft_worker_count(), 0);
+    CHECK_EQUAL(weft_worker_index(), -EPERM);
+}
+
+static int tell_io(void *arg)
+{
+    *(const char **)arg = weft_io_name();
+    return 0;
+}
+
+TEST(the_ring_goes_by_both_its_names)
+{
+    const char *name = "";
+    int err = weft_run(&(struct weft_run_options){.io = "io_uring"}, tell_io, &name);
+    CHECK(err < 0 || strcmp(name, "io_uring") == 0);
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.io = "uring"}, tell_io, &name), err);
+}

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,6 +174,53 @@ FIBER_TEST(directories_are_listed_whole)
     }
     CHECK_EQUAL(weft_dir_remove(path_of("many")), 0);
     CHECK_EQUAL(open_descriptors(), before);
+}
+
+FIBER_TEST(a_directory_tells_of_what_kind_its_entries_are)
+{
+    struct weft_dir *dir = NULL;
+    struct weft_dir_entry entry;
+    struct weft_file_info info;
+    enum weft_file_kind kinds[128] = {WEFT_FILE_UNKNOWN};
+    CHECK_EQUAL(weft_dir_make(path_of("kinds"), 0700), 0);
+    CHECK_EQUAL(weft_dir_make(path_of("kinds/d"), 0700), 0);
+    CHECK_EQUAL(symlink("d", path_of("kinds/l")), 0);
+    CHECK_EQUAL(mkfifo(path_of("kinds/p"), 0600), 0);
+    REQUIRE(weft_dir_open(path_of("kinds"), &dir) == 0);
+    int count = 0;
+    while (weft_dir_next(dir, &entry) > 0) {
+        kinds[entry.name[0] & 127] = entry.kind;
+        count++;
+    }
+    weft_dir_close(dir);
+    CHECK_EQUAL(count, 3);
+    /* Not every file system tells. */
+    CHECK(!kinds['d'] || kinds['d'] == WEFT_FILE_DIRECTORY);
+    CHECK(!kinds['l'] || kinds['l'] == WEFT_FILE_LINK);
+    CHECK(!kinds['p'] || kinds['p'] == WEFT_FILE_OTHER);
+    CHECK_EQUAL(weft_file_stat(path_of("kinds/p"), &info), 0);
+    CHECK_EQUAL(info.kind, WEFT_FILE_OTHER);
+    CHECK_EQUAL(weft_file_unlink(path_of("kinds/p")), 0);
+    CHECK_EQUAL(weft_file_unlink(path_of("kinds/l")), 0);
+    CHECK_EQUAL(weft_dir_remove(path_of("kinds/d")), 0);
+    CHECK_EQUAL(weft_dir_remove(path_of("kinds")), 0);
+}
+
+FIBER_TEST(a_read_of_more_than_the_kernel_takes_at_once_gets_what_there_is)
+{
+    const size_t len = (size_t)3 << 30; /* of addresses, not of memory */
+    int fd = open_new("short");
+    CHECK_EQUAL(weft_file_write(fd, "weft", 4, 0), 4);
+    char *room =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+        test_skip("no 3 GiB of addresses");
+    } else {
+        CHECK_EQUAL(weft_file_read(fd, room, len, 0), 4);
+        CHECK(memcmp(room, "weft", 4) == 0);
+        (void)munmap(room, len);
+    }
+    CHECK_EQUAL(weft_close(fd), 0);
 }
 
 /* ---- cancellation ---------------------------------------------------------------------- */

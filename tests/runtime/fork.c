@@ -18,7 +18,7 @@
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
         if (!(condition))                                                                          \
-            _exit(__LINE__ % 200 + 1);                                                             \
+            child_exit(__LINE__ % 200 + 1);                                                        \
     } while (0)
 
 static int exit_code_of(pid_t pid)
@@ -88,7 +88,7 @@ REAL_TIME_FIBER_TEST(in_a_child_every_call_is_refused)
         EXPECT(weft_runtime_acquire() == NULL);
         EXPECT(weft_now() > 0);
         weft_group_cancel(&group, 0);
-        _exit(0);
+        child_exit(0);
     }
     CHECK_EQUAL(exit_code_of(pid), 0);
     CHECK_EQUAL(weft_checkpoint(), 0);
@@ -104,7 +104,7 @@ REAL_TIME_FIBER_TEST(a_child_can_run_a_runtime_of_its_own)
         for (int i = 0; i < 3; i++)
             EXPECT(weft_run(NULL, exchange, NULL) == 42);
         EXPECT(weft_sleep(1) == -EPERM);
-        _exit(0);
+        child_exit(0);
     }
     for (int i = 0; i < 3; i++)
         CHECK_EQUAL(exchange(NULL), 42);
@@ -118,7 +118,7 @@ static int fork_and_exchange(void *arg)
     pid_t pid = fork();
     if (pid == 0) {
         EXPECT(weft_run(NULL, exchange, NULL) == 42);
-        _exit(17);
+        child_exit(17);
     }
     return exit_code_of(pid);
 }
@@ -160,7 +160,7 @@ static int call_from_child(void *arg)
     if (pid == 0) {
         EXPECT(weft_call(runtime, do_nothing, NULL) == -EPERM);
         weft_runtime_release(runtime);
-        _exit(0);
+        child_exit(0);
     }
     CHECK_EQUAL(exit_code_of(pid), 0);
     weft_runtime_release(runtime);

@@ -7,9 +7,6 @@
 #include <weft/select.h>
 
 #include <errno.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Sleeps, then returns a result; a cancel shows as -ECANCELED and is counted. */
 struct child {
@@ -552,35 +549,96 @@ FIBER_TEST(only_who_opened_a_group_may_wait_for_it)
     CHECK_EQUAL(weft_group_wait(&group), -EDEADLK);
 }
 
-static int close_group(void *arg)
+/* ---- one after the other ----------------------------------------------------------------- */
+
+FIBER_TEST(tasks_can_be_taken_in_the_order_in_which_they_end)
 {
-    weft_group_close(arg);
+    struct child children[] = {{30, 3, NULL}, {10, 1, NULL}, {20, 2, NULL}};
+    struct weft_task tasks[3], *next = NULL;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(weft_spawn_task(&group, &tasks[i], run_child, &children[i]), 0);
+    CHECK_EQUAL(weft_group_next(&group, &next, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_group_next(&group, &next, weft_now() + 5), -ETIMEDOUT);
+    for (int result = 1; result <= 3; result++) {
+        CHECK_EQUAL(weft_group_next(&group, &next, WEFT_FOREVER), 0);
+        CHECK_EQUAL(next ? next->result : 0, result);
+    }
+    CHECK_EQUAL(weft_group_next(&group, &next, WEFT_FOREVER), -ENOENT);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+FIBER_TEST(a_group_keeps_its_first_failures_with_their_names)
+{
+    struct child children[] = {{20, -EIO, NULL}, {10, -EBADF, NULL}, {30, -EPIPE, NULL}};
+    static const char *const names[] = {"second", "first", "third"};
+    struct weft_failure failures[2] = {{0, NULL}};
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE,
+                                                                     .failures = failures,
+                                                                     .failures_max = 2}),
+                0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(weft_spawn_with(&group, run_child, &children[i],
+                                    &(struct weft_spawn_options){.name = names[i]}),
+                    0);
+    CHECK_EQUAL(weft_group_wait(&group), -EBADF);
+    CHECK_EQUAL(weft_group_failures(&group), 3);
+    CHECK_EQUAL(failures[0].result, -EBADF);
+    CHECK(failures[0].name == names[1]);
+    CHECK_EQUAL(failures[1].result, -EIO);
+    CHECK(failures[1].name == names[0]);
+}
+
+struct abroad {
+    struct weft_group group;
+    struct weft_task task;
+    struct child child;
+};
+
+static int use_from_abroad(void *arg)
+{
+    struct abroad *abroad = arg;
+    struct weft_task *next;
+    CHECK_EQUAL(weft_group_next(&abroad->group, &next, WEFT_FOREVER), -EPERM);
+    CHECK_EQUAL(weft_wait_all(&abroad->task, 1, WEFT_FOREVER), -EPERM);
     return 0;
 }
 
-static int let_close(void *arg)
+static int wait_abroad(void *arg)
 {
-    struct weft_group group;
-    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
-    CHECK_EQUAL(weft_spawn_with(&group, close_group, &group,
-                                &(struct weft_spawn_options){.worker = *(int *)arg}),
+    struct abroad abroad = {.child = {WEFT_MSEC, 0, NULL}};
+    (void)arg;
+    CHECK_EQUAL(weft_group_init(&abroad.group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&abroad.group, &abroad.task, run_child, &abroad.child), 0);
+    CHECK_EQUAL(weft_spawn_with(&abroad.group, use_from_abroad, &abroad,
+                                &(struct weft_spawn_options){.worker = WEFT_WORKER(1)}),
                 0);
-    return weft_group_wait(&group);
+    return weft_group_wait(&abroad.group);
 }
 
-TEST(who_closes_the_group_of_another_is_stopped)
+TEST(only_the_groups_own_worker_waits_for_its_tasks)
 {
-    for (int worker = WEFT_WORKER(0); worker <= WEFT_WORKER(1); worker++) {
-        int status = 0;
-        pid_t pid = fork();
-        REQUIRE(pid >= 0);
-        if (pid == 0) {
-            (void)close(STDERR_FILENO);
-            (void)signal(SIGABRT, SIG_DFL);
-            (void)weft_run(&(struct weft_run_options){.workers = 2}, let_close, &worker);
-            _exit(0);
-        }
-        CHECK_EQUAL(waitpid(pid, &status, 0), pid);
-        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    }
+    CHECK_EQUAL(weft_run(&(struct weft_run_options){.workers = 2}, wait_abroad, NULL), 0);
+}
+
+FIBER_TEST(what_cannot_be_counted_is_refused)
+{
+    struct child child = {10, 0, NULL};
+    struct weft_task task;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_with(&group, run_child, &child, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, run_child, &child), 0);
+    CHECK_EQUAL(weft_wait_all(&task, SIZE_MAX, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+TEST(outside_a_fiber_no_group_is_spawned_into_or_waited_for)
+{
+    struct weft_group group = {0};
+    struct child child = {10, 0, NULL};
+    CHECK_EQUAL(weft_spawn(&group, run_child, &child), -EPERM);
+    CHECK_EQUAL(weft_group_wait(&group), -EPERM);
 }

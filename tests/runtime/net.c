@@ -507,3 +507,44 @@ FIBER_TEST(descriptors_that_do_not_fit_are_closed)
         CHECK_EQUAL(weft_close(wire[i]), 0);
     }
 }
+
+/* ---- edges ----------------------------------------------------------------------------- */
+
+TEST(addresses_that_the_kernel_may_give_are_written)
+{
+    struct weft_address address = {.len = sizeof(sa_family_t)};
+    char text[WEFT_ADDRESS_TEXT_MAX];
+    address.storage.ss_family = AF_UNIX; /* of a socket without a name */
+    check_text(&address, "");
+    address.len = 1; /* less than there can be */
+    check_text(&address, "");
+    memset((char *)&address.storage + sizeof(sa_family_t), 'x', 108); /* a name without its end */
+    address.len = 200;
+    CHECK_EQUAL(weft_address_format(&address, text, sizeof text), 108);
+    CHECK_EQUAL(weft_address_parse("::1", 443, &address), 0);
+    CHECK_EQUAL(weft_address_port(&address), 443);
+    CHECK_EQUAL(weft_address_format(&address, NULL, 0), 9);
+    address.storage.ss_family = AF_NETLINK;
+    CHECK_EQUAL(weft_address_format(&address, text, sizeof text), -EAFNOSUPPORT);
+    CHECK_EQUAL(weft_address_port(&address), -EAFNOSUPPORT);
+}
+
+FIBER_TEST(nobody_connects_to_a_broadcast_address)
+{
+    struct weft_address everybody;
+    int before = open_descriptors();
+    CHECK(weft_tcp_connect("255.255.255.255", 9, weft_now() + WEFT_SEC) < 0);
+    CHECK_EQUAL(weft_address_parse("255.255.255.255", 9, &everybody), 0);
+    CHECK(weft_udp_open(&everybody) < 0);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+FIBER_TEST(a_path_that_is_too_long_is_no_place_to_listen)
+{
+    char path[200];
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = '\0';
+    CHECK_EQUAL(weft_unix_listen(path, NULL), -ENAMETOOLONG);
+    CHECK_EQUAL(weft_unix_bind(path), -ENAMETOOLONG);
+    CHECK_EQUAL(weft_unix_connect(path, WEFT_NOWAIT), -ENAMETOOLONG);
+}

@@ -107,6 +107,55 @@ static ssize_t read_everything(int fd, char *buffer, size_t len)
     return (ssize_t)done;
 }
 
+REAL_TIME_FIBER_TEST(what_is_no_command_is_refused)
+{
+    char name[8192];
+    const char *const long_name[] = {name, NULL};
+    struct weft_process *process = NULL;
+    struct script storage;
+    const char *const *command = script(&storage, "exit 0");
+    int before = open_descriptors();
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    CHECK_EQUAL(weft_process_open(&process, NULL, NULL), -EINVAL);
+    CHECK_EQUAL(weft_process_open(&process, long_name, NULL), -ENAMETOOLONG);
+    CHECK_EQUAL(weft_process_open(
+                    &process, command,
+                    &(struct weft_process_options){.err = {.kind = (enum weft_stdio_kind)77}}),
+                -EINVAL);
+    CHECK(!process);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+REAL_TIME_FIBER_TEST(without_a_path_programs_are_where_they_always_are)
+{
+    static const char *const command[] = {"true", NULL};
+    struct weft_process_status status = {.exit_code = -1};
+    const char *path = getenv("PATH");
+    char *kept = path ? strdup(path) : NULL;
+    REQUIRE(unsetenv("PATH") == 0);
+    CHECK_EQUAL(weft_process_run(command, NULL, weft_now() + PATIENCE, &status), 0);
+    CHECK_EQUAL(status.exit_code, 0);
+    REQUIRE(setenv("PATH", "::/nowhere", 1) == 0); /* here, here, and nowhere */
+    CHECK_EQUAL(weft_process_run(command, NULL, weft_now() + PATIENCE, &status), -ENOENT);
+    REQUIRE(!kept || setenv("PATH", kept, 1) == 0);
+    free(kept);
+}
+
+/* What the caller has closed stays closed for the child. */
+REAL_TIME_FIBER_TEST(a_closed_input_is_inherited_closed)
+{
+    struct weft_process_status status = {.exit_code = -1};
+    struct script storage;
+    int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    REQUIRE(kept >= 0 && close(STDIN_FILENO) == 0);
+    int err = weft_process_run(script(&storage, "[ -e /proc/self/fd/0 ] || exit 3"), NULL,
+                               weft_now() + PATIENCE, &status);
+    REQUIRE(dup2(kept, STDIN_FILENO) == STDIN_FILENO && close(kept) == 0);
+    CHECK_EQUAL(err, 0);
+    CHECK_EQUAL(status.exit_code, 3);
+}
+
 REAL_TIME_FIBER_TEST(pipes_go_both_ways)
 {
     struct weft_process_options options = {

@@ -5,13 +5,8 @@
 #include <weft/group.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
-#include <weft/sync.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 FIBER_TEST(a_deadline_is_canceled_inside_and_timed_out_outside)
 {
@@ -119,107 +114,6 @@ FIBER_TEST(a_deadline_can_be_moved_both_ways)
     CHECK_EQUAL(weft_scope_leave(&scope, -ECANCELED), -ETIMEDOUT);
 }
 
-static int leave_with_open_group(void *arg)
-{
-    struct weft_scope scope;
-    struct weft_group group;
-    (void)arg;
-    weft_scope_enter(&scope, WEFT_FOREVER, 0);
-    (void)weft_group_init(&group, NULL);
-    return weft_scope_leave(&scope, 0);
-}
-
-static int leave_out_of_order(void *arg)
-{
-    struct weft_scope outer, inner;
-    (void)arg;
-    weft_scope_enter(&outer, WEFT_FOREVER, 0);
-    weft_scope_enter(&inner, WEFT_FOREVER, 0);
-    return weft_scope_leave(&outer, 0);
-}
-
-static int end_inside_a_scope(void *arg)
-{
-    struct weft_scope scope;
-    (void)arg;
-    weft_scope_enter(&scope, WEFT_FOREVER, 0);
-    return 0;
-}
-
-static int end_with_an_open_group(void *arg)
-{
-    struct weft_group group;
-    (void)arg;
-    return weft_group_init(&group, NULL);
-}
-
-static int end_holding_a_mutex(void *arg)
-{
-    static struct weft_mutex mutex;
-    (void)arg;
-    (void)weft_mutex_init(&mutex, WEFT_AUTO);
-    return weft_mutex_lock(&mutex, WEFT_FOREVER);
-}
-
-static int end_holding_a_lock_to_write(void *arg)
-{
-    static struct weft_rwlock lock;
-    (void)arg;
-    (void)weft_rwlock_init(&lock, WEFT_SHARED);
-    return weft_rwlock_lock_write(&lock, WEFT_FOREVER);
-}
-
-static int enter_with_unknown_flags(void *arg)
-{
-    struct weft_scope scope;
-    const unsigned *flags = arg;
-    weft_scope_enter(&scope, WEFT_FOREVER, *flags);
-    return weft_scope_leave(&scope, 0);
-}
-
-static bool aborts_with(int (*fn)(void *), void *arg)
-{
-    int status = 0;
-    pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        int quiet = open("/dev/null", O_WRONLY);
-        (void)dup2(quiet, STDERR_FILENO);
-        (void)weft_run(NULL, fn, arg);
-        _exit(0);
-    }
-    REQUIRE(waitpid(child, &status, 0) == child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
-
-static bool aborts(int (*fn)(void *))
-{
-    return aborts_with(fn, NULL);
-}
-
-TEST(misuse_that_would_corrupt_a_stack_aborts)
-{
-    CHECK(aborts(leave_with_open_group));
-    CHECK(aborts(leave_out_of_order));
-    CHECK(aborts(end_inside_a_scope));
-    CHECK(aborts(end_with_an_open_group));
-}
-
-TEST(unknown_flags_of_a_scope_abort)
-{
-    for (unsigned bit = 0; bit < 32; bit++) {
-        unsigned flags = 1u << bit;
-        bool known = flags == WEFT_SCOPE_SHIELD || flags == WEFT_SCOPE_MOVE_ON;
-        CHECK_EQUAL(aborts_with(enter_with_unknown_flags, &flags), !known);
-    }
-}
-
-TEST(ending_while_holding_a_lock_aborts)
-{
-    CHECK(aborts(end_holding_a_mutex));
-    CHECK(aborts(end_holding_a_lock_to_write));
-}
-
 static int sleep_in_group(void *arg)
 {
     int *woken = arg;
@@ -253,4 +147,41 @@ FIBER_TEST(a_deadline_reaches_children_of_groups_inside)
     CHECK_EQUAL(woken, 4);
     CHECK_EQUAL(weft_now(), start + 10);
     CHECK_EQUAL(weft_scope_leave(&scope, err), -ETIMEDOUT);
+}
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_SEC);
+}
+
+FIBER_TEST(a_function_can_be_given_so_much_time)
+{
+    int64_t start = weft_now();
+    CHECK_EQUAL(weft_timeout(10, sleep_long, NULL), -ETIMEDOUT);
+    CHECK_EQUAL(weft_now(), start + 10);
+    CHECK_EQUAL(weft_timeout(2 * WEFT_SEC, sleep_long, NULL), 0);
+    CHECK_EQUAL(weft_timeout(WEFT_FOREVER, sleep_long, NULL), 0);
+}
+
+FIBER_TEST(a_deadline_can_be_taken_away)
+{
+    struct weft_scope scope;
+    int64_t start = weft_now();
+    weft_scope_enter(&scope, start + 10, 0);
+    weft_scope_set_deadline(&scope, WEFT_FOREVER);
+    CHECK_EQUAL(weft_sleep(20), 0);
+    CHECK_EQUAL(weft_scope_leave(&scope, 0), 0);
+}
+
+TEST(outside_a_fiber_there_are_no_scopes)
+{
+    CHECK_EQUAL(weft_timeout(10, sleep_long, NULL), -EPERM);
+    CHECK_EQUAL(weft_shield(sleep_long, NULL), -EPERM);
+    CHECK_EQUAL(weft_cancel_reason(), 0);
+}
+
+FIBER_TEST(without_a_cancel_there_is_no_reason)
+{
+    CHECK_EQUAL(weft_cancel_reason(), 0);
 }

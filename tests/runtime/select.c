@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* What the other fiber does while a select waits. */
@@ -453,4 +454,59 @@ FIBER_TEST(waiting_for_tasks_can_be_cancelled_and_does_not_cancel_them)
     CHECK_EQUAL(weft_select(cases, 1, WEFT_FOREVER, 0), 0);
     CHECK_EQUAL(cases[0].result, 3);
     CHECK_EQUAL(weft_group_wait(&group), 0);
+}
+
+FIBER_TEST(a_file_is_always_a_ready_case)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/file", test_directory());
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), fds[2];
+    REQUIRE(file >= 0);
+    for (int i = 0; i < 2; i++) {
+        struct weft_case c = weft_case_fd(file, i ? WEFT_READABLE : WEFT_WRITABLE);
+        CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+        CHECK_EQUAL(c.result, 0);
+    }
+    /* Its number can go to something that has to be waited for. */
+    CHECK_EQUAL(close(file), 0);
+    CHECK_EQUAL(weft_pipe(fds), 0);
+    struct weft_case c = weft_case_fd(fds[0], WEFT_READABLE);
+    CHECK_EQUAL(weft_select(&c, 1, weft_now() + 10, 0), -ETIMEDOUT);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+    CHECK_EQUAL(unlink(path), 0);
+}
+
+static int make_room(void *arg)
+{
+    static char bytes[65536];
+    return weft_read(*(int *)arg, bytes, sizeof bytes, WEFT_FOREVER) > 0 ? 0 : -EIO;
+}
+
+FIBER_TEST(room_to_write_is_a_case)
+{
+    static const char bytes[65536];
+    int fds[2];
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_pipe(fds), 0);
+    while (weft_write(fds[1], bytes, sizeof bytes, WEFT_NOWAIT) > 0)
+        ;
+    struct weft_case c = weft_case_fd(fds[1], WEFT_WRITABLE);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_NOWAIT, 0), -EAGAIN);
+    CHECK_EQUAL(weft_spawn(&group, make_room, &fds[0]), 0);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+    CHECK_EQUAL(c.result, 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(the_earlier_of_two_timers_wins)
+{
+    int64_t start = weft_now();
+    struct weft_case cases[] = {weft_case_timer(start + 20), weft_case_timer(start + 10),
+                                weft_case_timer(start + 30)};
+    CHECK_EQUAL(weft_select(cases, 3, WEFT_FOREVER, 0), 1);
+    CHECK_EQUAL(weft_now(), start + 10);
 }

@@ -99,3 +99,11 @@ FIBER_TEST(a_watcher_that_is_cancelled_cancels_nothing)
     CHECK_EQUAL(weft_spawn(&work, sleep_long, NULL), 0);
     CHECK_EQUAL(weft_group_wait(&work), 0);
 }
+
+FIBER_TEST(what_is_no_signal_is_refused)
+{
+    static const int bad[] = {SIGUSR1, 100000};
+    CHECK_EQUAL(weft_signal_block(bad, 2), -EINVAL);
+    CHECK_EQUAL(weft_signal_block(bad, 0), -EINVAL);
+    CHECK_EQUAL(weft_signal_wait(bad, 2, WEFT_FOREVER), -EINVAL);
+}

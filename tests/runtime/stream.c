@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 struct wire {
     int from, to;
@@ -275,4 +276,56 @@ FIBER_TEST(buffers_without_room_are_refused)
     char byte;
     CHECK_EQUAL(weft_reader_init(&reader, 0, &byte, 0), -EINVAL);
     CHECK_EQUAL(weft_writer_init(&writer, 0, &byte, 0), -EINVAL);
+}
+
+FIBER_TEST(a_last_line_at_the_end_of_the_buffer_is_moved_or_refused)
+{
+    struct wire wire = open_wire();
+    struct weft_reader reader;
+    char buffer[8], *line;
+    size_t len;
+    CHECK_EQUAL(weft_reader_init(&reader, wire.from, buffer, sizeof buffer), 0);
+    put(&wire, "a\nbcdefg"); /* eight bytes: there is no room for the NUL behind them */
+    end_wire(&wire);
+    check_line(&reader, "a");
+    check_line(&reader, "bcdefg");
+    CHECK_EQUAL(weft_reader_line(&reader, &line, &len, WEFT_FOREVER), 0);
+    weft_reader_deinit(&reader);
+    close_wire(&wire);
+
+    wire = open_wire();
+    CHECK_EQUAL(weft_reader_init(&reader, wire.from, buffer, sizeof buffer), 0);
+    put(&wire, "abcdefgh");
+    end_wire(&wire);
+    CHECK_EQUAL(weft_reader_peek(&reader, 8, &(const char *){NULL}, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_reader_line(&reader, &line, NULL, WEFT_FOREVER), -EMSGSIZE);
+    weft_reader_deinit(&reader);
+    close_wire(&wire);
+}
+
+FIBER_TEST(a_length_that_nobody_asks_for_is_not_told)
+{
+    struct wire wire = open_wire();
+    struct weft_reader reader;
+    char *line;
+    CHECK_EQUAL(weft_reader_init(&reader, wire.from, NULL, 0), 0);
+    put(&wire, "line\n");
+    CHECK_EQUAL(weft_reader_line(&reader, &line, NULL, WEFT_FOREVER), 1);
+    CHECK(strcmp(line, "line") == 0);
+    CHECK_EQUAL(weft_reader_exact(&reader, &(char){0}, 1, WEFT_NOWAIT, NULL), -EAGAIN);
+    weft_reader_deinit(&reader);
+    close_wire(&wire);
+}
+
+FIBER_TEST(text_that_cannot_be_formatted_is_refused)
+{
+    struct wire wire = open_wire();
+    struct weft_writer writer;
+    CHECK_EQUAL(weft_writer_init(&writer, wire.to, NULL, 0), 0);
+    /* In the C locale there is no such character. */
+    CHECK_EQUAL(weft_writer_print(&writer, WEFT_FOREVER, "%lc", (wint_t)0x20ac), -EINVAL);
+    CHECK_EQUAL(weft_writer_print(&writer, WEFT_FOREVER, "%s", "text"), 0);
+    CHECK_EQUAL(weft_writer_flush(&writer, WEFT_FOREVER), 0);
+    weft_writer_deinit(&writer);
+    close_wire(&wire);
 }

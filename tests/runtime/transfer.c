@@ -9,12 +9,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct pipe_ends {
@@ -233,6 +235,67 @@ FIBER_TEST(a_file_is_sent_from_any_place)
     CHECK_EQUAL(close(file), 0);
 }
 
+FIBER_TEST(a_file_that_is_not_in_memory_is_fetched_by_a_thread)
+{
+    char path[128], sent[4096] = "";
+    struct pipe_ends ends = open_pipe();
+    (void)snprintf(path, sizeof path, "%s/cold", test_directory());
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(file >= 0);
+    memset(sent, 'w', sizeof sent);
+    for (int i = 0; i < 16; i++)
+        REQUIRE(write(file, sent, sizeof sent) == sizeof sent);
+    /* Where the file system knows no memory of its own, it stays warm: then this is any file. */
+    REQUIRE(fsync(file) == 0 && posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+    ssize_t count = weft_sendfile(ends.to, file, 0, 4096, WEFT_NOWAIT);
+    CHECK(count == -EAGAIN || count == 4096);
+    (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    CHECK_EQUAL(weft_sendfile(ends.to, file, 4096, 8192, WEFT_FOREVER), 8192);
+    CHECK_EQUAL(weft_close(ends.to), 0);
+    CHECK_EQUAL(weft_close(ends.from), 0);
+    CHECK_EQUAL(close(file), 0);
+    CHECK_EQUAL(unlink(path), 0);
+}
+
+FIBER_TEST(pieces_that_cannot_be_are_refused_and_empty_ones_are_nothing)
+{
+    struct pipe_ends ends = open_pipe();
+    char text[] = "weft";
+    size_t written = 9;
+    const struct iovec pieces[] = {{text, 0}, {text, 2}, {text, 0}, {text + 2, 2}, {text, 0}};
+    CHECK_EQUAL(weft_readv(ends.from, pieces, -1, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_writev(ends.to, pieces, -1, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_writev(ends.to, pieces, INT_MAX, WEFT_FOREVER), -EINVAL);
+    CHECK_EQUAL(weft_writev_all(ends.to, pieces, -1, WEFT_FOREVER, &written), -EINVAL);
+    CHECK_EQUAL(written, 0);
+    CHECK_EQUAL(weft_writev_all(ends.to, pieces, INT_MAX, WEFT_FOREVER, NULL), -EINVAL);
+    CHECK_EQUAL(weft_writev_all(ends.to, pieces, 5, WEFT_FOREVER, &written), 0);
+    CHECK_EQUAL(written, 4);
+    char back[8] = "";
+    CHECK_EQUAL(weft_read(ends.from, back, sizeof back, WEFT_FOREVER), 4);
+    CHECK(strcmp(back, "weft") == 0);
+    CHECK_EQUAL(weft_close(ends.to), 0);
+    CHECK_EQUAL(weft_close(ends.from), 0);
+}
+
+/* Who blocks SIGPIPE finds it pending, as after any write. */
+FIBER_TEST(a_SIGPIPE_that_the_program_blocks_is_its_own)
+{
+    static const struct timespec at_once;
+    struct pipe_ends ends = open_pipe();
+    sigset_t pipe_only, before, pending;
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &pipe_only, &before) == 0);
+    CHECK_EQUAL(weft_close(ends.from), 0);
+    CHECK_EQUAL(weft_write(ends.to, "x", 1, WEFT_FOREVER), -EPIPE);
+    REQUIRE(sigpending(&pending) == 0);
+    CHECK(sigismember(&pending, SIGPIPE) == 1);
+    (void)sigtimedwait(&pipe_only, NULL, &at_once);
+    REQUIRE(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    CHECK_EQUAL(weft_close(ends.to), 0);
+}
+
 /* ---- descriptors that change hands ----------------------------------------------------- */
 
 FIBER_TEST(adopted_descriptors_do_not_block)
@@ -248,6 +311,25 @@ FIBER_TEST(adopted_descriptors_do_not_block)
     CHECK_EQUAL(close(fds[1]), 0);
     CHECK_EQUAL(weft_fd_adopt(-1), -EBADF);
     CHECK_EQUAL(weft_fd_release(-1), -EBADF);
+}
+
+FIBER_TEST(sockets_of_every_kind_can_be_adopted)
+{
+    static const struct {
+        int domain, type;
+    } kinds[] = {{AF_INET, SOCK_STREAM},
+                 {AF_INET, SOCK_DGRAM},
+                 {AF_INET6, SOCK_STREAM},
+                 {AF_UNIX, SOCK_STREAM}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        int fd = socket(kinds[i].domain, kinds[i].type, 0);
+        if (fd < 0 && kinds[i].domain == AF_INET6)
+            continue;
+        REQUIRE(fd >= 0);
+        CHECK_EQUAL(weft_fd_adopt(fd), 0);
+        CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        CHECK_EQUAL(weft_close(fd), 0);
+    }
 }
 
 static int read_byte(void *arg)
