@@ -87,7 +87,7 @@ struct weft_monitor_snapshot {
     int64_t span_ns;        /* what the times below are about: since the sample before */
     struct weft_runtime_snapshot runtime;
     struct weft_times lag;   /* of each timer that fired: how much too late */
-    struct weft_times wait;  /* for its turn, of who became runnable (a sample in each round) */
+    struct weft_times wait;  /* for its turn, of who became runnable (a sample at a time) */
     struct weft_times slice; /* fibers ran without a look at timers and descriptors */
     int64_t stall_ns;        /* the longest that a fiber has been running now; 0: all give way */
     uint64_t stalls;         /* noticed so far */

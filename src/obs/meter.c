@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define COUNT_TRIES 8
+#define COUNT_TRIES   8
+#define MARK_PAUSE_NS (10 * WEFT_USEC) /* nobody asks for more samples of shorter waits */
 
 /* One worker's; written on its thread only. */
 struct meter {
@@ -17,7 +18,7 @@ struct meter {
     int64_t previous_ns, latest_ns; /* turns */
     /* Who became runnable at marked_at_ns (0: no mark) would have had its turn by now if as many
      * have as were pushed then. */
-    int64_t marked_at_ns;
+    int64_t marked_at_ns, served_at_ns;
     uint64_t marked_push;
 };
 
@@ -41,8 +42,10 @@ static void see_turn(struct weft_meter *base, const struct weft_worker *worker, 
     if (meter->marked_at_ns && worker->popped >= meter->marked_push) {
         weft_histogram_record(meter->measures[WEFT_MEASURE_WAIT], now_ns - meter->marked_at_ns);
         meter->marked_at_ns = 0;
+        meter->served_at_ns = now_ns;
     }
-    if (!meter->marked_at_ns && worker->run_first) {
+    if (!meter->marked_at_ns && worker->run_first &&
+        now_ns - meter->served_at_ns >= MARK_PAUSE_NS) {
         meter->marked_at_ns = now_ns;
         meter->marked_push = worker->pushed;
     }
