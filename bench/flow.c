@@ -285,7 +285,7 @@ static void close_parts(struct client *client)
 static void call_policy(struct bench *bench, const struct weft_layer *layers, size_t count)
 {
     const struct weft_policy_options options = {.sharing = WEFT_LOCAL};
-    struct weft_policy_stack *policy;
+    struct weft_policy *policy;
     uint64_t calls = 0;
     BENCH_REQUIRE(weft_policy_open(&policy, layers, count, &options) == 0);
     for (uint64_t i = 0; i < bench->ops; i++)

@@ -35,7 +35,7 @@ static int remember(void *answers, void *arg, int (*next)(void *), void *next_ar
     return *known > 0 ? 0 : err;
 }
 
-static int ask_all_the_time(struct weft_policy_stack *client)
+static int ask_all_the_time(struct weft_policy *client)
 {
     int err = 0;
     for (int at_s = 15; at_s <= 150 && err == 0; at_s += 15) {
@@ -53,7 +53,7 @@ static int start(void *arg)
     const struct weft_retry_options retry = {.attempts_max = 3, .seed = 1};
     struct weft_limiter *limiter;
     struct weft_breaker *breaker;
-    struct weft_policy_stack *client;
+    struct weft_policy *client;
     int answers[3] = {0};
     (void)arg;
     weft_limiter_open(&limiter, &(struct weft_limiter_options){.rate = {.count = 10}});

@@ -26,8 +26,10 @@ struct weft_hedge_snapshot;
 struct weft_keyed_limiter_snapshot;
 struct weft_limiter_snapshot;
 struct weft_pipeline_snapshot;
+struct weft_policy_snapshot;
 struct weft_pool_snapshot;
 struct weft_retry_budget_snapshot;
+struct weft_retry_stats;
 struct weft_stage_snapshot;
 struct weft_subscription_snapshot;
 struct weft_throttle_snapshot;
@@ -54,8 +56,14 @@ WEFT_API int weft_metrics_add_limiter(struct weft_metrics *metrics, const char *
                                       const struct weft_limiter_snapshot *snapshot);
 WEFT_API int weft_metrics_add_pipeline(struct weft_metrics *metrics, const char *name,
                                        const struct weft_pipeline_snapshot *snapshot);
+/* Every layer has the labels "place", from 0 outermost, and "layer", what it is; fn is the last. */
+WEFT_API int weft_metrics_add_policy(struct weft_metrics *metrics, const char *name,
+                                     const struct weft_policy_snapshot *snapshot);
+
 WEFT_API int weft_metrics_add_pool(struct weft_metrics *metrics, const char *name,
                                    const struct weft_pool_snapshot *snapshot);
+WEFT_API int weft_metrics_add_retry(struct weft_metrics *metrics, const char *name,
+                                    const struct weft_retry_stats *stats);
 WEFT_API int weft_metrics_add_retry_budget(struct weft_metrics *metrics, const char *name,
                                            const struct weft_retry_budget_snapshot *snapshot);
 

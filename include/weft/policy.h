@@ -98,7 +98,7 @@ struct weft_policy_options {
     enum weft_sharing sharing; /* 0 means WEFT_AUTO */
 };
 
-struct weft_policy_stack; /* src/flow/policy.c */
+struct weft_policy; /* src/flow/policy.c */
 
 /* Make one.
  *
@@ -106,18 +106,18 @@ struct weft_policy_stack; /* src/flow/policy.c */
  * options  NULL means all defaults; not kept
  * Returns  0; -EINVAL (count; a layer without its object, or with options that are refused
  *          there); -ENOMEM, -EPERM (WEFT_LOCAL outside a runtime) */
-WEFT_API int weft_policy_open(struct weft_policy_stack **ret_policy,
+WEFT_API int weft_policy_open(struct weft_policy **ret_policy,
                               const struct weft_layer *layers, size_t count,
                               const struct weft_policy_options *options);
 
 /* NULL is fine. Nobody may be in weft_policy_call with it. */
-WEFT_API void weft_policy_close(struct weft_policy_stack *policy);
+WEFT_API void weft_policy_close(struct weft_policy *policy);
 
 /* Run fn(arg) inside all layers.
  * Returns  what the outermost layer makes of it; -ECANCELED (the caller is cancelled already),
  *          -EPERM (outside a runtime; another worker's policy): then no layer was entered
  * Suspends wherever the layers and fn do */
-WEFT_API int weft_policy_call(struct weft_policy_stack *policy, int (*fn)(void *), void *arg);
+WEFT_API int weft_policy_call(struct weft_policy *policy, int (*fn)(void *), void *arg);
 
 struct weft_layer_snapshot {
     enum weft_layer_kind kind;
@@ -137,7 +137,7 @@ struct weft_policy_snapshot {
 
 /* A call that has not ended counts as one call of every layer.
  * Returns 0, -EPERM. Never suspends. */
-WEFT_API int weft_policy_snapshot(struct weft_policy_stack *policy,
+WEFT_API int weft_policy_snapshot(struct weft_policy *policy,
                                   struct weft_policy_snapshot *ret_snapshot);
 
 WEFT_END_DECLS

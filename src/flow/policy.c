@@ -36,7 +36,7 @@ struct layer {
     struct counts counts;
 };
 
-struct weft_policy_stack {
+struct weft_policy {
     struct weft_guard guard; /* says who may use it; what is counted needs no lock */
     char name[WEFT_NAME_MAX + 1];
     uint64_t calls;
@@ -47,7 +47,7 @@ struct weft_policy_stack {
 
 /* One layer's part of a call. */
 struct step {
-    struct weft_policy_stack *policy;
+    struct weft_policy *policy;
     unsigned index;   /* of the layer; layers_len: fn */
     unsigned entered; /* times what is inside was begun */
     int (*fn)(void *);
@@ -148,8 +148,8 @@ static void fill(struct layer *layer, const struct weft_layer *given)
         layer->options.fallback = *(const struct weft_fallback_options *)given->options;
 }
 
-int weft_policy_open(struct weft_policy_stack **ret_policy, const struct weft_layer *layers,
-                     size_t count, const struct weft_policy_options *options)
+int weft_policy_open(struct weft_policy **ret_policy, const struct weft_layer *layers, size_t count,
+                     const struct weft_policy_options *options)
 {
     static const struct weft_policy_options defaults;
     if (!options)
@@ -160,7 +160,7 @@ int weft_policy_open(struct weft_policy_stack **ret_policy, const struct weft_la
         if (!valid(&layers[i]))
             return -EINVAL;
     }
-    struct weft_policy_stack *policy = calloc(1, sizeof *policy + count * sizeof policy->layers[0]);
+    struct weft_policy *policy = calloc(1, sizeof *policy + count * sizeof policy->layers[0]);
     if (!policy)
         return -ENOMEM;
     int err = weft_pattern_name(policy->name, options->name, "policy");
@@ -177,14 +177,14 @@ int weft_policy_open(struct weft_policy_stack **ret_policy, const struct weft_la
     return 0;
 }
 
-void weft_policy_close(struct weft_policy_stack *policy)
+void weft_policy_close(struct weft_policy *policy)
 {
     free(policy);
 }
 
 /* ---- counting ---------------------------------------------------------------------------- */
 
-static void add(const struct weft_policy_stack *policy, uint64_t *counter, uint64_t amount)
+static void add(const struct weft_policy *policy, uint64_t *counter, uint64_t amount)
 {
     if (policy->guard.home)
         *counter += amount;
@@ -193,7 +193,7 @@ static void add(const struct weft_policy_stack *policy, uint64_t *counter, uint6
 }
 
 /* A layer, or fn, has answered; entered is how often it began what is inside it. */
-static void count(const struct weft_policy_stack *policy, struct counts *counts, unsigned entered,
+static void count(const struct weft_policy *policy, struct counts *counts, unsigned entered,
                   int result)
 {
     if (entered != 1)
@@ -230,7 +230,7 @@ static int go_in(void *context)
 static __attribute__((noinline)) int run_timeout(struct step *step, int64_t timeout_ns)
 {
     struct weft_scope scope;
-    weft_scope_enter(&scope, weft_time_after(weft_now(), timeout_ns), 0);
+    weft_scope_enter_for(&scope, timeout_ns);
     return weft_scope_leave(&scope, go_in(step));
 }
 
@@ -292,7 +292,7 @@ static int run_layer(struct step *step, struct layer *layer)
 
 static int run(struct step *step)
 {
-    struct weft_policy_stack *policy = step->policy;
+    struct weft_policy *policy = step->policy;
     if (step->index == policy->layers_len) {
         int result = step->fn(step->arg);
         if (result < 0)
@@ -306,7 +306,7 @@ static int run(struct step *step)
     return result;
 }
 
-int weft_policy_call(struct weft_policy_stack *policy, int (*fn)(void *), void *arg)
+int weft_policy_call(struct weft_policy *policy, int (*fn)(void *), void *arg)
 {
     struct weft_fiber *self;
     int err = weft_enter(&self);
@@ -351,8 +351,7 @@ static struct weft_layer_snapshot look(const struct counts *counts, enum weft_la
     };
 }
 
-int weft_policy_snapshot(struct weft_policy_stack *policy,
-                         struct weft_policy_snapshot *ret_snapshot)
+int weft_policy_snapshot(struct weft_policy *policy, struct weft_policy_snapshot *ret_snapshot)
 {
     int err = weft_guard_permit(&policy->guard);
     if (err < 0)

@@ -238,7 +238,7 @@ static __attribute__((noinline)) int attempt_within(const struct weft_retry_opti
                                                     int (*fn)(void *), void *arg, void *asked_arg)
 {
     struct weft_scope scope;
-    weft_scope_enter(&scope, weft_time_after(weft_now(), options->total_ns), 0);
+    weft_scope_enter_for(&scope, options->total_ns);
     return weft_scope_leave(&scope, attempt(options, fn, arg, asked_arg));
 }
 

@@ -5,6 +5,8 @@
 
 #include <weft/weft.h>
 
+#include <stdio.h>
+
 /* The rows of a table; the struct they describe is COUNTS. */
 #define COUNTER(member, ...) WEFT_FIELD(struct COUNTS, member, COUNTER, __VA_ARGS__)
 #define GAUGE(member, ...)   WEFT_FIELD(struct COUNTS, member, GAUGE, __VA_ARGS__)
@@ -267,6 +269,36 @@ int weft_metrics_add_stage(struct weft_metrics *metrics, const char *pipeline,
     return weft_metrics_add_fields(metrics, WEFT_FIELDS(stage_fields), snapshot, labels);
 }
 
+/* ---- policy -------------------------------------------------------------------------- */
+
+#define COUNTS weft_layer_snapshot
+static const struct weft_field layer_fields[] = {
+    COUNTER(calls, "weft_policy_calls_total", "Calls that came to a layer of a policy."),
+    COUNTER(failures, "weft_policy_failures_total", "Calls a layer of a policy has failed."),
+    COUNTER(refused, "weft_policy_refused_total",
+            "Calls a layer of a policy has failed without beginning what is inside."),
+    COUNTER(cancelled, "weft_policy_cancelled_total", "Calls that were cancelled in a layer."),
+};
+#undef COUNTS
+
+int weft_metrics_add_policy(struct weft_metrics *metrics, const char *name,
+                            const struct weft_policy_snapshot *snapshot)
+{
+    int err = 0;
+    for (unsigned i = 0; i <= snapshot->layers_len && err == 0; i++) {
+        bool inside = i == snapshot->layers_len;
+        const struct weft_layer_snapshot *layer = inside ? &snapshot->work : &snapshot->layers[i];
+        char place[12];
+        (void)snprintf(place, sizeof place, "%u", i);
+        const struct weft_label labels[] = {{"name", name ? name : "policy"},
+                                            {"place", place},
+                                            {"layer", layer->name},
+                                            {NULL, NULL}};
+        err = weft_metrics_add_fields(metrics, WEFT_FIELDS(layer_fields), layer, labels);
+    }
+    return err;
+}
+
 /* ---- pool ---------------------------------------------------------------------------- */
 
 #define COUNTS weft_pool_snapshot
@@ -288,6 +320,40 @@ static const struct weft_field pool_fields[] = {
 #undef COUNTS
 
 COLLECTOR(pool)
+
+/* ---- retry: numbers that the program keeps ------------------------------------------- */
+
+#define COUNTS weft_retry_stats
+#define ENDED(reason, word)                                                                        \
+    COUNTER(ended[reason], "weft_retry_given_up_total", NULL, .label = {"reason", word})
+static const struct weft_field retry_fields[] = {
+    COUNTER(calls, "weft_retry_calls_total", "Calls made with retries."),
+    COUNTER(attempts, "weft_retry_attempts_total", "Attempts of these, the first ones included."),
+    COUNTER(retries, "weft_retry_retries_total", "Attempts after the first."),
+    {
+        .offset = offsetof(struct weft_retry_stats, delayed_ns),
+        .kind = WEFT_FIELD_NS,
+        .type = WEFT_METRIC_COUNTER,
+        .family = "weft_retry_delayed_seconds_total",
+        .help = "Time slept between attempts.",
+    },
+    COUNTER(ended[WEFT_RETRY_NOT_RETRYABLE], "weft_retry_given_up_total", "Calls given up.",
+            .label = {"reason", "not_retryable"}),
+    ENDED(WEFT_RETRY_ATTEMPTS, "attempts"),
+    ENDED(WEFT_RETRY_DEADLINE, "deadline"),
+    ENDED(WEFT_RETRY_BUDGET, "budget"),
+    ENDED(WEFT_RETRY_DECLINED, "declined"),
+    ENDED(WEFT_RETRY_CANCELED, "cancelled"),
+};
+#undef ENDED
+#undef COUNTS
+
+int weft_metrics_add_retry(struct weft_metrics *metrics, const char *name,
+                           const struct weft_retry_stats *stats)
+{
+    const struct weft_label labels[] = {{"name", name ? name : "retry"}, {NULL, NULL}};
+    return weft_metrics_add_fields(metrics, WEFT_FIELDS(retry_fields), stats, labels);
+}
 
 /* ---- retry budget -------------------------------------------------------------------- */
 

@@ -194,6 +194,9 @@ void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason);
 /* Cancel everything inside, shields or not. On the scope's own worker. */
 void weft_scope_cancel_through(struct weft_scope *top, int reason);
 
+/* weft_scope_enter, to end after duration_ns: the clock is looked at once. */
+void weft_scope_enter_for(struct weft_scope *scope, int64_t duration_ns);
+
 /* The earliest deadline of a scope and those around it, up to a shield. */
 int64_t weft_scope_outer_deadline(struct weft_scope *scope);
 

@@ -16,14 +16,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static struct weft_policy_stack *open_policy(const struct weft_layer *layers, size_t count)
+static struct weft_policy *open_policy(const struct weft_layer *layers, size_t count)
 {
-    struct weft_policy_stack *policy = NULL;
+    struct weft_policy *policy = NULL;
     REQUIRE(weft_policy_open(&policy, layers, count, NULL) == 0);
     return policy;
 }
 
-static struct weft_policy_snapshot look(struct weft_policy_stack *policy)
+static struct weft_policy_snapshot look(struct weft_policy *policy)
 {
     struct weft_policy_snapshot snapshot;
     memset(&snapshot, 0, sizeof snapshot);
@@ -95,7 +95,7 @@ FIBER_TEST(layers_run_in_the_order_given_the_first_outermost)
     const struct weft_layer layers[] = {weft_layer_custom(note_both_ways, a),
                                         weft_layer_custom(note_both_ways, b),
                                         weft_layer_custom(note_both_ways, c)};
-    struct weft_policy_stack *policy = open_policy(layers, 3);
+    struct weft_policy *policy = open_policy(layers, 3);
     trace[0] = 0;
     CHECK_EQUAL(weft_policy_call(policy, note_work, NULL), 5);
     CHECK_EQUAL(strcmp(trace, "abcwcba"), 0);
@@ -120,7 +120,7 @@ FIBER_TEST(what_a_layer_does_not_begin_is_refused)
     struct service service = {.answers = works, .answers_len = 1};
     const struct weft_layer layers[] = {weft_layer_shield(), weft_layer_custom(refuse, NULL),
                                         weft_layer_shield()};
-    struct weft_policy_stack *policy = open_policy(layers, 3);
+    struct weft_policy *policy = open_policy(layers, 3);
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), -EACCES);
     CHECK_EQUAL(service.calls, 0);
     struct weft_policy_snapshot snapshot = look(policy);
@@ -136,7 +136,7 @@ FIBER_TEST(a_layer_may_begin_what_is_inside_more_than_once)
     struct service service = {.answers = works, .answers_len = 1};
     const struct weft_layer layers[] = {weft_layer_custom(twice, NULL),
                                         weft_layer_custom(twice, NULL)};
-    struct weft_policy_stack *policy = open_policy(layers, 2);
+    struct weft_policy *policy = open_policy(layers, 2);
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), 7);
     CHECK_EQUAL(service.calls, 4);
     struct weft_policy_snapshot snapshot = look(policy);
@@ -152,7 +152,7 @@ struct usual {
     struct weft_limiter *limiter;
     struct weft_breaker *breaker;
     struct weft_bulkhead *bulkhead;
-    struct weft_policy_stack *policy;
+    struct weft_policy *policy;
 };
 
 /* Total timeout, retry, rate limit, breaker, bulkhead, attempt timeout. */
@@ -322,7 +322,7 @@ FIBER_TEST(a_limit_beyond_the_deadline_is_refused_at_once)
     REQUIRE(weft_limiter_open(&limiter, &slow) == 0);
     const struct weft_layer layers[] = {weft_layer_timeout(5 * WEFT_SEC),
                                         weft_layer_limit(limiter, 1)};
-    struct weft_policy_stack *policy = open_policy(layers, 2);
+    struct weft_policy *policy = open_policy(layers, 2);
     int64_t before_ns = weft_now();
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), 7);
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), WEFT_ELIMIT);
@@ -347,7 +347,7 @@ FIBER_TEST(a_fallback_outside_answers_for_what_failed)
     int value = 99;
     struct weft_fallback_options fallback = {.fallback = use_default, .fallback_arg = &value};
     const struct weft_layer layers[] = {weft_layer_fallback(&fallback), weft_layer_retry(&plain)};
-    struct weft_policy_stack *policy = open_policy(layers, 2);
+    struct weft_policy *policy = open_policy(layers, 2);
     memset(&fallback, 0xff, sizeof fallback); /* copied */
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), 99);
     CHECK_EQUAL(service.calls, 4);
@@ -361,7 +361,7 @@ FIBER_TEST(what_is_shielded_ends_in_peace)
 {
     struct service service = {.answers = works, .answers_len = 1, .work_ns = {10 * WEFT_SEC}};
     const struct weft_layer layers[] = {weft_layer_timeout(WEFT_SEC), weft_layer_shield()};
-    struct weft_policy_stack *policy = open_policy(layers, 2);
+    struct weft_policy *policy = open_policy(layers, 2);
     int64_t before_ns = weft_now();
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), 7);
     CHECK_EQUAL(weft_now() - before_ns, 10 * WEFT_SEC);
@@ -408,7 +408,7 @@ FIBER_TEST(a_hedge_gives_copies_to_what_is_inside_it)
     const struct weft_layer layers[] = {weft_layer_retry(&retry),
                                         weft_layer_hedge(hedge, sizeof query),
                                         weft_layer_timeout(20 * WEFT_SEC)};
-    struct weft_policy_stack *policy = open_policy(layers, 3);
+    struct weft_policy *policy = open_policy(layers, 3);
     int64_t before_ns = weft_now();
     CHECK_EQUAL(weft_policy_call(policy, ask, &query), 3);
     CHECK_EQUAL(query.answered_by, 3);
@@ -428,7 +428,7 @@ FIBER_TEST(a_caller_that_is_cancelled_enters_no_layer)
 {
     struct service service = {.answers = works, .answers_len = 1};
     const struct weft_layer layers[] = {weft_layer_shield()};
-    struct weft_policy_stack *policy = open_policy(layers, 1);
+    struct weft_policy *policy = open_policy(layers, 1);
     struct weft_scope scope;
     weft_scope_enter(&scope, WEFT_FOREVER, 0);
     weft_scope_cancel(&scope, 0);
@@ -491,7 +491,7 @@ TEST(layers_that_make_no_sense_are_refused)
         {.kind = (enum weft_layer_kind)0},
     };
     const struct weft_layer good[WEFT_LAYERS_MAX + 1] = {weft_layer_shield()};
-    struct weft_policy_stack *policy = NULL;
+    struct weft_policy *policy = NULL;
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         CHECK_EQUAL(weft_policy_open(&policy, &layers[i], 1, NULL), -EINVAL);
     CHECK_EQUAL(weft_policy_open(&policy, good, 0, NULL), -EINVAL);
@@ -509,7 +509,7 @@ TEST(outside_a_runtime_nothing_is_called)
 {
     struct service service = {.answers = works, .answers_len = 1};
     const struct weft_layer layers[] = {weft_layer_timeout(WEFT_SEC)};
-    struct weft_policy_stack *policy = open_policy(layers, 1);
+    struct weft_policy *policy = open_policy(layers, 1);
     CHECK_EQUAL(weft_policy_call(policy, serve, &service), -EPERM);
     CHECK_EQUAL(service.calls, 0);
     weft_policy_close(policy);
@@ -526,7 +526,7 @@ static int succeed_or_fail(void *arg)
 }
 
 struct storm {
-    struct weft_policy_stack *policy;
+    struct weft_policy *policy;
     atomic_int calls;
 };
 

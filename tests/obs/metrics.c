@@ -348,7 +348,10 @@ static void add_patterns(struct weft_metrics *page)
     static const struct weft_keyed_limiter_snapshot keyed;
     static const struct weft_limiter_snapshot limiter;
     static const struct weft_pipeline_snapshot pipeline;
+    static const struct weft_policy_snapshot policy = {
+        .layers_len = 1, .layers = {{.name = "retry"}}, .work = {.name = "work"}};
     static const struct weft_pool_snapshot pool;
+    static const struct weft_retry_stats retry;
     static const struct weft_retry_budget_snapshot budget;
     static const struct weft_stage_snapshot first = {.name = "parse"}, second = {.name = "store"};
     static const struct weft_subscription_snapshot subscription;
@@ -364,7 +367,9 @@ static void add_patterns(struct weft_metrics *page)
     CHECK_EQUAL(weft_metrics_add_keyed_limiter(page, NULL, &keyed), 0);
     CHECK_EQUAL(weft_metrics_add_limiter(page, NULL, &limiter), 0);
     CHECK_EQUAL(weft_metrics_add_pipeline(page, NULL, &pipeline), 0);
+    CHECK_EQUAL(weft_metrics_add_policy(page, NULL, &policy), 0);
     CHECK_EQUAL(weft_metrics_add_pool(page, NULL, &pool), 0);
+    CHECK_EQUAL(weft_metrics_add_retry(page, NULL, &retry), 0);
     CHECK_EQUAL(weft_metrics_add_retry_budget(page, NULL, &budget), 0);
     CHECK_EQUAL(weft_metrics_add_stage(page, NULL, &first), 0);
     CHECK_EQUAL(weft_metrics_add_stage(page, NULL, &second), 0);
@@ -382,6 +387,9 @@ TEST(the_patterns_are_exported_by_name)
     CHECK_EQUAL(weft_metrics_add_breaker(page, "db", &breaker), 0);
     CHECK_EQUAL(weft_metrics_add_breaker(page, "db", &breaker), -EEXIST);
     CHECK_EQUAL(weft_metrics_add_limiter(page, "db", &limiter), 0);
+    const struct weft_retry_stats retry = {.delayed_ns = 1500000000,
+                                           .ended = {[WEFT_RETRY_BUDGET] = 3}};
+    CHECK_EQUAL(weft_metrics_add_retry(page, "calls", &retry), 0);
     const char *text = text_of(page);
     CHECK(strstr(text, "# HELP weft_breaker_opened_total Times a circuit breaker opened.\n"
                        "# TYPE weft_breaker_opened_total counter\n"
@@ -400,6 +408,10 @@ TEST(the_patterns_are_exported_by_name)
     CHECK(strstr(text, "weft_stage_running{name=\"pipeline\",stage=\"parse\"} 0\n"
                        "weft_stage_running{name=\"pipeline\",stage=\"store\"} 0\n"));
     CHECK(strstr(text, "weft_pool_resources{name=\"pool\",state=\"idle\"} 0\n"));
+    CHECK(strstr(text, "weft_policy_calls_total{name=\"policy\",place=\"0\",layer=\"retry\"} 0\n"
+                       "weft_policy_calls_total{name=\"policy\",place=\"1\",layer=\"work\"} 0\n"));
+    CHECK(strstr(text, "weft_retry_given_up_total{name=\"calls\",reason=\"budget\"} 3\n"));
+    CHECK(strstr(text, "weft_retry_delayed_seconds_total{name=\"calls\"} 1.5\n"));
     weft_metrics_close(page);
 }
 
