@@ -33,7 +33,7 @@ struct weft_failure {
 };
 
 struct weft_group_options {
-    enum weft_group_policy policy;       /* 0 means WEFT_FAIL_FAST */
+    enum weft_group_policy policy; /* 0 means WEFT_FAIL_FAST */
     unsigned quorum;               /* WEFT_QUORUM only: successes needed, at least 1 */
     unsigned concurrency_max;      /* children at once; 0: no limit; beyond it weft_spawn waits */
     int64_t deadline_ns;           /* absolute; 0 means none; passing it cancels the children */

@@ -106,9 +106,8 @@ struct weft_policy; /* src/flow/policy.c */
  * options  NULL means all defaults; not kept
  * Returns  0; -EINVAL (count; a layer without its object, or with options that are refused
  *          there); -ENOMEM, -EPERM (WEFT_LOCAL outside a runtime) */
-WEFT_API int weft_policy_open(struct weft_policy **ret_policy,
-                              const struct weft_layer *layers, size_t count,
-                              const struct weft_policy_options *options);
+WEFT_API int weft_policy_open(struct weft_policy **ret_policy, const struct weft_layer *layers,
+                              size_t count, const struct weft_policy_options *options);
 
 /* NULL is fine. Nobody may be in weft_policy_call with it. */
 WEFT_API void weft_policy_close(struct weft_policy *policy);

@@ -24,7 +24,8 @@ static int run_child(void *arg)
     return err < 0 ? err : child->result;
 }
 
-static int run_group(enum weft_group_policy policy, unsigned quorum, struct child *children, size_t len)
+static int run_group(enum weft_group_policy policy, unsigned quorum, struct child *children,
+                     size_t len)
 {
     struct weft_group group;
     struct weft_group_options options = {.policy = policy, .quorum = quorum};
