@@ -19,7 +19,7 @@
 
 WEFT_BEGIN_DECLS
 
-enum weft_policy {
+enum weft_group_policy {
     WEFT_FAIL_FAST, /* the first failure cancels the rest and is the group's result */
     WEFT_SUPERVISE, /* failures are kept, nobody is cancelled; the result is the first of them */
     WEFT_RACE,      /* the first success cancels the rest and is the group's result */
@@ -33,7 +33,7 @@ struct weft_failure {
 };
 
 struct weft_group_options {
-    enum weft_policy policy;       /* 0 means WEFT_FAIL_FAST */
+    enum weft_group_policy policy; /* 0 means WEFT_FAIL_FAST */
     unsigned quorum;               /* WEFT_QUORUM only: successes needed, at least 1 */
     unsigned concurrency_max;      /* children at once; 0: no limit; beyond it weft_spawn waits */
     int64_t deadline_ns;           /* absolute; 0 means none; passing it cancels the children */
@@ -85,7 +85,7 @@ struct weft_group {
     unsigned successes, failures, quorum;
     unsigned cut;  /* children that failed after the group was cancelled */
     unsigned lost; /* failures that nobody can hear of */
-    enum weft_policy policy;
+    enum weft_group_policy policy;
     int first_success, first_failure;
     const char *name;
 };

@@ -37,6 +37,10 @@ void weft_buffer_append_int(struct weft_buffer *buffer, int64_t value);
 void weft_buffer_append_format(struct weft_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The length of the well-formed UTF-8 sequence at text, of len bytes, at least 1; 0: there is none.
+ */
+size_t weft_utf8_sequence(const unsigned char *text, size_t len);
+
 /* Append text as a JSON string with its quotes. The bytes must be UTF-8; what is not becomes
  * U+FFFD. */
 void weft_buffer_append_json_string(struct weft_buffer *buffer, const char *text, size_t len);

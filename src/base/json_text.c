@@ -5,8 +5,8 @@
 #include <math.h>
 #include <time.h>
 
-/* Length of the well-formed UTF-8 sequence at text, 0 if there is none (RFC 3629, table in 4). */
-static size_t utf8_sequence(const unsigned char *text, size_t len)
+/* RFC 3629, table in section 4. */
+size_t weft_utf8_sequence(const unsigned char *text, size_t len)
 {
     unsigned char lead = text[0];
     size_t need = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -57,7 +57,7 @@ void weft_buffer_append_json_string(struct weft_buffer *buffer, const char *text
         unsigned char c = bytes[at];
         size_t sequence = 1;
         if (c >= 0x80)
-            sequence = utf8_sequence(bytes + at, len - at);
+            sequence = weft_utf8_sequence(bytes + at, len - at);
         if (sequence > 0 && c >= 0x20 && c != '"' && c != '\\') {
             at += sequence;
             continue;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HALF_BITS 10
 #define HALF      ((size_t)1 << HALF_BITS) /* 1,024 slots per doubling: 3 significant digits */
@@ -41,6 +42,10 @@ void weft_histogram_close(struct weft_histogram *histogram)
     free(histogram);
 }
 
+/* One thread writes while others read: as cheap as any other load and store. */
+#define load(at)         __atomic_load_n(at, __ATOMIC_RELAXED)
+#define store(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
+
 static size_t slot_of(int64_t value_ns)
 {
     uint64_t value = (uint64_t)value_ns;
@@ -54,33 +59,102 @@ static int64_t upper_end(size_t slot)
     return (int64_t)((slot - doubling * HALF + 1) << doubling) - 1;
 }
 
+static int64_t lower_end(size_t slot)
+{
+    return slot > 0 ? upper_end(slot - 1) + 1 : 0;
+}
+
 void weft_histogram_record(struct weft_histogram *histogram, int64_t value_ns)
 {
     if (value_ns < 1)
         value_ns = 1;
     else if (value_ns > WEFT_HISTOGRAM_MAX_NS)
         value_ns = WEFT_HISTOGRAM_MAX_NS;
-    if (histogram->count == 0 || value_ns < histogram->min_ns)
-        histogram->min_ns = value_ns;
+    if (histogram->min_ns == 0 || value_ns < histogram->min_ns)
+        store(&histogram->min_ns, value_ns);
     if (value_ns > histogram->max_ns)
-        histogram->max_ns = value_ns;
-    histogram->count++;
-    histogram->sum_ns += (uint64_t)value_ns;
-    histogram->slots[slot_of(value_ns)]++;
+        store(&histogram->max_ns, value_ns);
+    store(&histogram->sum_ns, histogram->sum_ns + (uint64_t)value_ns);
+    uint64_t *slot = &histogram->slots[slot_of(value_ns)];
+    store(slot, *slot + 1);
+    store(&histogram->count, histogram->count + 1);
 }
 
+/* Count comes from the slots: what is recorded meanwhile is in both or in neither. */
 void weft_histogram_merge(struct weft_histogram *histogram, const struct weft_histogram *from)
+{
+    int64_t min_ns = load(&from->min_ns), max_ns = load(&from->max_ns);
+    uint64_t count = 0;
+    size_t end = max_ns > 0 ? slot_of(max_ns) + 1 : 0;
+    for (size_t i = min_ns > 0 ? slot_of(min_ns) : 0; i < end; i++) {
+        uint64_t slot = load(&from->slots[i]);
+        if (slot > 0)
+            histogram->slots[i] += slot;
+        count += slot;
+    }
+    if (count == 0)
+        return;
+    if (histogram->min_ns == 0 || min_ns < histogram->min_ns)
+        histogram->min_ns = min_ns;
+    if (max_ns > histogram->max_ns)
+        histogram->max_ns = max_ns;
+    histogram->count += count;
+    histogram->sum_ns += load(&from->sum_ns);
+}
+
+void weft_histogram_clear(struct weft_histogram *histogram)
+{
+    if (histogram->max_ns > 0) {
+        size_t first = slot_of(histogram->min_ns);
+        memset(&histogram->slots[first], 0,
+               (slot_of(histogram->max_ns) - first + 1) * sizeof histogram->slots[0]);
+    }
+    histogram->count = histogram->sum_ns = 0;
+    histogram->min_ns = histogram->max_ns = 0;
+}
+
+void weft_histogram_subtract(struct weft_histogram *histogram, const struct weft_histogram *from)
 {
     if (from->count == 0)
         return;
-    if (histogram->count == 0 || from->min_ns < histogram->min_ns)
-        histogram->min_ns = from->min_ns;
-    if (from->max_ns > histogram->max_ns)
-        histogram->max_ns = from->max_ns;
-    histogram->count += from->count;
-    histogram->sum_ns += from->sum_ns;
-    for (size_t i = 0; i < SLOTS; i++)
-        histogram->slots[i] += from->slots[i];
+    size_t first = SLOTS, last = 0, end = slot_of(histogram->max_ns) + 1;
+    for (size_t i = slot_of(histogram->min_ns); i < end; i++) {
+        if (histogram->slots[i] > 0 && from->slots[i] > 0)
+            histogram->slots[i] -= from->slots[i];
+        if (histogram->slots[i] == 0)
+            continue;
+        first = first < i ? first : i;
+        last = i;
+    }
+    histogram->count -= from->count;
+    histogram->sum_ns -= from->sum_ns;
+    if (histogram->count == 0) {
+        histogram->sum_ns = 0;
+        histogram->min_ns = histogram->max_ns = 0;
+        return;
+    }
+    if (histogram->min_ns >= from->min_ns)
+        histogram->min_ns = lower_end(first);
+    if (histogram->max_ns <= from->max_ns && upper_end(last) < histogram->max_ns)
+        histogram->max_ns = upper_end(last);
+}
+
+uint64_t weft_histogram_count_to(const struct weft_histogram *histogram, int64_t value_ns)
+{
+    uint64_t count = 0;
+    if (value_ns < 1 || histogram->max_ns == 0)
+        return 0;
+    if (value_ns >= histogram->max_ns)
+        return histogram->count;
+    size_t end = slot_of(value_ns) + 1;
+    for (size_t i = slot_of(histogram->min_ns); i < end; i++)
+        count += histogram->slots[i];
+    return count;
+}
+
+uint64_t weft_histogram_sum(const struct weft_histogram *histogram)
+{
+    return histogram->sum_ns;
 }
 
 uint64_t weft_histogram_count(const struct weft_histogram *histogram)

@@ -4,7 +4,8 @@
  * Log-linear buckets as in HdrHistogram: exact up to 2,047 ns, then 1,024 buckets for each
  * doubling, so that a bucket is never wider than a thousandth of its values. The range is 1 ns to
  * 1 h; what lies outside counts as the nearer end. 264 KiB, allocated once; recording never
- * fails. One histogram belongs to one thread; merge to bring threads together. */
+ * fails. One thread records; others may merge from it meanwhile, and see a moment in between.
+ * Everything else is for one thread at a time. */
 #ifndef WEFT_OBS_HISTOGRAM_H
 #define WEFT_OBS_HISTOGRAM_H
 
@@ -26,8 +27,18 @@ void weft_histogram_record(struct weft_histogram *histogram, int64_t value_ns);
  * recorded in one histogram, in any order. */
 void weft_histogram_merge(struct weft_histogram *histogram, const struct weft_histogram *from);
 
-/* How many values were recorded. */
+/* Forget what was recorded. */
+void weft_histogram_clear(struct weft_histogram *histogram);
+
+/* Take away what was merged into from before: what is left was recorded since. Minimum and maximum
+ * are then the ends of their buckets, where from knew smaller and larger ones. */
+void weft_histogram_subtract(struct weft_histogram *histogram, const struct weft_histogram *from);
+
+/* How many values were recorded; how many of at most value_ns, to the end of its bucket; and what
+ * they add up to. */
 uint64_t weft_histogram_count(const struct weft_histogram *histogram);
+uint64_t weft_histogram_count_to(const struct weft_histogram *histogram, int64_t value_ns);
+uint64_t weft_histogram_sum(const struct weft_histogram *histogram);
 
 /* The value that a share of all values does not exceed: with n values, the upper end of the first
  * bucket at which the cumulative count reaches ceil(millionths * n / 1,000,000), at least 1. The

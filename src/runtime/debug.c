@@ -5,14 +5,12 @@
 #include <runtime/inspect.h>
 
 #include <errno.h>
-#include <execinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define HOG_DEFAULT_NS     (100 * WEFT_MSEC)
-#define HOG_MIN_NS         WEFT_MSEC
-#define SIGNAL_STACK_BYTES ((size_t)64 << 10)
+#define HOG_DEFAULT_NS (100 * WEFT_MSEC)
+#define HOG_MIN_NS     WEFT_MSEC
 
 static bool wanted(const struct weft_run_options *options)
 {
@@ -27,7 +25,7 @@ static int watch_signals(void)
     int err = weft_overflow_watch();
     if (err < 0)
         return err;
-    err = weft_hog_watch();
+    err = weft_capture_start();
     if (err < 0)
         weft_overflow_unwatch();
     return err;
@@ -41,12 +39,12 @@ int weft_debug_open(struct weft_runtime *runtime, const struct weft_run_options 
     if (!wanted(options))
         return 0;
     struct weft_debug *debug =
-        calloc(1, sizeof *debug + runtime->workers_len * sizeof debug->workers[0]);
+        calloc(1, sizeof *debug + runtime->workers_len * sizeof debug->slices[0]);
     if (!debug)
         return -ENOMEM;
-    void *frame; /* the first call loads the unwinder, which a handler must not do */
-    (void)backtrace(&frame, 1);
-    int err = watch_signals();
+    int err = weft_watch_open(runtime);
+    if (err == 0)
+        err = watch_signals();
     if (err < 0) {
         free(debug);
         return err;
@@ -55,6 +53,7 @@ int weft_debug_open(struct weft_runtime *runtime, const struct weft_run_options 
     debug->hog_ns = options->hog_ns ? options->hog_ns : HOG_DEFAULT_NS;
     if (debug->hog_ns < HOG_MIN_NS)
         debug->hog_ns = HOG_MIN_NS;
+    weft_hog_init(debug);
     runtime->debug = debug;
     return 0;
 }
@@ -65,60 +64,17 @@ void weft_debug_close(struct weft_runtime *runtime)
     if (!debug)
         return;
     weft_debug_report_fds(debug);
-    weft_hog_unwatch();
+    weft_capture_stop();
     weft_overflow_unwatch();
-    for (unsigned i = 0; i < runtime->workers_len; i++)
-        free(debug->workers[i].signal_stack);
     free(debug->fds);
     free(debug);
     runtime->debug = NULL;
 }
 
-static sigset_t our_signals(void)
-{
-    sigset_t ours;
-    (void)sigemptyset(&ours);
-    (void)sigaddset(&ours, SIGURG);
-    (void)sigaddset(&ours, SIGSEGV);
-    return ours;
-}
-
 int weft_debug_attach(struct weft_worker *worker)
 {
-    struct weft_debug *debug = worker->runtime->debug;
-    if (!debug)
-        return 0;
-    struct weft_watched *watched = &debug->workers[worker->index];
-    watched->signal_stack = malloc(SIGNAL_STACK_BYTES);
-    if (!watched->signal_stack)
-        return -ENOMEM;
-    const stack_t stack = {.ss_sp = watched->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
-    if (sigaltstack(&stack, &watched->stack_before) < 0)
-        return -errno;
-    sigset_t ours = our_signals();
-    (void)pthread_sigmask(SIG_UNBLOCK, &ours, &watched->mask_before);
-    watched->worker = worker;
-    watched->thread = pthread_self();
-    worker->debug = debug;
-    weft_lock(&debug->watching);
-    watched->attached = true;
-    weft_unlock(&debug->watching);
-    return 0;
-}
-
-void weft_debug_detach(struct weft_worker *worker)
-{
-    struct weft_debug *debug = worker->debug;
-    struct weft_watched *watched = debug ? &debug->workers[worker->index] : NULL;
-    if (!watched || !watched->attached)
-        return;
-    weft_lock(&debug->watching);
-    watched->attached = false;
-    weft_unlock(&debug->watching);
-    sigset_t ours = our_signals(); /* the program may have changed the others meanwhile */
-    (void)sigandset(&ours, &ours, &watched->mask_before);
-    (void)pthread_sigmask(SIG_BLOCK, &ours, NULL);
-    (void)sigaltstack(&watched->stack_before, NULL);
+    worker->debug = worker->runtime->debug;
+    return worker->debug ? weft_watch_attach(worker) : 0;
 }
 
 /* ---- reports --------------------------------------------------------------------------- */

@@ -22,7 +22,7 @@ static void report_end(struct weft_worker *worker, struct weft_fiber *self, int 
 
 static _Noreturn void end_fiber(struct weft_worker *worker, struct weft_fiber *self)
 {
-    worker->fibers--;
+    weft_note(&worker->fibers, worker->fibers - 1);
     weft_sanitizer_bury(&worker->grave, &self->context.sanitizer);
     weft_stack_release(self->stacks, self->stack);
     weft_switch_away(worker, self, true); /* nobody can take the stack before this */
@@ -86,6 +86,7 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, const struct wef
     fiber->mail.deliver = wake_arrived;
     atomic_init(&fiber->parked, false);
     fiber->waits_for = NULL;
+    fiber->clocked = 0;
     fiber->holds = 0;
     fiber->scope = plan->scope;
     weft_list_init(&fiber->in_scope);
@@ -103,7 +104,8 @@ struct weft_fiber *weft_fiber_start(struct weft_worker *worker, const struct wef
     fiber->stacks = stacks;
     fiber->name = plan->name;
     fiber->spawned_at = plan->spawned_at;
-    worker->fibers++;
+    weft_note(&worker->fibers, worker->fibers + 1);
+    weft_note(&worker->spawned, worker->spawned + 1);
     weft_run_push(worker, fiber);
     return fiber;
 }

@@ -23,6 +23,7 @@ struct weft_fiber {
     atomic_bool parked;           /* true while it waits and nobody has claimed it */
     bool exposed;                 /* other threads may claim it */
     int wake_result;              /* written by the claimer */
+    unsigned clocked;             /* not 0: its running time is counted, for so many who asked */
     struct weft_waiter *winner;   /* which of several waiters was served; written by the claimer */
     const char *waits_for;        /* for people */
     unsigned awake;               /* outside a runtime: the word the thread sleeps on */
@@ -43,6 +44,7 @@ struct weft_fiber {
     struct weft_stack_pool *stacks;
     const char *name;
     const void *spawned_at;
+    int64_t run_ns, resumed_at_ns; /* while clocked: run before the last switch to it, and then */
 };
 
 /* What weft_fiber_start is told. */

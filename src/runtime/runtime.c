@@ -149,7 +149,7 @@ static void *worker_main(void *arg)
     weft_futex_wake_one(&start->state); /* *start may be gone: then nobody sleeps there */
     if (err == 0)
         weft_worker_run(worker);
-    weft_debug_detach(worker);
+    weft_watch_detach(worker);
     return NULL;
 }
 
@@ -228,7 +228,7 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
     for (unsigned i = 1; i < runtime->workers_ready; i++)
         (void)pthread_join(runtime->threads[i], NULL);
     weft_inspector_stop(runtime);
-    weft_debug_detach(&runtime->workers[0]);
+    weft_watch_detach(&runtime->workers[0]);
     __atomic_store_n(&runtime->closed, 1, __ATOMIC_SEQ_CST);
     while (load(&runtime->callers) > 0)
         (void)sched_yield();
@@ -292,6 +292,7 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     end_workers(runtime, options->ret_waits);
     err = run_result(runtime); /* until they have ended, their reactors may fail */
     weft_debug_close(runtime);
+    weft_watch_close(runtime);
     weft_runtime_release(runtime);
     return err;
 }

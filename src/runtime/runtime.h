@@ -40,7 +40,10 @@ struct weft_runtime {
     unsigned workers_len, workers_ready;
 
     struct weft_debug *debug; /* NULL outside debug mode */
+    unsigned watch_lock;      /* over the making and ending of the next two */
+    struct weft_watch *watch; /* NULL until somebody watches */
     struct weft_inspector *inspector;
+    unsigned measuring; /* who has the workers' meters on */
 
     unsigned unstarted_lock;
     struct weft_link unstarted;

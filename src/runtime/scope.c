@@ -82,17 +82,21 @@ static void deadline_passed(struct weft_timer *timer)
     cancel(weft_container_of(timer, struct weft_scope, timer), BY_DEADLINE, -ETIMEDOUT);
 }
 
+static void begin_deadline(struct weft_scope *scope, int64_t deadline_ns, int64_t now_ns)
+{
+    scope->timer.deadline_ns = deadline_ns;
+    if (deadline_ns <= now_ns)
+        cancel(scope, BY_DEADLINE, -ETIMEDOUT);
+    else if (deadline_ns != WEFT_FOREVER)
+        weft_timer_arm(weft_current_worker, &scope->timer, deadline_ns, deadline_passed);
+}
+
 static void set_deadline(struct weft_scope *scope, int64_t deadline_ns)
 {
     struct weft_worker *worker = weft_current_worker;
+    bool endless = deadline_ns == WEFT_FOREVER;
     weft_timer_disarm(worker, &scope->timer);
-    scope->timer.deadline_ns = deadline_ns;
-    if (deadline_ns == WEFT_FOREVER)
-        return;
-    if (deadline_ns <= weft_worker_now(worker))
-        cancel(scope, BY_DEADLINE, -ETIMEDOUT);
-    else
-        weft_timer_arm(worker, &scope->timer, deadline_ns, deadline_passed);
+    begin_deadline(scope, deadline_ns, endless ? 0 : weft_worker_now(worker));
 }
 
 void weft_scope_attach(struct weft_scope *scope, struct weft_scope *parent, int64_t deadline_ns,
@@ -145,6 +149,13 @@ void weft_scope_enter(struct weft_scope *scope, int64_t deadline_ns, unsigned fl
         weft_misuse("weft_scope_enter with flags that there are not");
     weft_scope_attach(scope, self->scope, deadline_ns, flags);
     self->scope = scope;
+}
+
+void weft_scope_enter_for(struct weft_scope *scope, int64_t duration_ns)
+{
+    weft_scope_enter(scope, WEFT_FOREVER, 0);
+    int64_t now_ns = weft_worker_now(weft_current_worker);
+    begin_deadline(scope, weft_time_after(now_ns, duration_ns), now_ns);
 }
 
 int weft_scope_leave(struct weft_scope *scope, int result)
@@ -240,7 +251,7 @@ int weft_timeout(int64_t timeout_ns, int (*fn)(void *), void *arg)
     struct weft_scope scope;
     if (!weft_self())
         return -EPERM;
-    weft_scope_enter(&scope, weft_time_after(weft_now(), timeout_ns), 0);
+    weft_scope_enter_for(&scope, timeout_ns);
     return weft_scope_leave(&scope, fn(arg));
 }
 

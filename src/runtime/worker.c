@@ -12,6 +12,7 @@
 #include <runtime/resolve.h>
 #include <runtime/runtime.h>
 #include <runtime/sim.h>
+#include <runtime/watch.h>
 
 #include <poll.h>
 #include <sched.h>
@@ -53,6 +54,7 @@ static void push_front(struct weft_worker *worker, struct weft_mail *link)
 void weft_run_push(struct weft_worker *worker, struct weft_fiber *fiber)
 {
     struct weft_mail *link = &fiber->mail;
+    weft_note(&worker->pushed, worker->pushed + 1);
     if (worker->shuffled && weft_random_below(&worker->random, 2)) {
         push_front(worker, link);
         return;
@@ -70,14 +72,12 @@ static struct weft_fiber *run_pop(struct weft_worker *worker)
     struct weft_mail *link = worker->run_first;
     if (!link)
         return NULL;
+    weft_note(&worker->popped, worker->popped + 1);
     worker->run_first = link->next;
     if (!worker->run_first)
         worker->run_last = NULL;
     return weft_container_of(link, struct weft_fiber, mail);
 }
-
-/* Write what debug mode looks at from another thread; as cheap as any other store. */
-#define note(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
 
 /* Who runs after the current fiber, or NULL for the scheduler. Whom another worker has woken should
  * not wait for the end of the round: looking costs one load. */
@@ -85,8 +85,20 @@ static struct weft_fiber *choose_next(struct weft_worker *worker)
 {
     if (worker->switches_left == 0 || (worker->crowded && !weft_mailbox_empty(&worker->mailbox)))
         return NULL;
-    note(&worker->switches_left, worker->switches_left - 1);
+    weft_note(&worker->switches_left, worker->switches_left - 1);
     return run_pop(worker);
+}
+
+/* For a fiber whose running time is counted: the clock is read on both sides of the switch. */
+__attribute__((noinline)) static void switch_away_clocked(struct weft_worker *worker,
+                                                          struct weft_fiber *self, bool forever)
+{
+    unsigned clocked = self->clocked;
+    self->run_ns += weft_worker_now(worker) - self->resumed_at_ns;
+    self->clocked = 0;
+    weft_switch_away(worker, self, forever);
+    self->clocked = clocked;
+    self->resumed_at_ns = weft_worker_now(worker);
 }
 
 /* Never inlined: with one place that switches, every return after a switch is where the processor
@@ -96,10 +108,14 @@ __attribute__((noinline)) void weft_switch_away(struct weft_worker *worker, stru
 {
     if (weft_current_worker != worker)
         weft_misuse("a child of fork() called weft: it would share its parent's reactor");
+    if (__builtin_expect(self->clocked > 0, 0)) {
+        switch_away_clocked(worker, self, forever);
+        return;
+    }
     struct weft_fiber *next = choose_next(worker);
     if (next == self)
         return;
-    note(&worker->current, next);
+    weft_note(&worker->current, next);
     weft_context_switch(&self->context, next ? &next->context : &worker->scheduler, forever);
 }
 
@@ -161,8 +177,11 @@ void weft_timer_disarm(struct weft_worker *worker, struct weft_timer *timer)
 static void fire_timers(struct weft_worker *worker, int64_t now_ns)
 {
     struct weft_timer *timer;
+    struct weft_meter *meter = __atomic_load_n(&worker->meter, __ATOMIC_ACQUIRE);
     while ((timer = weft_heap_first(&worker->timers)) && timer->deadline_ns <= now_ns) {
         weft_heap_remove(&worker->timers, timer);
+        if (meter)
+            meter->fired(meter, now_ns, timer->deadline_ns);
         timer->fire(timer);
     }
 }
@@ -290,9 +309,9 @@ static void resume_first(struct weft_worker *worker)
     struct weft_fiber *fiber = run_pop(worker);
     if (!fiber)
         return;
-    note(&worker->switches_left, worker->switches_max - 1);
-    note(&worker->rounds, worker->rounds + 1);
-    note(&worker->current, fiber);
+    weft_note(&worker->switches_left, worker->switches_max - 1);
+    weft_note(&worker->rounds, worker->rounds + 1);
+    weft_note(&worker->current, fiber);
     weft_context_switch(&worker->scheduler, &fiber->context, false);
 }
 
@@ -342,6 +361,13 @@ static bool takes_unstarted(const struct weft_worker *worker)
            (!worker->run_first || worker->rounds % ROUNDS_PER_TAKE == 0);
 }
 
+static void measure_turn(const struct weft_worker *worker, int64_t now_ns, int64_t resumed_at_ns)
+{
+    struct weft_meter *meter = __atomic_load_n(&worker->meter, __ATOMIC_ACQUIRE);
+    if (meter)
+        meter->turn(meter, worker, now_ns, resumed_at_ns);
+}
+
 void weft_worker_run(struct weft_worker *worker)
 {
     struct weft_runtime *runtime = worker->runtime;
@@ -350,6 +376,7 @@ void weft_worker_run(struct weft_worker *worker)
         int64_t now_ns = weft_worker_now(worker);
         if (resumed_at_ns)
             adapt_round(worker, now_ns - resumed_at_ns);
+        measure_turn(worker, now_ns, resumed_at_ns);
         resumed_at_ns = 0;
         weft_worker_take_mail(worker);
         look_before_timers(worker, now_ns);

@@ -18,10 +18,12 @@
 #include <limits.h>
 
 struct weft_debug;
+struct weft_meter;
 struct weft_offload_pool;
 struct weft_resolver;
 struct weft_runtime;
 struct weft_sim;
+struct weft_watched;
 
 /* Sizes of stacks that a spawn may ask for, beside the runtime's default: 16 KiB to 1 MiB. */
 #define WEFT_STACK_CLASSES 7
@@ -30,6 +32,7 @@ struct weft_worker {
     struct weft_context scheduler; /* the thread's own stack: polls, fires timers */
     struct weft_fiber *current;    /* NULL while the scheduler runs; others look at it as well */
     struct weft_mail *run_first, *run_last;
+    uint64_t pushed, popped; /* fibers, into the run queue and out of it */
     uint64_t rounds;         /* of the scheduler that ran fibers */
     unsigned switches_left;  /* fiber to fiber, before the scheduler has a look around */
     unsigned switches_max;   /* adapted to how long the fibers run */
@@ -39,7 +42,9 @@ struct weft_worker {
     bool repeats;            /* what is drawn shall be the same in every run */
 
     struct weft_runtime *runtime;
-    struct weft_debug *debug; /* NULL outside debug mode */
+    struct weft_debug *debug;     /* NULL outside debug mode */
+    struct weft_watched *watched; /* NULL until it takes the signal of captures */
+    struct weft_meter *meter;     /* NULL while nobody measures; set by other threads */
     unsigned index;
     bool crowded; /* there are other workers */
 
@@ -54,6 +59,7 @@ struct weft_worker {
     struct weft_stack_pool stacks_of[WEFT_STACK_CLASSES];
     struct weft_sanitizer_stack grave;
     size_t fibers;           /* that have not ended */
+    uint64_t spawned;        /* fibers, so far */
     size_t outstanding;      /* completions other threads owe: time must not jump */
     size_t fd_waiters;       /* fibers that wait for a descriptor */
     struct weft_link guests; /* fibers of no group here: the first, called from outside, or spawned
@@ -75,6 +81,9 @@ struct weft_worker {
     uint64_t cancel_at;     /* the wait at which everything is cancelled, 0: none */
     int broken;             /* the poller's error: no descriptor can be waited for any more */
 };
+
+/* Write what other threads look at, as cheaply as any other store. */
+#define weft_note(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
 
 /* The running fiber, NULL outside a runtime. */
 static inline struct weft_fiber *weft_self(void)
@@ -154,6 +163,24 @@ void weft_timer_disarm(struct weft_worker *worker, struct weft_timer *timer);
 
 int64_t weft_worker_now(struct weft_worker *worker);
 
+/* Count for how long a fiber runs, not how long it waits: how much it was before and after, to be
+ * subtracted. Calls come in pairs and nest; in between each of its switches costs two looks at the
+ * clock. */
+static inline int64_t weft_run_time_begin(struct weft_fiber *self, int64_t now_ns)
+{
+    if (self->clocked++ == 0) {
+        self->run_ns = 0;
+        self->resumed_at_ns = now_ns;
+    }
+    return self->run_ns + (now_ns - self->resumed_at_ns);
+}
+
+static inline int64_t weft_run_time_end(struct weft_fiber *self, int64_t now_ns)
+{
+    self->clocked--;
+    return self->run_ns + (now_ns - self->resumed_at_ns);
+}
+
 /* ---- scopes and groups ----------------------------------------------------------------- */
 
 /* Begin and end the life of a scope without a fiber of its own (scope.c). */
@@ -166,6 +193,9 @@ void weft_scope_cancel_from_outside(struct weft_scope *scope, int reason);
 
 /* Cancel everything inside, shields or not. On the scope's own worker. */
 void weft_scope_cancel_through(struct weft_scope *top, int reason);
+
+/* weft_scope_enter, to end after duration_ns: the clock is looked at once. */
+void weft_scope_enter_for(struct weft_scope *scope, int64_t duration_ns);
 
 /* The earliest deadline of a scope and those around it, up to a shield. */
 int64_t weft_scope_outer_deadline(struct weft_scope *scope);

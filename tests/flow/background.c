@@ -135,3 +135,200 @@ FIBER_TEST(a_full_or_stopping_keeper_takes_no_task)
     CHECK_EQUAL(weft_background_start(&background, work_for, &long_ns, NULL), -ESHUTDOWN);
     CHECK_EQUAL(weft_background_sleep(&background, 1), -ESHUTDOWN);
 }
+
+/* ---- every so often ------------------------------------------------------------------ */
+
+struct rounds {
+    int64_t work_ns, begun_at_ns[16];
+    int begun, ended, inside;
+    int results[8]; /* of the rounds, one after the other; then 0 */
+    int events, gave_up;
+    struct weft_periodic_event last;
+};
+
+static int one_round(void *arg)
+{
+    struct rounds *rounds = arg;
+    int i = rounds->begun++;
+    CHECK_EQUAL(rounds->inside++, 0); /* they never overlap */
+    rounds->begun_at_ns[i % 16] = weft_now();
+    int err = rounds->work_ns ? weft_sleep(rounds->work_ns) : 0;
+    rounds->inside--;
+    if (err < 0)
+        return err;
+    rounds->ended++;
+    return i < 8 ? rounds->results[i] : 0;
+}
+
+static void keep_event(void *arg, const struct weft_periodic_event *event)
+{
+    struct rounds *rounds = arg;
+    rounds->events++;
+    rounds->gave_up += event->kind == WEFT_PERIODIC_GAVE_UP;
+    rounds->last = *event;
+}
+
+FIBER_TEST(rounds_begin_at_a_fixed_rate_whatever_they_take)
+{
+    struct weft_background background;
+    struct weft_background_task task = {0};
+    struct rounds rounds = {.work_ns = 3 * WEFT_SEC};
+    const struct weft_periodic_options options = {.period_ns = 10 * WEFT_SEC, .run_at_start = 1};
+    int64_t begin_ns = weft_now();
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, "rounds"), 1);
+    CHECK_EQUAL(weft_sleep(35 * WEFT_SEC), 0);
+    CHECK_EQUAL(rounds.begun, 4);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQUAL(rounds.begun_at_ns[i] - begin_ns, i * 10 * WEFT_SEC);
+    CHECK_EQUAL(weft_background_list(&background, &task, 1), 1);
+    CHECK_EQUAL(task.rounds, 4);
+    CHECK_EQUAL(task.period_ns, 10 * WEFT_SEC);
+    CHECK_EQUAL(task.next_at_ns - begin_ns, 40 * WEFT_SEC);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_now() - begin_ns, 35 * WEFT_SEC); /* its pause ends at once */
+}
+
+FIBER_TEST(rounds_with_a_fixed_delay_begin_that_long_after_the_last_has_ended)
+{
+    struct weft_background background;
+    struct rounds rounds = {.work_ns = 3 * WEFT_SEC};
+    const struct weft_periodic_options options = {.period_ns = 10 * WEFT_SEC, .fixed_delay = 1};
+    int64_t begin_ns = weft_now();
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(40 * WEFT_SEC), 0);
+    CHECK_EQUAL(rounds.begun, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(rounds.begun_at_ns[i] - begin_ns, (10 + 13 * i) * WEFT_SEC);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
+FIBER_TEST(a_round_longer_than_the_period_misses_starts_and_does_not_overlap)
+{
+    struct weft_background background;
+    struct weft_background_task task = {0};
+    struct rounds rounds = {.work_ns = 25 * WEFT_SEC};
+    const struct weft_periodic_options options = {.period_ns = 10 * WEFT_SEC, .run_at_start = 1};
+    int64_t begin_ns = weft_now();
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(58 * WEFT_SEC), 0);
+    CHECK_EQUAL(rounds.begun, 2);
+    CHECK_EQUAL(rounds.begun_at_ns[1] - begin_ns, 30 * WEFT_SEC);
+    CHECK_EQUAL(weft_background_list(&background, &task, 1), 1);
+    CHECK_EQUAL(task.missed, 4); /* at 10, 20, 40, 50 */
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
+FIBER_TEST(after_a_failure_it_is_restarted_with_backoff)
+{
+    struct weft_background background;
+    struct weft_background_snapshot snapshot;
+    struct rounds rounds = {.results = {-EIO, -EIO, -EIO, -EIO, 0}};
+    const struct weft_periodic_options options = {.period_ns = 100 * WEFT_SEC,
+                                                  .run_at_start = 1,
+                                                  .backoff_ns = WEFT_SEC,
+                                                  .backoff_max_ns = 4 * WEFT_SEC,
+                                                  .on_event = keep_event,
+                                                  .on_event_arg = &rounds};
+    int64_t begin_ns = weft_now();
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, "mail"), 1);
+    CHECK_EQUAL(weft_sleep(120 * WEFT_SEC), 0);
+    static const int starts[] = {0, 1, 3, 7, 11, 111};
+    CHECK_EQUAL(rounds.begun, 6);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQUAL(rounds.begun_at_ns[i] - begin_ns, starts[i] * WEFT_SEC);
+    CHECK_EQUAL(rounds.events, 4);
+    CHECK_EQUAL(rounds.gave_up, 0);
+    CHECK_EQUAL(rounds.last.failed_in_a_row, 4);
+    CHECK_EQUAL(rounds.last.next_at_ns - begin_ns, 11 * WEFT_SEC);
+    CHECK_EQUAL(rounds.last.id, 1);
+    CHECK_EQUAL(weft_background_snapshot(&background, &snapshot), 0);
+    CHECK_EQUAL(snapshot.rounds, 6);
+    CHECK_EQUAL(snapshot.rounds_failed, 4);
+    CHECK_EQUAL(snapshot.failed, 0); /* the task goes on */
+    CHECK_EQUAL(snapshot.running, 1);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
+FIBER_TEST(after_so_many_failures_in_a_row_the_task_gives_up)
+{
+    struct weft_background background;
+    struct weft_background_snapshot snapshot;
+    struct rounds rounds = {.results = {-EIO, 0, -EIO, -EPIPE}};
+    const struct weft_periodic_options options = {
+        .period_ns = WEFT_SEC, .failures_max = 2, .on_event = keep_event, .on_event_arg = &rounds};
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(100 * WEFT_SEC), 0);
+    CHECK_EQUAL(rounds.begun, 4);
+    CHECK_EQUAL(rounds.gave_up, 1);
+    CHECK_EQUAL(rounds.last.result, -EPIPE);
+    CHECK_EQUAL(weft_background_snapshot(&background, &snapshot), 0);
+    CHECK_EQUAL(snapshot.running, 0);
+    CHECK_EQUAL(snapshot.failed, 1);
+    CHECK_EQUAL(snapshot.last_failure, -EPIPE);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
+FIBER_TEST(a_graceful_stop_waits_for_the_round_that_runs_and_begins_no_other)
+{
+    struct weft_background background;
+    struct rounds rounds = {.work_ns = 5 * WEFT_SEC};
+    const struct weft_periodic_options options = {.period_ns = WEFT_SEC, .run_at_start = 1};
+    int64_t begin_ns = weft_now();
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(2 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_background_stop(&background, begin_ns + 60 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_now() - begin_ns, 5 * WEFT_SEC);
+    CHECK_EQUAL(rounds.ended, 1);
+    CHECK_EQUAL(rounds.begun, 1);
+}
+
+FIBER_TEST(a_round_too_long_for_the_stop_is_cancelled_and_no_failure)
+{
+    struct weft_background background;
+    struct rounds rounds = {.work_ns = 3600 * WEFT_SEC};
+    const struct weft_periodic_options options = {.period_ns = WEFT_SEC, .run_at_start = 1};
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(2 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_background_stop(&background, weft_now() + WEFT_SEC), 1);
+    CHECK_EQUAL(background.rounds_failed, 0);
+    CHECK_EQUAL(background.failed, 0);
+}
+
+FIBER_TEST(a_periodic_task_is_cancelled_by_its_id_like_any_other)
+{
+    struct weft_background background;
+    struct rounds rounds = {0};
+    const struct weft_periodic_options options = {.period_ns = WEFT_SEC};
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), 1);
+    CHECK_EQUAL(weft_sleep(3 * WEFT_SEC + WEFT_SEC / 2), 0);
+    CHECK_EQUAL(weft_background_cancel(&background, 1), 0);
+    CHECK_EQUAL(weft_sleep(10 * WEFT_SEC), 0);
+    CHECK_EQUAL(rounds.begun, 3);
+    CHECK_EQUAL(background.running, 0);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
+FIBER_TEST(periods_that_make_no_sense_are_refused)
+{
+    struct weft_background background;
+    struct rounds rounds = {0};
+    struct weft_periodic_options options = {.period_ns = 0};
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    CHECK_EQUAL(weft_background_every(&background, NULL, one_round, &rounds, NULL), -EINVAL);
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), -EINVAL);
+    options.period_ns = 1, options.jitter = 1.1;
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), -EINVAL);
+    options.jitter = 0, options.backoff_ns = 2, options.backoff_max_ns = 1;
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), -EINVAL);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_NOWAIT), 0);
+    options.backoff_ns = 0;
+    CHECK_EQUAL(weft_background_every(&background, &options, one_round, &rounds, NULL), -ESHUTDOWN);
+}

@@ -183,3 +183,56 @@ TEST(merging_parts_in_any_order_is_recording_the_whole)
         weft_histogram_close(backward);
     }
 }
+
+TEST(what_is_left_after_subtracting_is_what_was_recorded_since)
+{
+    struct weft_random random;
+    weft_random_seed(&random, 11);
+    for (int round = 0; round < 20; round++) {
+        struct weft_histogram *before = histogram_of(NULL, 0), *now = histogram_of(NULL, 0);
+        struct weft_histogram *since = histogram_of(NULL, 0);
+        size_t early = (size_t)weft_random_below(&random, 300);
+        size_t late = (size_t)weft_random_below(&random, 300);
+        for (size_t i = 0; i < early + late; i++) {
+            int64_t value = random_value(&random);
+            weft_histogram_record(i < early ? before : since, value);
+            weft_histogram_record(now, value);
+        }
+        weft_histogram_subtract(now, before);
+        CHECK_EQUAL(weft_histogram_count(now), late);
+        CHECK_EQUAL(weft_histogram_sum(now), weft_histogram_sum(since));
+        CHECK_EQUAL(weft_histogram_mean(now), weft_histogram_mean(since));
+        int64_t max = weft_histogram_max(since), min = weft_histogram_min(since);
+        CHECK(weft_histogram_max(now) >= max && weft_histogram_max(now) <= max + max / 1000);
+        CHECK(weft_histogram_min(now) <= min && weft_histogram_min(now) >= min - min / 1000);
+        for (uint32_t share = 0; share <= 1000000; share += 50000) {
+            int64_t exact = weft_histogram_percentile(since, share);
+            int64_t found = weft_histogram_percentile(now, share);
+            CHECK(found >= exact && found <= exact + exact / 1000);
+        }
+        weft_histogram_clear(now);
+        CHECK_EQUAL(weft_histogram_count(now), 0);
+        CHECK_EQUAL(weft_histogram_max(now), 0);
+        weft_histogram_record(now, 5);
+        CHECK_EQUAL(weft_histogram_percentile(now, 1000000), 5);
+        weft_histogram_close(before);
+        weft_histogram_close(now);
+        weft_histogram_close(since);
+    }
+}
+
+TEST(counts_to_a_value_rise_to_the_whole)
+{
+    int64_t values[] = {1, 10, 10, 2047, 5000, WEFT_HISTOGRAM_MAX_NS};
+    struct weft_histogram *histogram = histogram_of(values, 6);
+    static const struct {
+        int64_t value;
+        uint64_t count;
+    } vectors[] = {{-1, 0},       {0, 0},    {1, 1},    {9, 1},    {10, 3},
+                   {2046, 3},     {2047, 4}, {4990, 4}, {5000, 5}, {WEFT_HISTOGRAM_MAX_NS / 2, 5},
+                   {INT64_MAX, 6}};
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
+        CHECK_EQUAL(weft_histogram_count_to(histogram, vectors[i].value), vectors[i].count);
+    CHECK_EQUAL(weft_histogram_sum(histogram), 7068 + (uint64_t)WEFT_HISTOGRAM_MAX_NS);
+    weft_histogram_close(histogram);
+}

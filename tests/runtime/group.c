@@ -24,7 +24,8 @@ static int run_child(void *arg)
     return err < 0 ? err : child->result;
 }
 
-static int run_group(enum weft_policy policy, unsigned quorum, struct child *children, size_t len)
+static int run_group(enum weft_group_policy policy, unsigned quorum, struct child *children,
+                     size_t len)
 {
     struct weft_group group;
     struct weft_group_options options = {.policy = policy, .quorum = quorum};
@@ -348,7 +349,7 @@ enum ending {
 /* A child that ends early does so before the cancellation, a late one after it, shielded from it;
  * one that is cut is kept from succeeding by it. Zero means there is no such child. */
 struct outcome {
-    enum weft_policy policy; /* WEFT_QUORUM: of two */
+    enum weft_group_policy policy; /* WEFT_QUORUM: of two */
     enum ending ending;
     int early, early_too, late, late_too;
     bool cut;

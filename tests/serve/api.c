@@ -289,14 +289,15 @@ TEST(unknown_paths_ids_and_methods_are_told_apart)
 static void wait_until_idle(const struct server *server)
 {
     bool idle = false;
-    for (int i = 0; i < 2000 && !idle; i++) {
+    int64_t until_ms = 0;
+    do {
         struct reply reply;
         http_get(server, "/thread-efficiency", &reply);
         json_t *root = reply_json(&reply);
         idle = number_of(root, "active_threads") == 0;
         json_decref(root);
         reply_free(&reply);
-    }
+    } while (!idle && look_again(&until_ms));
     CHECK(idle);
 }
 
@@ -304,14 +305,15 @@ static void wait_until_idle(const struct server *server)
 static void wait_for_metrics(const struct server *server)
 {
     size_t rows = 0;
-    for (int i = 0; i < 2000 && rows == 0; i++) {
+    int64_t until_ms = 0;
+    do {
         struct reply reply;
         http_get(server, "/database/stats", &reply);
         json_t *root = reply_json(&reply);
         rows = json_array_size(json_object_get(root, "recent_queue_metrics"));
         json_decref(root);
         reply_free(&reply);
-    }
+    } while (rows == 0 && look_again(&until_ms));
     CHECK_EQUAL(rows, 1);
 }
 

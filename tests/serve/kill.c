@@ -124,8 +124,9 @@ static size_t load_and_kill(struct client *clients, const struct weft_serve_opti
 
 static void wait_until_drained(sqlite3 *db)
 {
-    for (int i = 0; i < 3000 && query(db, "SELECT count(*) FROM queue") > 0; i++)
-        sleep_ms(10);
+    int64_t until_ms = 0;
+    while (query(db, "SELECT count(*) FROM queue") > 0 && look_again(&until_ms))
+        continue;
     CHECK_EQUAL(query(db, "SELECT count(*) FROM queue"), 0);
 }
 

@@ -275,11 +275,23 @@ void check_keys(const json_t *object, const char *keys)
     CHECK_EQUAL(json_object_size(object), count);
 }
 
+bool look_again(int64_t *until_ms)
+{
+    struct timespec now;
+    (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (*until_ms == 0)
+        *until_ms = now_ms + 30000;
+    return now_ms < *until_ms;
+}
+
 bool wait_for_status(const struct server *server, const char *id, const char *wanted)
 {
+    int64_t until_ms = 0;
     char path[128];
     (void)snprintf(path, sizeof path, "/status/%s", id);
-    for (int i = 0; i < 2000; i++) {
+    do {
         struct reply reply;
         http_get(server, path, &reply);
         json_t *root = reply_json(&reply);
@@ -289,7 +301,6 @@ bool wait_for_status(const struct server *server, const char *id, const char *wa
         reply_free(&reply);
         if (found)
             return true;
-        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
+    } while (look_again(&until_ms));
     return false;
 }

@@ -62,7 +62,11 @@ int server_connect(const struct server *server);
 /* Check that object has exactly the keys, a list separated by spaces. */
 void check_keys(const json_t *object, const char *keys);
 
-/* Poll /status/{id} until it says wanted; false after 20 s. */
+/* Between two looks at something that will come: sleep a little. *until_ms is 0 at first.
+ * Returns  false when half a minute is over */
+bool look_again(int64_t *until_ms);
+
+/* Poll /status/{id} until it says wanted; false after half a minute. */
 bool wait_for_status(const struct server *server, const char *id, const char *wanted);
 
 #endif

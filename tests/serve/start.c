@@ -177,13 +177,13 @@ TEST(a_second_signal_ends_the_waiting)
     char *id = post_id(&server);
     CHECK(wait_for_status(&server, id, "processing"));
     (void)kill(server.pid, SIGTERM);
-    for (int i = 0; i < 500; i++) { /* until it drains: no more connections */
-        int fd = server_connect(&server);
-        if (fd < 0)
-            break;
-        (void)close(fd);
-        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
+    int fd;
+    int64_t until_ms = 0;
+    do { /* until it drains: no more connections */
+        fd = server_connect(&server);
+        if (fd >= 0)
+            (void)close(fd);
+    } while (fd >= 0 && look_again(&until_ms));
     CHECK_EQUAL(server_stop(&server), 0);
     free(id);
 }
@@ -200,8 +200,9 @@ TEST(the_queue_comes_back_after_a_restart_with_other_numbers)
     CHECK_EQUAL(server_stop(&server), 0);
     CHECK_EQUAL(query("back.db", "SELECT count(*) FROM queue WHERE state = 2"), 30);
     server_start(&server, "back.db", &(struct weft_serve_options){.workers = 2});
-    for (int i = 0; i < 1000 && query("back.db", "SELECT count(*) FROM outcomes") < 30; i++)
-        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    int64_t until_ms = 0;
+    while (query("back.db", "SELECT count(*) FROM outcomes") < 30 && look_again(&until_ms))
+        continue;
     CHECK_EQUAL(query("back.db", "SELECT count(*) FROM requests WHERE status = 'completed'"), 30);
     CHECK_EQUAL(server_stop(&server), 0);
 }
@@ -229,11 +230,12 @@ TEST(when_the_file_cannot_grow_requests_get_503_and_later_work_again)
     CHECK(strstr(reply.head, "Retry-After: ") != NULL);
     CHECK(reply.body && strstr(reply.body, "the disk is full"));
     reply_free(&reply);
-    int ready = 200;
-    for (int i = 0; i < 200 && ready != 503; i++) { /* a small row may still fit */
+    int ready;
+    int64_t until_ms = 0;
+    do { /* a small row may still fit */
         (void)status_of(&server, "/process", "{\"text\":\"b\"}");
         ready = status_of(&server, "/readyz", NULL);
-    }
+    } while (ready != 503 && look_again(&until_ms));
     CHECK_EQUAL(ready, 503);
     CHECK(wait_for_status(&server, before, "completed"));
 
@@ -261,10 +263,8 @@ TEST(another_program_that_writes_holds_up_jobs_but_no_numbers)
     CHECK_EQUAL(reply.status, 503);
     CHECK(reply.body && strstr(reply.body, "another program writes to the database"));
     reply_free(&reply);
-    int64_t begin_ms = now_ms();
+    CHECK_EQUAL(status_of(&server, "/queue-status", NULL), 200); /* while the other still writes */
     CHECK_EQUAL(status_of(&server, "/queue-status", NULL), 200);
-    CHECK_EQUAL(status_of(&server, "/queue-status", NULL), 200);
-    CHECK(now_ms() - begin_ms < 2000);
     CHECK(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
     (void)sqlite3_close(db);
     CHECK_EQUAL(status_of(&server, "/process", "{\"text\":\"a\"}"), 200);
