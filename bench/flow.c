@@ -256,20 +256,19 @@ BENCH(hedge_without_hedging, "calls")
 
 /* ---- policy ------------------------------------------------------------------------------- */
 
-/* A call through all that a client has by rule, of one worker; without a failure and with room
- * everywhere. */
+/* A call through all that a client has by rule, without a failure and with room everywhere. */
 struct client {
     struct weft_limiter *limiter;
     struct weft_breaker *breaker;
     struct weft_bulkhead *bulkhead;
 };
 
-static void open_parts(struct client *client)
+static void open_parts(struct client *client, enum weft_sharing sharing)
 {
     const struct weft_limiter_options limit = {.rate = {.count = 1e9, .period_ns = WEFT_SEC},
-                                               .sharing = WEFT_LOCAL};
-    const struct weft_breaker_options breaker = {.sharing = WEFT_LOCAL};
-    const struct weft_bulkhead_options bulkhead = {.calls_max = 100, .sharing = WEFT_LOCAL};
+                                               .sharing = sharing};
+    const struct weft_breaker_options breaker = {.sharing = sharing};
+    const struct weft_bulkhead_options bulkhead = {.calls_max = 100, .sharing = sharing};
     BENCH_REQUIRE(weft_limiter_open(&client->limiter, &limit) == 0);
     BENCH_REQUIRE(weft_breaker_open(&client->breaker, &breaker) == 0);
     BENCH_REQUIRE(weft_bulkhead_open(&client->bulkhead, &bulkhead) == 0);
@@ -282,9 +281,10 @@ static void close_parts(struct client *client)
     weft_limiter_close(client->limiter);
 }
 
-static void call_policy(struct bench *bench, const struct weft_layer *layers, size_t count)
+static void call_policy(struct bench *bench, const struct weft_layer *layers, size_t count,
+                        enum weft_sharing sharing)
 {
-    const struct weft_policy_options options = {.sharing = WEFT_LOCAL};
+    const struct weft_policy_options options = {.sharing = sharing};
     struct weft_policy *policy;
     uint64_t calls = 0;
     BENCH_REQUIRE(weft_policy_open(&policy, layers, count, &options) == 0);
@@ -294,33 +294,54 @@ static void call_policy(struct bench *bench, const struct weft_layer *layers, si
     weft_policy_close(policy);
 }
 
-/* One op is a call with retry, rate limit, breaker and bulkhead: no timeouts. */
-BENCH(policy_without_timeouts, "calls")
+static void call_without_timeouts(struct bench *bench, enum weft_sharing sharing)
 {
     struct client client;
-    open_parts(&client);
+    open_parts(&client, sharing);
     const struct weft_layer layers[] = {
         weft_layer_retry(NULL),
         weft_layer_limit(client.limiter, 1),
         weft_layer_breaker(client.breaker),
         weft_layer_bulkhead(client.bulkhead),
     };
-    call_policy(bench, layers, 4);
+    call_policy(bench, layers, 4, sharing);
     close_parts(&client);
 }
 
-/* The same with a timeout for all and one for each attempt: the full stack. */
-BENCH(policy_full_stack, "calls")
+/* One op is a call with retry, rate limit, breaker and bulkhead: no timeouts. */
+BENCH(policy_without_timeouts, "calls")
+{
+    call_without_timeouts(bench, WEFT_LOCAL);
+}
+
+/* The same where other threads could call. */
+BENCH(policy_without_timeouts_shared, "calls")
+{
+    call_without_timeouts(bench, WEFT_SHARED);
+}
+
+static void call_full_stack(struct bench *bench, enum weft_sharing sharing)
 {
     struct client client;
-    open_parts(&client);
+    open_parts(&client, sharing);
     const struct weft_layer layers[] = {
         weft_layer_timeout(10 * WEFT_SEC),    weft_layer_retry(NULL),
         weft_layer_limit(client.limiter, 1),  weft_layer_breaker(client.breaker),
         weft_layer_bulkhead(client.bulkhead), weft_layer_timeout(2 * WEFT_SEC),
     };
-    call_policy(bench, layers, 6);
+    call_policy(bench, layers, 6, sharing);
     close_parts(&client);
+}
+
+/* With a timeout for all and one for each attempt as well: the full stack. */
+BENCH(policy_full_stack, "calls")
+{
+    call_full_stack(bench, WEFT_LOCAL);
+}
+
+BENCH(policy_full_stack_shared, "calls")
+{
+    call_full_stack(bench, WEFT_SHARED);
 }
 
 /* One op is a call through eight layers that do nothing but shield: what a layer costs by itself,
@@ -330,7 +351,7 @@ BENCH(policy_eight_shields, "calls")
     const struct weft_layer layers[] = {
         weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield(),
         weft_layer_shield(), weft_layer_shield(), weft_layer_shield(), weft_layer_shield()};
-    call_policy(bench, layers, 8);
+    call_policy(bench, layers, 8, WEFT_LOCAL);
 }
 
 /* ---- shared things: pool, bus, debounce, throttle ------------------------------------ */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // go-peer does in Go what weft-bench does with weft: ../README.md says what one operation is.
-// main.go is the runner, tasks.go and wake.go have the rows, echo.go the server.
+// main.go is the runner, tasks.go, wake.go and flow.go have the rows, echo.go the server.
 package main
 
 import (
@@ -35,6 +35,14 @@ var rows = []row{
 	{"mutex_uncontended", 1, mutexUncontended},
 	{"wake_busy", 2, func(ops uint64) time.Duration { return wake(ops, true) }},
 	{"wake_idle", 2, func(ops uint64) time.Duration { return wake(ops, false) }},
+	{"retry_without_failure", 1, retryWithoutFailure},
+	{"limiter_token_bucket_shared", 1, limiterTokenBucket},
+	{"breaker_shared", 1, breaker},
+	{"bulkhead_shared", 1, bulkhead},
+	{"policy_without_timeouts", 1, policyWithoutTimeouts},
+	{"policy_without_timeouts_shared", 1, policyWithoutTimeouts},
+	{"policy_full_stack", 1, policyFullStack},
+	{"policy_full_stack_shared", 1, policyFullStack},
 }
 
 type result struct {
