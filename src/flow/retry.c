@@ -14,7 +14,7 @@
 
 #define ATTEMPTS_DEFAULT 3u
 
-/* A call that has failed at least once. */
+/* A call that has failed at least once, or whose result is judged. */
 struct retry {
     const struct weft_retry_options *options;
     int (*fn)(void *);
@@ -127,6 +127,8 @@ static void note(const struct weft_retry_options *options, enum weft_retry_note 
 static int64_t plan_delay(struct retry *retry, int result)
 {
     const struct weft_retry_options *options = retry->options;
+    if (retry->attempts == 1)
+        weft_pattern_seed(&retry->random, options->seed);
     int64_t planned_ns =
         weft_backoff_next(options, &retry->backoff, weft_pattern_draw(&retry->random));
     if (!options->delay_ns)
@@ -182,21 +184,25 @@ static bool wants_retry(const struct weft_retry_options *options, int result, vo
     return options->retry_if ? options->retry_if(asked_arg, result) : weft_retryable(result);
 }
 
+static enum weft_retry_reason reason_to_stop(int result)
+{
+    return result == -ECANCELED ? WEFT_RETRY_CANCELED : WEFT_RETRY_NOT_RETRYABLE;
+}
+
 static int go_on(struct retry *retry, int result)
 {
     const struct weft_retry_options *options = retry->options;
     for (;;) {
         int64_t delay_ns = 0;
+        bool again = result != -ECANCELED && wants_retry(options, result, retry->asked_arg);
         retry->attempts++;
-        retry->now_ns = weft_now();
-        if (result == -ECANCELED)
-            return end(retry, WEFT_RETRY_CANCELED, result);
-        if (!wants_retry(options, result, retry->asked_arg)) {
-            if (result < 0)
-                return end(retry, WEFT_RETRY_NOT_RETRYABLE, result);
+        if (!again && result >= 0) {
             note(options, WEFT_RETRY_SUCCESS);
             return result;
         }
+        retry->now_ns = weft_now();
+        if (!again)
+            return end(retry, reason_to_stop(result), result);
         note(options, WEFT_RETRY_FAILURE);
         enum weft_retry_reason reason = decide(retry, result, &delay_ns);
         if (reason != WEFT_RETRY_AGAIN)
@@ -218,7 +224,6 @@ static __attribute__((noinline)) int begin_retrying(const struct weft_retry_opti
                                                     int result)
 {
     struct retry retry = {.options = options, .fn = fn, .arg = arg, .asked_arg = asked_arg};
-    weft_pattern_seed(&retry.random, options->seed);
     return go_on(&retry, result);
 }
 
