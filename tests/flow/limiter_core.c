@@ -279,6 +279,34 @@ TEST(a_clock_that_is_seen_to_run_backwards_gives_nothing_twice)
     }
 }
 
+TEST(reservations_beyond_all_times_are_never)
+{
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        int64_t at_ns = 0, last_ns = 0;
+        begin((enum weft_limiter_kind)kind, 1, WEFT_LIMIT_PERIOD_MAX, 0);
+        for (int i = 0; i < 100 && at_ns != WEFT_FOREVER; i++) {
+            at_ns = weft_limit_earliest(&rule, &state, 0, 1, START_NS);
+            CHECK(at_ns >= last_ns);
+            last_ns = at_ns;
+            if (at_ns != WEFT_FOREVER)
+                weft_limit_give(&rule, &state, 1, at_ns);
+        }
+        CHECK_EQUAL(at_ns, WEFT_FOREVER);
+        CHECK(!take(1, 0) && available(0) < 1);
+        weft_limit_stop(&state, &rule);
+    }
+}
+
+/* Each look brings less than what the double for the tokens can tell apart. */
+TEST(a_large_token_bucket_that_is_looked_at_all_the_time_refills_as_fast)
+{
+    begin(WEFT_LIMITER_TOKEN_BUCKET, 50, WEFT_SEC, 1000000000);
+    CHECK(take(100000000, 0));
+    for (int64_t now_ns = 0; now_ns <= 2 * WEFT_MSEC; now_ns++)
+        (void)available(now_ns);
+    CHECK(fabs(available(2 * WEFT_MSEC) - 900000000.1) < 1e-6);
+}
+
 TEST(nonsense_is_refused)
 {
     static const struct {
