@@ -430,22 +430,23 @@ static int run_load(void *arg, void *ret_value, size_t value_max)
     return result;
 }
 
-/* The load has failed: with an expired value, it has not. */
-static int serve_stale(struct weft_cache *cache, const struct key *key, int failure,
+/* The load has failed: with an expired value, it has not; nor with a fresh one that was put
+ * meanwhile. -ENOBUFS may be the failure of a leader who had less room than this call. */
+static int serve_after(struct weft_cache *cache, const struct key *key, int failure,
                        void *ret_value, size_t value_max)
 {
-    if (failure == -ECANCELED || failure == -ENOENT || failure == -ENOBUFS)
+    if (failure == -ECANCELED || failure == -ENOENT)
         return failure;
     int64_t now_ns = weft_now();
     weft_guard_enter(&cache->guard);
-    const struct weft_cache_entry *entry = find(cache, key, true, now_ns);
+    const struct weft_cache_entry *entry = find(cache, key, failure != -ENOBUFS, now_ns);
     int found = entry ? copy_out(entry, ret_value, value_max) : MISSING;
-    cache->counts.stale += found >= 0;
+    bool stale = found >= 0 && weft_cache_core_age(entry, now_ns) != WEFT_CACHE_IS_FRESH;
+    cache->counts.stale += stale;
     weft_guard_leave(&cache->guard);
-    if (found < 0)
-        return failure;
-    tell(cache, WEFT_CACHE_STALE, key->data, key->bytes, failure);
-    return found;
+    if (stale)
+        tell(cache, WEFT_CACHE_STALE, key->data, key->bytes, failure);
+    return found < 0 ? failure : found;
 }
 
 int weft_cache_load(struct weft_cache *cache, const void *key, size_t key_bytes,
@@ -465,7 +466,7 @@ int weft_cache_load(struct weft_cache *cache, const void *key, size_t key_bytes,
         return result;
     result = weft_flight_do(cache->flight, key, key_bytes, run_load, &loading, ret_value, value_max,
                             deadline_ns);
-    return result < 0 ? serve_stale(cache, &loading.key, result, ret_value, value_max) : result;
+    return result < 0 ? serve_after(cache, &loading.key, result, ret_value, value_max) : result;
 }
 
 int weft_cache_snapshot(struct weft_cache *cache, struct weft_cache_snapshot *ret_snapshot)
