@@ -85,7 +85,8 @@ WEFT_API struct weft_layer weft_layer_bulkhead(struct weft_bulkhead *bulkhead);
 /* weft_hedge_call; what is inside gets copies of arg_bytes of the call's argument. */
 WEFT_API struct weft_layer weft_layer_hedge(struct weft_hedge *hedge, size_t arg_bytes);
 
-/* weft_fallback. */
+/* weft_fallback. With a cache, its key and the place for the value are the same for all calls: make
+ * one at a time, or give each service of its own kind a policy. */
 WEFT_API struct weft_layer weft_layer_fallback(const struct weft_fallback_options *options);
 
 /* weft_shield: a cancellation from outside is noticed only after what is inside has ended. */
@@ -106,9 +107,8 @@ struct weft_policy; /* src/flow/policy.c */
  * options  NULL means all defaults; not kept
  * Returns  0; -EINVAL (count; a layer without its object, or with options that are refused
  *          there); -ENOMEM, -EPERM (WEFT_LOCAL outside a runtime) */
-WEFT_API int weft_policy_open(struct weft_policy **ret_policy,
-                              const struct weft_layer *layers, size_t count,
-                              const struct weft_policy_options *options);
+WEFT_API int weft_policy_open(struct weft_policy **ret_policy, const struct weft_layer *layers,
+                              size_t count, const struct weft_policy_options *options);
 
 /* NULL is fine. Nobody may be in weft_policy_call with it. */
 WEFT_API void weft_policy_close(struct weft_policy *policy);
