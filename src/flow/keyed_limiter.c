@@ -41,7 +41,6 @@ struct weft_keyed_limiter {
 
 static int make(struct weft_keyed_limiter *keyed, const struct weft_keyed_limiter_options *options)
 {
-    struct weft_random random;
     size_t chains = 1;
     keyed->keys_max = options->keys_max ? options->keys_max : KEYS_DEFAULT;
     int err = weft_gate_init(&keyed->gate, &options->limiter, "keyed limiter");
@@ -56,9 +55,7 @@ static int make(struct weft_keyed_limiter *keyed, const struct weft_keyed_limite
     keyed->chains = calloc(chains, sizeof(struct key *));
     if (!keyed->chains)
         return -ENOMEM;
-    weft_pattern_seed(&random, options->seed);
-    keyed->secret[0] = weft_random_next(&random);
-    keyed->secret[1] = weft_random_next(&random);
+    weft_pattern_secret(keyed->secret, options->seed);
     return 0;
 }
 

@@ -15,6 +15,10 @@ int weft_pattern_name(char target[WEFT_NAME_MAX + 1], const char *name, const ch
  * repeat (virtual clock, shuffled, $WEFT_SEED), from the kernel elsewhere. */
 void weft_pattern_seed(struct weft_random *random, uint64_t seed);
 
+/* The secret of a table's weft_siphash. A seed of 0 means: from the kernel, always, because no
+ * result depends on it. */
+void weft_pattern_secret(uint64_t secret[2], uint64_t seed);
+
 /* A number in [0, 1). */
 double weft_pattern_draw(struct weft_random *random);
 
