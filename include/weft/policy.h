@@ -94,9 +94,27 @@ WEFT_API struct weft_layer weft_layer_shield(void);
 
 WEFT_API struct weft_layer weft_layer_custom(weft_layer_fn *run, void *layer_arg);
 
+enum weft_policy_event_kind {
+    WEFT_POLICY_REFUSED = 1, /* a layer failed, and nothing inside it was begun */
+    WEFT_POLICY_FAILED,      /* a call ended with a failure */
+};
+
+struct weft_policy_event {
+    enum weft_policy_event_kind kind;
+    const char *name; /* of the policy */
+    int64_t at_ns;
+    int result;                 /* negative; what was cancelled is not told */
+    unsigned place;             /* of the layer, from 0, outermost; FAILED: 0 */
+    enum weft_layer_kind layer; /* what it is; FAILED: 0 */
+};
+
 struct weft_policy_options {
     const char *name;          /* NULL means "policy"; copied */
     enum weft_sharing sharing; /* 0 means WEFT_AUTO */
+    /* Called by the fiber that the layer or the call runs on, not under any lock. May suspend, must
+     * not close the policy. What is inside the layers has events of its own. */
+    void (*on_event)(void *arg, const struct weft_policy_event *event);
+    void *on_event_arg;
 };
 
 struct weft_policy; /* src/flow/policy.c */

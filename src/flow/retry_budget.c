@@ -44,6 +44,8 @@ struct weft_retry_budget {
     int64_t idle_ns;
     unsigned keys, keys_max;
     uint64_t taken, refused, evicted, crowded;
+    void (*on_event)(void *arg, const struct weft_retry_budget_event *event);
+    void *on_event_arg;
     struct weft_link ages; /* longest unused first */
     struct entry rest;     /* of those for whom there is no room */
     char name[WEFT_NAME_MAX + 1];
@@ -105,6 +107,8 @@ int weft_retry_budget_open(struct weft_retry_budget **ret_budget,
         return -ENOMEM;
     budget->kind = options->kind;
     budget->keys_max = keys_max;
+    budget->on_event = options->on_event;
+    budget->on_event_arg = options->on_event_arg;
     budget->table_mask = table_len - 1;
     weft_pattern_secret(budget->secret, 0);
     set_rules(budget, options);
@@ -291,6 +295,14 @@ int weft_retry_budget_note(struct weft_retry_budget *budget, const char *key,
     return 0;
 }
 
+static void tell_refused(const struct weft_retry_budget *budget, const char *key, int64_t now_ns)
+{
+    const struct weft_retry_budget_event event = {
+        .kind = WEFT_RETRY_BUDGET_REFUSED, .name = budget->name, .at_ns = now_ns, .key = key};
+    if (budget->on_event)
+        budget->on_event(budget->on_event_arg, &event);
+}
+
 int weft_retry_budget_take(struct weft_retry_budget *budget, const char *key)
 {
     struct entry *entry;
@@ -306,7 +318,10 @@ int weft_retry_budget_take(struct weft_retry_budget *budget, const char *key)
     else
         budget->refused++;
     weft_guard_leave(&budget->guard);
-    return taken ? 0 : WEFT_ELIMIT;
+    if (taken)
+        return 0;
+    tell_refused(budget, key ? key : "", now_ns);
+    return WEFT_ELIMIT;
 }
 
 int weft_retry_budget_return(struct weft_retry_budget *budget, const char *key, int64_t taken_at_ns)
