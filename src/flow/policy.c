@@ -322,8 +322,9 @@ static int run(struct step *step)
     }
     struct layer *layer = &policy->layers[step->index];
     int result = run_layer(step, layer);
-    if (result < 0 || step->entered != 1)
-        count(policy, &layer->counts, step->entered, result);
+    if (result >= 0 && step->entered == 1)
+        return result;
+    count(policy, &layer->counts, step->entered, result);
     if (step->entered == 0)
         tell(policy, layer, result);
     return result;
