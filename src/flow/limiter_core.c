@@ -85,8 +85,9 @@ static inline void refill(const struct weft_limit *rule, struct weft_limit_state
         return;
     double come = (double)(now_ns - state->latest_ns) * rule->per_ns + state->of.rest;
     double tokens = state->of.tokens + come;
-    state->of.rest = come - (tokens - state->of.tokens);
-    state->of.tokens = tokens < rule->burst ? tokens : rule->burst;
+    bool full = tokens >= rule->burst;
+    state->of.rest = full ? 0 : come - (tokens - state->of.tokens);
+    state->of.tokens = full ? rule->burst : tokens;
     state->latest_ns = now_ns;
 }
 

@@ -330,6 +330,40 @@ TEST(a_limiter_without_options_gives_a_hundred_per_second_to_any_thread)
     weft_limiter_close(limiter);
 }
 
+static int drain_and_wait(void *arg)
+{
+    const struct weft_limiter_options *options = arg;
+    int64_t before_ns = weft_now();
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    int64_t took_ns = weft_now() - before_ns;
+    CHECK(took_ns >= WEFT_SEC && took_ns <= 4 * WEFT_SEC);
+    if (options->adaptive.max > 0) {
+        CHECK_EQUAL(weft_limiter_feedback(limiter, WEFT_LIMITER_OVERLOAD, 0), 1);
+        CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+        CHECK_EQUAL(weft_limiter_feedback(limiter, WEFT_LIMITER_SUCCESS, 0), 1);
+    }
+    return 0;
+}
+
+/* The clock outside is far ahead of a virtual one. */
+TEST(a_limiter_made_before_the_runtime_goes_by_the_runtimes_clock)
+{
+    const struct weft_run_options virtual_time = {.clock = WEFT_CLOCK_VIRTUAL};
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        struct weft_limiter_options options = {.kind = (enum weft_limiter_kind)kind,
+                                               .rate = {.count = 1}};
+        open_with(&options);
+        CHECK_EQUAL(weft_run(&virtual_time, drain_and_wait, &options), 0);
+        weft_limiter_close(limiter);
+    }
+    struct weft_limiter_options adaptive = {.rate = {.count = 1}, .adaptive = {.max = 2}};
+    open_with(&adaptive);
+    CHECK_EQUAL(weft_run(&virtual_time, drain_and_wait, &adaptive), 0);
+    weft_limiter_close(limiter);
+}
+
 /* ---- on credit ---------------------------------------------------------------------------- */
 
 FIBER_TEST(a_reservation_says_how_long_to_wait_and_others_wait_behind_it)

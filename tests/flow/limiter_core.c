@@ -297,6 +297,16 @@ TEST(reservations_beyond_all_times_are_never)
     }
 }
 
+TEST(a_long_pause_fills_a_token_bucket_and_not_a_bit_more)
+{
+    begin(WEFT_LIMITER_TOKEN_BUCKET, 999999937, WEFT_SEC + 1, 7);
+    for (int64_t pause_ns = WEFT_SEC; pause_ns < 10000 * 86400 * WEFT_SEC; pause_ns *= 3) {
+        CHECK(take(6, state.latest_ns - START_NS + pause_ns + 1));
+        CHECK(fabs(state.of.tokens + state.of.rest - 1) < 1e-6);
+        CHECK(fabs(available(state.latest_ns - START_NS + 1) - 2) < 1e-6);
+    }
+}
+
 /* Each look brings less than what the double for the tokens can tell apart. */
 TEST(a_large_token_bucket_that_is_looked_at_all_the_time_refills_as_fast)
 {
