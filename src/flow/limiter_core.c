@@ -121,8 +121,8 @@ static inline void arrive(struct weft_limit_state *state, int64_t from_ns, doubl
                           double duration_ns)
 {
     double sum = part + duration_ns;
-    if (!(sum < 4e18)) { /* further ahead than anybody can wait */
-        from_ns = weft_time_after(from_ns, (int64_t)4e18);
+    if (!(sum < 9.2e18)) { /* further ahead than anybody can wait */
+        from_ns = WEFT_FOREVER;
         sum = 0;
     }
     int64_t whole = (int64_t)sum;

@@ -307,6 +307,19 @@ TEST(a_long_pause_fills_a_token_bucket_and_not_a_bit_more)
     }
 }
 
+TEST(a_reservation_taken_back_forgives_no_centuries)
+{
+    const enum weft_limiter_kind kinds[] = {WEFT_LIMITER_GCRA, WEFT_LIMITER_LEAKY};
+    for (int i = 0; i < 2; i++) {
+        int64_t at_ns = 0;
+        begin(kinds[i], 1, WEFT_LIMIT_PERIOD_MAX, 0);
+        for (int permits = 0; permits < 25; permits++)
+            at_ns = reserve(1, 0);
+        weft_limit_retract(&rule, &state, 1, START_NS + at_ns, START_NS);
+        CHECK(earliest(0, 1, 0) > at_ns - WEFT_SEC);
+    }
+}
+
 /* Each look brings less than what the double for the tokens can tell apart. */
 TEST(a_large_token_bucket_that_is_looked_at_all_the_time_refills_as_fast)
 {
