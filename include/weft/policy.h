@@ -73,7 +73,9 @@ WEFT_API struct weft_layer weft_layer_timeout(int64_t timeout_ns);
 /* weft_retry; callbacks get the call's argument. NULL means all defaults. */
 WEFT_API struct weft_layer weft_layer_retry(const struct weft_retry_options *options);
 
-/* Take count permits first, waiting for them as long as weft_deadline() allows. */
+/* Take count permits first, waiting for them as long as weft_deadline() allows. What a call came to
+ * is not reported: for an adaptive limiter, which results mean overload is for a layer of your own
+ * to say, with weft_limiter_feedback. */
 WEFT_API struct weft_layer weft_layer_limit(struct weft_limiter *limiter, uint32_t count);
 
 /* weft_breaker_call. */
