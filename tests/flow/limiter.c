@@ -791,3 +791,56 @@ TEST(workers_and_threads_share_a_limiter_and_lose_no_permit)
     CHECK((double)shot.granted <= 20 + passed * 250000);
     weft_limiter_close(limiter);
 }
+
+/* Permits that were given, less those given back. */
+static unsigned do_anything(unsigned what, unsigned *random)
+{
+    struct weft_reservation reservation = {.count = 0};
+    const struct weft_limiter_rate rate = {.count = 100000 + crowd_random(random) % 100000};
+    uint32_t count = 1 + crowd_random(random) % 5;
+    int64_t soon_ns = weft_now() + (int64_t)(crowd_random(random) % 200) * WEFT_USEC;
+    switch (what) {
+    case 0:
+        return weft_limiter_try(limiter, count) == 0 ? count : 0;
+    case 1:
+        if (weft_limiter_reserve(limiter, count, WEFT_MSEC, &reservation) < 0)
+            return 0;
+        (void)weft_limiter_cancel_reservation(limiter, &reservation);
+        return reservation.count;
+    case 2:
+        (void)weft_limiter_drain(limiter);
+        return 0;
+    case 3:
+        CHECK_EQUAL(weft_limiter_set(limiter, &rate), 0);
+        return 0;
+    case 4:
+        (void)snapshot();
+        return 0;
+    default:
+        return weft_limiter_acquire(limiter, count, soon_ns) == 0 ? count : 0;
+    }
+}
+
+static void do_anything_in_the_crowd(void *arg, unsigned index)
+{
+    unsigned random = index + 1;
+    (void)arg;
+    for (int i = 0; i < 200; i++)
+        atomic_fetch_add(&permits, do_anything(crowd_random(&random) % 10, &random));
+}
+
+TEST(whatever_workers_and_threads_do_to_a_limiter_the_permits_add_up)
+{
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        const struct weft_limiter_options options = {.kind = (enum weft_limiter_kind)kind,
+                                                     .rate = {.count = 100000},
+                                                     .sharing = WEFT_SHARED};
+        atomic_store(&permits, 0);
+        open_with(&options);
+        crowd_run(&(const struct crowd){
+            .workers = 2, .fibers = 8, .threads = 2, .run = do_anything_in_the_crowd});
+        CHECK_EQUAL(snapshot().granted, permits);
+        CHECK_EQUAL(snapshot().waiting, 0);
+        weft_limiter_close(limiter);
+    }
+}
