@@ -24,24 +24,18 @@ static bool applies(const struct weft_fallback_options *options, int result)
     return options->applies ? options->applies(options->applies_arg, result) != 0 : result < 0;
 }
 
-/* Calls on several threads may share them. */
-static void count_one(uint64_t *counter)
-{
-    (void)__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
-
 static void count(struct weft_fallback_stats *stats, const struct weft_fallback_event *event,
                   bool replaced)
 {
     if (!stats)
         return;
-    count_one(&stats->calls);
+    weft_pattern_count(&stats->calls, 1);
     if (event->kind == WEFT_FALLBACK_CACHED)
-        count_one(&stats->cached);
+        weft_pattern_count(&stats->cached, 1);
     else if (event->kind == WEFT_FALLBACK_RUN)
-        count_one(&stats->run);
+        weft_pattern_count(&stats->run, 1);
     if (replaced && event->result < 0)
-        count_one(&stats->failed);
+        weft_pattern_count(&stats->failed, 1);
 }
 
 /* A result that is kept is the length of the value. */

@@ -193,7 +193,7 @@ static void add(const struct weft_policy *policy, uint64_t *counter, uint64_t am
     if (policy->guard.home)
         *counter += amount;
     else
-        (void)__atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
+        weft_pattern_count(counter, amount);
 }
 
 /* A layer, or fn, has answered; entered is how often it began what is inside it. */

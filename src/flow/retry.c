@@ -76,19 +76,13 @@ int weft_retry_check(const struct weft_retry_options *options)
 
 /* ---- numbers and events ------------------------------------------------------------------ */
 
-/* Calls on several threads may share them. */
-static void count(uint64_t *counter, uint64_t amount)
-{
-    (void)__atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
-}
-
 static void count_attempt(const struct weft_retry_options *options, unsigned attempts)
 {
     struct weft_retry_stats *stats = options->stats;
     if (!stats)
         return;
-    count(&stats->attempts, 1);
-    count(attempts == 0 ? &stats->calls : &stats->retries, 1);
+    weft_pattern_count(&stats->attempts, 1);
+    weft_pattern_count(attempts == 0 ? &stats->calls : &stats->retries, 1);
 }
 
 static void tell(const struct retry *retry, enum weft_retry_reason reason, int result,
@@ -111,7 +105,7 @@ static void tell(const struct retry *retry, enum weft_retry_reason reason, int r
 static int end(const struct retry *retry, enum weft_retry_reason reason, int result)
 {
     if (retry->options->stats)
-        count(&retry->options->stats->ended[reason], 1);
+        weft_pattern_count(&retry->options->stats->ended[reason], 1);
     tell(retry, reason, result, 0);
     return result;
 }
@@ -175,7 +169,7 @@ static int pause(const struct retry *retry, int64_t delay_ns)
     if (err < 0 && options->budget)
         (void)weft_retry_budget_return(options->budget, options->budget_key, retry->now_ns);
     if (err == 0 && options->stats)
-        count(&options->stats->delayed_ns, (uint64_t)delay_ns);
+        weft_pattern_count(&options->stats->delayed_ns, (uint64_t)delay_ns);
     return err;
 }
 
