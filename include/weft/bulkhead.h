@@ -3,9 +3,10 @@
  * program does not sink the rest.
  *
  *     struct weft_bulkhead *database;     // 20 calls at once, 50 waiting for at most 2 s
- *     weft_bulkhead_open(&database, &(struct weft_bulkhead_options){
- *                                       .calls_max = 20, .queue_max = 50, .timeout_ns = 2 *
- * WEFT_SEC}); int err = weft_bulkhead_call(database, run_query, &query, WEFT_FOREVER);
+ *     const struct weft_bulkhead_options options = {
+ *         .calls_max = 20, .queue_max = 50, .timeout_ns = 2 * WEFT_SEC};
+ *     weft_bulkhead_open(&database, &options);
+ *     int err = weft_bulkhead_call(database, run_query, &query, WEFT_FOREVER);
  *     weft_bulkhead_close(database);
  *
  * Who waits is served first come, first served. A call on an object that is local to another worker

@@ -10,8 +10,8 @@
  * stale_ns (RFC 5861, stale-if-error). Of those who miss the same key at the same time one loads it
  * (weft/flight.h). When there is no more room, what was not asked for for the longest time goes.
  *
- * Keys and values are bytes, copied in and out. In memory only, and not for secrets: keys that an
- * attacker chooses can make it slow, within entries_max. */
+ * Keys and values are bytes, copied in and out. In memory only. Keys are found by a keyed hash
+ * (SipHash-1-3), so strangers who choose them cannot make it slow; they can push out others. */
 #ifndef WEFT_CACHE_H
 #define WEFT_CACHE_H
 

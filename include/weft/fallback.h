@@ -33,6 +33,14 @@ struct weft_fallback_event {
     int result;  /* what weft_fallback returns instead */
 };
 
+/* Numbers over all calls that were given them. Zero it at first; any thread may read it. */
+struct weft_fallback_stats {
+    uint64_t calls;
+    uint64_t cached; /* answered from the cache */
+    uint64_t run;    /* answered by the fallback function */
+    uint64_t failed; /* results that called for a fallback, and the answer was a failure too */
+};
+
 struct weft_fallback_options {
     const char *name; /* for events; not copied; NULL means "fallback" */
 
@@ -55,6 +63,7 @@ struct weft_fallback_options {
 
     void (*on_event)(void *arg, const struct weft_fallback_event *event); /* may suspend */
     void *on_event_arg;
+    struct weft_fallback_stats *stats; /* NULL: nobody counts */
 };
 
 /* Run fn(arg); when its result calls for it, the fallback.
@@ -62,8 +71,8 @@ struct weft_fallback_options {
  * options  must stay until this returns
  * Returns  fn's result; in its place bytes from the cache, or the fallback's result, a failure too.
  *          -EINVAL: neither cache nor fallback, a cache without key or value, a long name; then fn
- * did not run. A value that the cache does not take is no failure Threads  any; suspends where fn,
- * fallback and on_event do */
+ *          did not run. A value that the cache does not take is no failure
+ * Threads  any, as the cache is shared; suspends where fn, fallback and on_event do */
 WEFT_API int weft_fallback(const struct weft_fallback_options *options, int (*fn)(void *),
                            void *arg);
 

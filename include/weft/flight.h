@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * flight.h - calls that ask for the same at the same time are answered by one execution.
  *
- *     int look_up(void *user_id, void *ret, size_t ret_bytes);    // fills ret, returns how much of
- * it
+ *     int look_up(void *user_id, void *ret, size_t ret_bytes);    // returns how many bytes
  *
  *     struct user user;
  *     int len = weft_flight_do(flight, "17", 2, look_up, &id, &user, sizeof user, WEFT_FOREVER);
@@ -80,9 +79,9 @@ WEFT_API void weft_flight_close(struct weft_flight *flight);
  * ret          ret_bytes of room; its content after an error is undefined
  * deadline_ns  absolute, for waiting; fn is not cut short. WEFT_NOWAIT: leads or says -EAGAIN
  * Returns      bytes in ret, or fn's error; -ENOBUFS (the leader's result does not fit: alone this
- *              call's failure); -EOVERFLOW (fn says more than ret_bytes); -EDEADLK (inside fn for
- * the same key); WEFT_EFULL (keys_max, waiters_max); -EINVAL (no key), -EPERM; without having
- *              waited to the end -ETIMEDOUT, -EAGAIN, -ECANCELED
+ *              call's failure); -EOVERFLOW (fn says more than ret_bytes); -EDEADLK (inside fn, for
+ *              the same key); WEFT_EFULL (keys_max, waiters_max); -EINVAL (no key), -EPERM;
+ *              without having waited to the end -ETIMEDOUT, -EAGAIN, -ECANCELED
  * Suspends, and is a checkpoint. A shared flight works on threads outside a runtime as well */
 WEFT_API int weft_flight_do(struct weft_flight *flight, const void *key, size_t key_bytes,
                             int (*fn)(void *arg, void *ret, size_t ret_bytes), void *arg, void *ret,

@@ -52,16 +52,16 @@ WEFT_API void weft_keyed_limiter_close(struct weft_keyed_limiter *keyed);
 
 /* Take count of a key's permits, waiting for them in turn, as weft_limiter_acquire does.
  *
- * key      key_len bytes, 0 to WEFT_KEY_MAX; copied
+ * key      any bytes, at most WEFT_KEY_MAX of them, or none; copied
  * Returns  0 or as weft_limiter_acquire; WEFT_EFULL also when keys_max keys are in use; -ENOMEM;
- *          -EINVAL (key_len). Suspends */
+ *          -EINVAL (key_bytes). Suspends */
 WEFT_API int weft_keyed_limiter_acquire(struct weft_keyed_limiter *keyed, const void *key,
-                                        size_t key_len, uint32_t count, int64_t deadline_ns);
+                                        size_t key_bytes, uint32_t count, int64_t deadline_ns);
 
 /* The same if they are there and nobody waits for this key's. Never suspends, no checkpoint.
  * Returns  0 or as weft_limiter_try; WEFT_EFULL, -ENOMEM, -EINVAL as above */
 WEFT_API int weft_keyed_limiter_try(struct weft_keyed_limiter *keyed, const void *key,
-                                    size_t key_len, uint32_t count);
+                                    size_t key_bytes, uint32_t count);
 
 /* Returns  0 with *ret_snapshot filled in. Never suspends */
 WEFT_API int weft_keyed_limiter_snapshot(struct weft_keyed_limiter *keyed,

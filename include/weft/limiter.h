@@ -72,7 +72,7 @@ struct weft_limiter_event {
     int err;
     double rate_count; /* RATE_CHANGED only */
     const void *key;   /* of a keyed limiter, for the length of the call; else NULL */
-    size_t key_len;
+    size_t key_bytes;
 };
 
 struct weft_limiter_options {

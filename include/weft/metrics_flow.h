@@ -21,6 +21,7 @@ struct weft_bulkhead_snapshot;
 struct weft_bus_snapshot;
 struct weft_cache_snapshot;
 struct weft_debounce_snapshot;
+struct weft_fallback_stats;
 struct weft_flight_snapshot;
 struct weft_hedge_snapshot;
 struct weft_keyed_limiter_snapshot;
@@ -46,6 +47,8 @@ WEFT_API int weft_metrics_add_cache(struct weft_metrics *metrics, const char *na
                                     const struct weft_cache_snapshot *snapshot);
 WEFT_API int weft_metrics_add_debounce(struct weft_metrics *metrics, const char *name,
                                        const struct weft_debounce_snapshot *snapshot);
+WEFT_API int weft_metrics_add_fallback(struct weft_metrics *metrics, const char *name,
+                                       const struct weft_fallback_stats *stats);
 WEFT_API int weft_metrics_add_flight(struct weft_metrics *metrics, const char *name,
                                      const struct weft_flight_snapshot *snapshot);
 WEFT_API int weft_metrics_add_hedge(struct weft_metrics *metrics, const char *name,

@@ -73,7 +73,9 @@ WEFT_API struct weft_layer weft_layer_timeout(int64_t timeout_ns);
 /* weft_retry; callbacks get the call's argument. NULL means all defaults. */
 WEFT_API struct weft_layer weft_layer_retry(const struct weft_retry_options *options);
 
-/* Take count permits first, waiting for them as long as weft_deadline() allows. */
+/* Take count permits first, waiting for them as long as weft_deadline() allows. What a call came to
+ * is not reported: for an adaptive limiter, which results mean overload is for a layer of your own
+ * to say, with weft_limiter_feedback. */
 WEFT_API struct weft_layer weft_layer_limit(struct weft_limiter *limiter, uint32_t count);
 
 /* weft_breaker_call. */
@@ -85,7 +87,8 @@ WEFT_API struct weft_layer weft_layer_bulkhead(struct weft_bulkhead *bulkhead);
 /* weft_hedge_call; what is inside gets copies of arg_bytes of the call's argument. */
 WEFT_API struct weft_layer weft_layer_hedge(struct weft_hedge *hedge, size_t arg_bytes);
 
-/* weft_fallback. */
+/* weft_fallback. With a cache, its key and the place for the value are the same for all calls: make
+ * one at a time, or give each service of its own kind a policy. */
 WEFT_API struct weft_layer weft_layer_fallback(const struct weft_fallback_options *options);
 
 /* weft_shield: a cancellation from outside is noticed only after what is inside has ended. */
@@ -93,9 +96,27 @@ WEFT_API struct weft_layer weft_layer_shield(void);
 
 WEFT_API struct weft_layer weft_layer_custom(weft_layer_fn *run, void *layer_arg);
 
+enum weft_policy_event_kind {
+    WEFT_POLICY_REFUSED = 1, /* a layer failed, and nothing inside it was begun */
+    WEFT_POLICY_FAILED,      /* a call ended with a failure */
+};
+
+struct weft_policy_event {
+    enum weft_policy_event_kind kind;
+    const char *name; /* of the policy */
+    int64_t at_ns;
+    int result;                 /* negative; what was cancelled is not told */
+    unsigned place;             /* of the layer, from 0, outermost; FAILED: 0 */
+    enum weft_layer_kind layer; /* what it is; FAILED: 0 */
+};
+
 struct weft_policy_options {
     const char *name;          /* NULL means "policy"; copied */
     enum weft_sharing sharing; /* 0 means WEFT_AUTO */
+    /* Called by the fiber that the layer or the call runs on, not under any lock. May suspend, must
+     * not close the policy. What is inside the layers has events of its own. */
+    void (*on_event)(void *arg, const struct weft_policy_event *event);
+    void *on_event_arg;
 };
 
 struct weft_policy; /* src/flow/policy.c */

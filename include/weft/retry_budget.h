@@ -31,6 +31,17 @@ enum weft_retry_budget_kind {
 /* For per_second_min: no retry but by the ratio. */
 #define WEFT_RETRY_NO_MINIMUM (-1.0)
 
+enum weft_retry_budget_event_kind {
+    WEFT_RETRY_BUDGET_REFUSED = 1, /* a retry was asked for, and there was none left */
+};
+
+struct weft_retry_budget_event {
+    enum weft_retry_budget_event_kind kind;
+    const char *name;
+    int64_t at_ns;
+    const char *key; /* for the length of the call */
+};
+
 struct weft_retry_budget_options {
     const char *name;                 /* NULL means "retry budget"; copied */
     enum weft_sharing sharing;        /* 0 means WEFT_AUTO */
@@ -43,6 +54,9 @@ struct weft_retry_budget_options {
                                          1,048,576. Those beyond share one, until an idle key makes room */
     int64_t idle_ns;                  /* a key unused for so long may lose its place; 0 means 1
                                          minute; with RATIO at least ttl_ns */
+    /* Called on the thread that caused it, not under a lock. Must not suspend, nor close it. */
+    void (*on_event)(void *arg, const struct weft_retry_budget_event *event);
+    void *on_event_arg;
 };
 
 /* Make one. Returns 0, -EINVAL (options), -ENOMEM, -EPERM (WEFT_LOCAL outside a runtime). */

@@ -4,7 +4,7 @@
  * Under the guard entries only change hands; they are allocated before and freed after. A load that
  * has begun before a put, remove or clear of its key must not overwrite what that has done: loads
  * stand in a list, where these mark them. */
-#include <base/hash.h>
+#include <base/siphash.h>
 #include <base/time.h>
 #include <flow/cache_core.h>
 #include <flow/pattern.h>
@@ -33,6 +33,7 @@ struct weft_cache {
     struct weft_cache_options options;
     struct weft_cache_snapshot counts; /* entries and bytes are the core's */
     struct weft_random random;
+    uint64_t secret[2];        /* of the hash */
     struct weft_link loadings; /* struct loading, on their loaders' stacks */
     struct weft_flight *flight;
     char name[WEFT_NAME_MAX + 1];
@@ -112,6 +113,7 @@ int weft_cache_open(struct weft_cache **ret_cache, const struct weft_cache_optio
     }
     cache->options.name = cache->name;
     weft_pattern_seed(&cache->random, cache->options.seed);
+    weft_pattern_secret(cache->secret, cache->options.seed);
     *ret_cache = cache;
     return 0;
 }
@@ -144,11 +146,11 @@ void weft_cache_close(struct weft_cache *cache)
 /* ---- keys, events ---------------------------------------------------------------------- */
 
 /* Returns 0, -EINVAL. */
-static int make_key(struct key *key, const void *data, size_t bytes)
+static int make_key(const struct weft_cache *cache, struct key *key, const void *data, size_t bytes)
 {
     if (!data || bytes == 0)
         return -EINVAL;
-    *key = (struct key){data, bytes, weft_hash(data, bytes)};
+    *key = (struct key){data, bytes, weft_siphash(cache->secret, data, bytes)};
     return 0;
 }
 
@@ -230,7 +232,7 @@ static int get(struct weft_cache *cache, const void *key, size_t key_bytes, bool
                void *ret_value, size_t value_max)
 {
     struct key wanted;
-    int err = make_key(&wanted, key, key_bytes);
+    int err = make_key(cache, &wanted, key, key_bytes);
     if (err < 0)
         return err;
     int found = look(cache, &wanted, stale_too, ret_value, value_max);
@@ -313,7 +315,7 @@ int weft_cache_put(struct weft_cache *cache, const void *key, size_t key_bytes, 
 {
     struct weft_link dropped, evicted;
     struct key wanted;
-    int err = make_key(&wanted, key, key_bytes);
+    int err = make_key(cache, &wanted, key, key_bytes);
     if (err == 0)
         err = weft_guard_permit(&cache->guard);
     if (err < 0)
@@ -336,7 +338,7 @@ int weft_cache_remove(struct weft_cache *cache, const void *key, size_t key_byte
 {
     struct weft_link dropped;
     struct key wanted;
-    int err = make_key(&wanted, key, key_bytes);
+    int err = make_key(cache, &wanted, key, key_bytes);
     if (err == 0)
         err = weft_guard_admit(&cache->guard);
     if (err < 0)
@@ -430,22 +432,23 @@ static int run_load(void *arg, void *ret_value, size_t value_max)
     return result;
 }
 
-/* The load has failed: with an expired value, it has not. */
-static int serve_stale(struct weft_cache *cache, const struct key *key, int failure,
+/* The load has failed: with an expired value, it has not; nor with a fresh one that was put
+ * meanwhile. -ENOBUFS may be the failure of a leader who had less room than this call. */
+static int serve_after(struct weft_cache *cache, const struct key *key, int failure,
                        void *ret_value, size_t value_max)
 {
-    if (failure == -ECANCELED || failure == -ENOENT || failure == -ENOBUFS)
+    if (failure == -ECANCELED || failure == -ENOENT)
         return failure;
     int64_t now_ns = weft_now();
     weft_guard_enter(&cache->guard);
-    const struct weft_cache_entry *entry = find(cache, key, true, now_ns);
+    const struct weft_cache_entry *entry = find(cache, key, failure != -ENOBUFS, now_ns);
     int found = entry ? copy_out(entry, ret_value, value_max) : MISSING;
-    cache->counts.stale += found >= 0;
+    bool stale = found >= 0 && weft_cache_core_age(entry, now_ns) != WEFT_CACHE_IS_FRESH;
+    cache->counts.stale += stale;
     weft_guard_leave(&cache->guard);
-    if (found < 0)
-        return failure;
-    tell(cache, WEFT_CACHE_STALE, key->data, key->bytes, failure);
-    return found;
+    if (stale)
+        tell(cache, WEFT_CACHE_STALE, key->data, key->bytes, failure);
+    return found < 0 ? failure : found;
 }
 
 int weft_cache_load(struct weft_cache *cache, const void *key, size_t key_bytes,
@@ -454,7 +457,7 @@ int weft_cache_load(struct weft_cache *cache, const void *key, size_t key_bytes,
 {
     struct weft_fiber *self;
     struct loading loading = {.cache = cache, .load = load, .arg = arg};
-    int err = make_key(&loading.key, key, key_bytes);
+    int err = make_key(cache, &loading.key, key, key_bytes);
     if (err == 0)
         err = weft_enter_anywhere(&self);
     if (err < 0)
@@ -465,7 +468,7 @@ int weft_cache_load(struct weft_cache *cache, const void *key, size_t key_bytes,
         return result;
     result = weft_flight_do(cache->flight, key, key_bytes, run_load, &loading, ret_value, value_max,
                             deadline_ns);
-    return result < 0 ? serve_stale(cache, &loading.key, result, ret_value, value_max) : result;
+    return result < 0 ? serve_after(cache, &loading.key, result, ret_value, value_max) : result;
 }
 
 int weft_cache_snapshot(struct weft_cache *cache, struct weft_cache_snapshot *ret_snapshot)

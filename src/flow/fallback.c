@@ -24,6 +24,20 @@ static bool applies(const struct weft_fallback_options *options, int result)
     return options->applies ? options->applies(options->applies_arg, result) != 0 : result < 0;
 }
 
+static void count(struct weft_fallback_stats *stats, const struct weft_fallback_event *event,
+                  bool replaced)
+{
+    if (!stats)
+        return;
+    weft_pattern_count(&stats->calls, 1);
+    if (event->kind == WEFT_FALLBACK_CACHED)
+        weft_pattern_count(&stats->cached, 1);
+    else if (event->kind == WEFT_FALLBACK_RUN)
+        weft_pattern_count(&stats->run, 1);
+    if (replaced && event->result < 0)
+        weft_pattern_count(&stats->failed, 1);
+}
+
 /* A result that is kept is the length of the value. */
 static void keep(const struct weft_fallback_options *options, int result)
 {
@@ -32,30 +46,40 @@ static void keep(const struct weft_fallback_options *options, int result)
                              (size_t)result);
 }
 
+/* What there is in place of a failure, and who was asked for it last. */
+static struct weft_fallback_event replace(const struct weft_fallback_options *options, int failure)
+{
+    struct weft_fallback_event event = {.failure = failure, .result = -ENOENT};
+    if (options->cache) {
+        event.kind = WEFT_FALLBACK_CACHED;
+        event.result = weft_cache_get_stale(options->cache, options->key, options->key_bytes,
+                                            options->value, options->value_bytes);
+    }
+    if (event.result < 0 && options->fallback) {
+        event.kind = WEFT_FALLBACK_RUN;
+        event.result = options->fallback(options->fallback_arg, failure);
+    } else if (event.result < 0) {
+        event = (struct weft_fallback_event){.result = failure};
+    }
+    return event;
+}
+
 int weft_fallback(const struct weft_fallback_options *options, int (*fn)(void *), void *arg)
 {
     char name[WEFT_NAME_MAX + 1];
     int err = check(options, name);
     if (err < 0)
         return err;
-    int failure = fn(arg);
-    if (!applies(options, failure)) {
-        keep(options, failure);
-        return failure;
-    }
-    struct weft_fallback_event event = {.name = name, .failure = failure, .result = -ENOENT};
-    if (options->cache) {
-        event.kind = WEFT_FALLBACK_CACHED;
-        event.result = weft_cache_get_stale(options->cache, options->key, options->key_bytes,
-                                            options->value, options->value_bytes);
-    }
-    if (event.result < 0 && !options->fallback)
-        return failure;
-    if (event.result < 0) {
-        event.kind = WEFT_FALLBACK_RUN;
-        event.result = options->fallback(options->fallback_arg, failure);
-    }
-    if (options->on_event) {
+    int result = fn(arg);
+    bool replaced = applies(options, result);
+    struct weft_fallback_event event = {.result = result};
+    if (replaced)
+        event = replace(options, result);
+    else
+        keep(options, result);
+    count(options->stats, &event, replaced);
+    if (event.kind && options->on_event) {
+        event.name = name;
         event.at_ns = weft_now();
         options->on_event(options->on_event_arg, &event);
     }

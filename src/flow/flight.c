@@ -6,7 +6,7 @@
  * the table, and everybody who waits there, from the old leader's struct to the new one's.
  * Invariant, while the guard is not held: who waits is in the list of a leader that runs or has
  * been woken to. */
-#include <base/hash.h>
+#include <base/siphash.h>
 #include <flow/pattern.h>
 #include <runtime/worker.h>
 
@@ -45,6 +45,7 @@ struct weft_flight {
     struct weft_flight_options options;
     struct weft_flight_snapshot counts;
     char name[WEFT_NAME_MAX + 1];
+    uint64_t secret[2];   /* of the hash */
     unsigned buckets_len; /* a power of two */
     struct weft_link *buckets;
 };
@@ -87,6 +88,7 @@ int weft_flight_open(struct weft_flight **ret_flight, const struct weft_flight_o
         weft_flight_close(flight);
         return err;
     }
+    weft_pattern_secret(flight->secret, 0);
     *ret_flight = flight;
     return 0;
 }
@@ -287,7 +289,7 @@ int weft_flight_do(struct weft_flight *flight, const void *key, size_t key_bytes
     struct call call = {.fiber = self,
                         .key = key,
                         .key_bytes = key_bytes,
-                        .hash = weft_hash(key, key_bytes),
+                        .hash = weft_siphash(flight->secret, key, key_bytes),
                         .ret = ret,
                         .ret_bytes = ret_bytes};
     weft_list_init(&call.link);
@@ -308,7 +310,7 @@ int weft_flight_do(struct weft_flight *flight, const void *key, size_t key_bytes
 
 int weft_flight_forget(struct weft_flight *flight, const void *key, size_t key_bytes)
 {
-    uint64_t hash = weft_hash(key, key_bytes);
+    uint64_t hash = weft_siphash(flight->secret, key, key_bytes);
     int err = weft_guard_admit(&flight->guard);
     if (err < 0)
         return err;

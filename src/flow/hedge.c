@@ -300,10 +300,12 @@ static int run_attempt(void *arg)
 {
     struct attempt *attempt = arg;
     const struct call *call = attempt->call;
-    if (call->decided) /* *call->arg may be the winner's by now */
-        return -ECANCELED;
     if (call->hedge->options.on_event)
         attempt->began_ns = weft_now();
+    if (call->decided) { /* *call->arg may be the winner's by now */
+        tell(attempt, WEFT_HEDGE_LOST, -ECANCELED);
+        return -ECANCELED;
+    }
     if (call->arg_bytes == 0)
         return conclude(attempt, call->arg, call->fn(call->context, call->arg));
     return call->arg_bytes <= COPY_ON_STACK_MAX ? run_with_small_copy(attempt)

@@ -41,7 +41,6 @@ struct weft_keyed_limiter {
 
 static int make(struct weft_keyed_limiter *keyed, const struct weft_keyed_limiter_options *options)
 {
-    struct weft_random random;
     size_t chains = 1;
     keyed->keys_max = options->keys_max ? options->keys_max : KEYS_DEFAULT;
     int err = weft_gate_init(&keyed->gate, &options->limiter, "keyed limiter");
@@ -56,9 +55,7 @@ static int make(struct weft_keyed_limiter *keyed, const struct weft_keyed_limite
     keyed->chains = calloc(chains, sizeof(struct key *));
     if (!keyed->chains)
         return -ENOMEM;
-    weft_pattern_seed(&random, options->seed);
-    keyed->secret[0] = weft_random_next(&random);
-    keyed->secret[1] = weft_random_next(&random);
+    weft_pattern_secret(keyed->secret, options->seed);
     return 0;
 }
 
@@ -138,7 +135,7 @@ static int add(struct weft_keyed_limiter *keyed, uint64_t hash,
     evict(keyed, wish->now_ns);
     if (keyed->keys >= keyed->keys_max)
         return WEFT_EFULL;
-    struct key *key = malloc(sizeof *key + wish->key_len);
+    struct key *key = malloc(sizeof *key + wish->key_bytes);
     if (!key)
         return -ENOMEM;
     weft_lane_init(&key->lane);
@@ -150,9 +147,9 @@ static int add(struct weft_keyed_limiter *keyed, uint64_t hash,
     struct key **chain = &keyed->chains[hash & keyed->mask];
     key->fresh = (struct weft_timer){.deadline_ns = wish->now_ns};
     key->hash = hash;
-    key->len = wish->key_len;
-    if (wish->key_len > 0)
-        memcpy(key->bytes, wish->key, wish->key_len);
+    key->len = wish->key_bytes;
+    if (wish->key_bytes > 0)
+        memcpy(key->bytes, wish->key, wish->key_bytes);
     key->next = *chain;
     *chain = key;
     weft_heap_push(&keyed->fresh, &key->fresh);
@@ -165,7 +162,7 @@ static int find(struct weft_keyed_limiter *keyed, uint64_t hash,
                 const struct weft_limiter_wish *wish, struct key **ret_key)
 {
     for (struct key *key = keyed->chains[hash & keyed->mask]; key; key = key->next) {
-        if (key->hash == hash && key->len == wish->key_len &&
+        if (key->hash == hash && key->len == wish->key_bytes &&
             (key->len == 0 || memcmp(key->bytes, wish->key, key->len) == 0)) {
             *ret_key = key;
             return 0;
@@ -180,7 +177,7 @@ static int take(struct weft_keyed_limiter *keyed, struct weft_fiber *self,
                 const struct weft_limiter_wish *wish)
 {
     struct weft_limiter_gate *gate = &keyed->gate;
-    uint64_t hash = weft_siphash(keyed->secret, wish->key, wish->key_len);
+    uint64_t hash = weft_siphash(keyed->secret, wish->key, wish->key_bytes);
     struct key *key = NULL;
     weft_guard_enter(&gate->guard);
     int err = wish->count > gate->rule.burst ? WEFT_ELIMIT : find(keyed, hash, wish, &key);
@@ -192,30 +189,30 @@ static int take(struct weft_keyed_limiter *keyed, struct weft_fiber *self,
     return 0;
 }
 
-int weft_keyed_limiter_acquire(struct weft_keyed_limiter *keyed, const void *key, size_t key_len,
+int weft_keyed_limiter_acquire(struct weft_keyed_limiter *keyed, const void *key, size_t key_bytes,
                                uint32_t count, int64_t deadline_ns)
 {
     struct weft_fiber *self;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err =
-            count == 0 || key_len > WEFT_KEY_MAX ? -EINVAL : weft_guard_permit(&keyed->gate.guard);
+        err = count == 0 || key_bytes > WEFT_KEY_MAX ? -EINVAL
+                                                     : weft_guard_permit(&keyed->gate.guard);
     if (err < 0)
         return err;
     weft_spend(self, deadline_ns);
     return take(keyed, self,
-                &(const struct weft_limiter_wish){count, deadline_ns, weft_now(), key, key_len});
+                &(const struct weft_limiter_wish){count, deadline_ns, weft_now(), key, key_bytes});
 }
 
-int weft_keyed_limiter_try(struct weft_keyed_limiter *keyed, const void *key, size_t key_len,
+int weft_keyed_limiter_try(struct weft_keyed_limiter *keyed, const void *key, size_t key_bytes,
                            uint32_t count)
 {
     int err =
-        count == 0 || key_len > WEFT_KEY_MAX ? -EINVAL : weft_guard_permit(&keyed->gate.guard);
+        count == 0 || key_bytes > WEFT_KEY_MAX ? -EINVAL : weft_guard_permit(&keyed->gate.guard);
     if (err < 0)
         return err;
     return take(keyed, NULL,
-                &(const struct weft_limiter_wish){count, WEFT_NOWAIT, weft_now(), key, key_len});
+                &(const struct weft_limiter_wish){count, WEFT_NOWAIT, weft_now(), key, key_bytes});
 }
 
 int weft_keyed_limiter_snapshot(struct weft_keyed_limiter *keyed,

@@ -7,6 +7,10 @@
 
 #include <stdlib.h>
 
+/* When nothing had been given yet. Not the time of opening: outside a runtime that may be another
+ * clock than that of those who will ask. */
+#define START_NS 0
+
 int weft_limiter_open(struct weft_limiter **ret_limiter, const struct weft_limiter_options *options)
 {
     static const struct weft_limiter_options defaults;
@@ -15,17 +19,16 @@ int weft_limiter_open(struct weft_limiter **ret_limiter, const struct weft_limit
     struct weft_limiter *limiter = malloc(sizeof *limiter);
     if (!limiter)
         return -ENOMEM;
-    int64_t now_ns = weft_now();
     int err = weft_gate_init(&limiter->gate, options, "limiter");
     limiter->adaptive = options->adaptive.max != 0;
     if (err == 0 && limiter->adaptive)
-        err = weft_aimd_init(&limiter->aimd, &options->adaptive, &limiter->gate.rule, now_ns);
+        err = weft_aimd_init(&limiter->aimd, &options->adaptive, &limiter->gate.rule, START_NS);
     if (err == 0) {
         uint32_t capacity = limiter->gate.rule.slots;
         if (capacity > 0 && limiter->adaptive)
             capacity = (uint32_t)limiter->aimd.options.max;
         weft_lane_init(&limiter->lane);
-        err = weft_limit_start(&limiter->lane.state, &limiter->gate.rule, capacity, now_ns);
+        err = weft_limit_start(&limiter->lane.state, &limiter->gate.rule, capacity, START_NS);
     }
     if (err < 0) {
         free(limiter);

@@ -76,13 +76,18 @@ int weft_limit_init(struct weft_limit *ret_rule, enum weft_limiter_kind kind,
 
 /* ---- token bucket ------------------------------------------------------------------------- */
 
+/* What a double rounds off is kept for the next time (Kahan), or a large bucket that somebody looks
+ * at all the time would fill at another rate, or never. */
 static inline void refill(const struct weft_limit *rule, struct weft_limit_state *state,
                           int64_t now_ns)
 {
     if (now_ns <= state->latest_ns)
         return;
-    double tokens = state->of.tokens + (double)(now_ns - state->latest_ns) * rule->per_ns;
-    state->of.tokens = tokens < rule->burst ? tokens : rule->burst;
+    double come = (double)(now_ns - state->latest_ns) * rule->per_ns + state->of.rest;
+    double tokens = state->of.tokens + come;
+    bool full = tokens >= rule->burst;
+    state->of.rest = full ? 0 : come - (tokens - state->of.tokens);
+    state->of.tokens = full ? rule->burst : tokens;
     state->latest_ns = now_ns;
 }
 
@@ -116,8 +121,8 @@ static inline void arrive(struct weft_limit_state *state, int64_t from_ns, doubl
                           double duration_ns)
 {
     double sum = part + duration_ns;
-    if (!(sum < 4e18)) { /* further ahead than anybody can wait */
-        from_ns = weft_time_after(from_ns, (int64_t)4e18);
+    if (!(sum < 9.2e18)) { /* further ahead than anybody can wait */
+        from_ns = WEFT_FOREVER;
         sum = 0;
     }
     int64_t whole = (int64_t)sum;
@@ -159,12 +164,19 @@ static inline int64_t given_at(const struct weft_limit_log *log, uint32_t age)
     return log->times_ns[log->next >= back ? log->next - back : log->next + log->capacity - back];
 }
 
+/* A window later; given_ns is far below 0 for what was never given. */
+static inline int64_t leaves_window_at(const struct weft_limit *rule, int64_t given_ns)
+{
+    int64_t at_ns;
+    return __builtin_add_overflow(given_ns, rule->rate.period_ns, &at_ns) ? WEFT_FOREVER : at_ns;
+}
+
 static int64_t log_earliest(const struct weft_limit *rule, struct weft_limit_state *state,
                             uint64_t wanted, int64_t now_ns)
 {
     uint64_t laps = (wanted - 1) / rule->slots; /* until then all that are remembered came again */
     uint32_t nth = (uint32_t)((wanted - 1) % rule->slots) + 1;
-    int64_t free_ns = given_at(&state->of.log, rule->slots - nth) + rule->rate.period_ns;
+    int64_t free_ns = leaves_window_at(rule, given_at(&state->of.log, rule->slots - nth));
     int64_t at_ns = later_of(later_of(see(state, now_ns), state->given_ns), free_ns);
     return laps == 0 ? at_ns : after(at_ns, (double)laps * (double)rule->rate.period_ns);
 }
@@ -461,7 +473,7 @@ int64_t weft_limit_fresh_at(const struct weft_limit *rule, const struct weft_lim
     case WEFT_LIMITER_SLIDING_LOG:
         return given_at(&state->of.log, 0) == NEVER_NS
                    ? state->latest_ns
-                   : weft_time_after(given_at(&state->of.log, 0), period_ns);
+                   : leaves_window_at(rule, given_at(&state->of.log, 0));
     case WEFT_LIMITER_SLIDING_COUNTER:
         return weft_time_after(weft_time_after(state->of.window.begin_ns, period_ns), period_ns);
     }

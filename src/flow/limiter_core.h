@@ -41,8 +41,11 @@ struct weft_limit_state {
     int64_t given_ns;  /* when what was given last may be used: perhaps in future */
     uint32_t epoch;    /* counts changes of the rule */
     union {
-        double tokens; /* token bucket, at latest_ns; below 0: owed */
-        struct {       /* GCRA, leaky: the theoretical arrival time */
+        struct {           /* token bucket */
+            double tokens; /* at latest_ns; below 0: owed */
+            double rest;   /* what came and is less than tokens can tell apart */
+        };
+        struct { /* GCRA, leaky: the theoretical arrival time */
             int64_t ns;
             double part; /* and so much of a nanosecond, in [0, 1) */
         } arrival;

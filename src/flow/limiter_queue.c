@@ -66,7 +66,7 @@ static void tell(const struct weft_limiter_gate *gate, const struct weft_limiter
                              .count = wish->count,
                              .err = err,
                              .key = wish->key,
-                             .key_len = wish->key_len,
+                             .key_bytes = wish->key_bytes,
                          });
 }
 

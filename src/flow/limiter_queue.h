@@ -41,7 +41,7 @@ struct weft_limiter_wish {
     uint32_t count;
     int64_t deadline_ns, now_ns; /* now_ns: when it came */
     const void *key;
-    size_t key_len;
+    size_t key_bytes;
 };
 
 /* Everything but the state of lanes. Returns 0, -EINVAL, -EPERM. */

@@ -36,6 +36,14 @@ void weft_pattern_seed(struct weft_random *random, uint64_t seed)
     weft_random_seed(random, seed);
 }
 
+void weft_pattern_secret(uint64_t secret[2], uint64_t seed)
+{
+    struct weft_random random;
+    weft_random_seed(&random, seed ? seed : seed_from_kernel());
+    secret[0] = weft_random_next(&random);
+    secret[1] = weft_random_next(&random);
+}
+
 double weft_pattern_draw(struct weft_random *random)
 {
     return (double)(weft_random_next(random) >> 11) * 0x1p-53;

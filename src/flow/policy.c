@@ -39,6 +39,8 @@ struct layer {
 struct weft_policy {
     struct weft_guard guard; /* says who may use it; what is counted needs no lock */
     char name[WEFT_NAME_MAX + 1];
+    void (*on_event)(void *arg, const struct weft_policy_event *event);
+    void *on_event_arg;
     uint64_t calls;
     struct counts work;
     unsigned layers_len;
@@ -170,6 +172,8 @@ int weft_policy_open(struct weft_policy **ret_policy, const struct weft_layer *l
         weft_policy_close(policy);
         return err;
     }
+    policy->on_event = options->on_event;
+    policy->on_event_arg = options->on_event_arg;
     policy->layers_len = (unsigned)count;
     for (size_t i = 0; i < count; i++)
         fill(&policy->layers[i], &layers[i]);
@@ -189,7 +193,7 @@ static void add(const struct weft_policy *policy, uint64_t *counter, uint64_t am
     if (policy->guard.home)
         *counter += amount;
     else
-        (void)__atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
+        weft_pattern_count(counter, amount);
 }
 
 /* A layer, or fn, has answered; entered is how often it began what is inside it. */
@@ -205,6 +209,23 @@ static void count(const struct weft_policy *policy, struct counts *counts, unsig
         if (entered == 0)
             add(policy, &counts->refused, 1);
     }
+}
+
+/* Of a layer, or with NULL of the call. Out of line, as nothing of it happens ordinarily. */
+static __attribute__((noinline)) void tell(const struct weft_policy *policy,
+                                           const struct layer *layer, int result)
+{
+    if (!policy->on_event || result >= 0 || result == -ECANCELED)
+        return;
+    policy->on_event(policy->on_event_arg,
+                     &(const struct weft_policy_event){
+                         .kind = layer ? WEFT_POLICY_REFUSED : WEFT_POLICY_FAILED,
+                         .name = policy->name,
+                         .at_ns = weft_now(),
+                         .result = result,
+                         .place = layer ? (unsigned)(layer - policy->layers) : 0,
+                         .layer = layer ? layer->given.kind : (enum weft_layer_kind)0,
+                     });
 }
 
 /* ---- the call ---------------------------------------------------------------------------- */
@@ -301,8 +322,11 @@ static int run(struct step *step)
     }
     struct layer *layer = &policy->layers[step->index];
     int result = run_layer(step, layer);
-    if (result < 0 || step->entered != 1)
-        count(policy, &layer->counts, step->entered, result);
+    if (result >= 0 && step->entered == 1)
+        return result;
+    count(policy, &layer->counts, step->entered, result);
+    if (step->entered == 0)
+        tell(policy, layer, result);
     return result;
 }
 
@@ -316,7 +340,10 @@ int weft_policy_call(struct weft_policy *policy, int (*fn)(void *), void *arg)
         return err;
     struct step step = {.policy = policy, .fn = fn, .arg = arg};
     add(policy, &policy->calls, 1);
-    return run(&step);
+    int result = run(&step);
+    if (result < 0)
+        tell(policy, NULL, result);
+    return result;
 }
 
 /* ---- snapshot ---------------------------------------------------------------------------- */

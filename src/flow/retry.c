@@ -14,7 +14,7 @@
 
 #define ATTEMPTS_DEFAULT 3u
 
-/* A call that has failed at least once. */
+/* A call that has failed at least once, or whose result is judged. */
 struct retry {
     const struct weft_retry_options *options;
     int (*fn)(void *);
@@ -76,19 +76,13 @@ int weft_retry_check(const struct weft_retry_options *options)
 
 /* ---- numbers and events ------------------------------------------------------------------ */
 
-/* Calls on several threads may share them. */
-static void count(uint64_t *counter, uint64_t amount)
-{
-    (void)__atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
-}
-
 static void count_attempt(const struct weft_retry_options *options, unsigned attempts)
 {
     struct weft_retry_stats *stats = options->stats;
     if (!stats)
         return;
-    count(&stats->attempts, 1);
-    count(attempts == 0 ? &stats->calls : &stats->retries, 1);
+    weft_pattern_count(&stats->attempts, 1);
+    weft_pattern_count(attempts == 0 ? &stats->calls : &stats->retries, 1);
 }
 
 static void tell(const struct retry *retry, enum weft_retry_reason reason, int result,
@@ -111,7 +105,7 @@ static void tell(const struct retry *retry, enum weft_retry_reason reason, int r
 static int end(const struct retry *retry, enum weft_retry_reason reason, int result)
 {
     if (retry->options->stats)
-        count(&retry->options->stats->ended[reason], 1);
+        weft_pattern_count(&retry->options->stats->ended[reason], 1);
     tell(retry, reason, result, 0);
     return result;
 }
@@ -127,6 +121,8 @@ static void note(const struct weft_retry_options *options, enum weft_retry_note 
 static int64_t plan_delay(struct retry *retry, int result)
 {
     const struct weft_retry_options *options = retry->options;
+    if (retry->attempts == 1)
+        weft_pattern_seed(&retry->random, options->seed);
     int64_t planned_ns =
         weft_backoff_next(options, &retry->backoff, weft_pattern_draw(&retry->random));
     if (!options->delay_ns)
@@ -173,7 +169,7 @@ static int pause(const struct retry *retry, int64_t delay_ns)
     if (err < 0 && options->budget)
         (void)weft_retry_budget_return(options->budget, options->budget_key, retry->now_ns);
     if (err == 0 && options->stats)
-        count(&options->stats->delayed_ns, (uint64_t)delay_ns);
+        weft_pattern_count(&options->stats->delayed_ns, (uint64_t)delay_ns);
     return err;
 }
 
@@ -182,21 +178,25 @@ static bool wants_retry(const struct weft_retry_options *options, int result, vo
     return options->retry_if ? options->retry_if(asked_arg, result) : weft_retryable(result);
 }
 
+static enum weft_retry_reason reason_to_stop(int result)
+{
+    return result == -ECANCELED ? WEFT_RETRY_CANCELED : WEFT_RETRY_NOT_RETRYABLE;
+}
+
 static int go_on(struct retry *retry, int result)
 {
     const struct weft_retry_options *options = retry->options;
     for (;;) {
         int64_t delay_ns = 0;
+        bool again = result != -ECANCELED && wants_retry(options, result, retry->asked_arg);
         retry->attempts++;
-        retry->now_ns = weft_now();
-        if (result == -ECANCELED)
-            return end(retry, WEFT_RETRY_CANCELED, result);
-        if (!wants_retry(options, result, retry->asked_arg)) {
-            if (result < 0)
-                return end(retry, WEFT_RETRY_NOT_RETRYABLE, result);
+        if (!again && result >= 0) {
             note(options, WEFT_RETRY_SUCCESS);
             return result;
         }
+        retry->now_ns = weft_now();
+        if (!again)
+            return end(retry, reason_to_stop(result), result);
         note(options, WEFT_RETRY_FAILURE);
         enum weft_retry_reason reason = decide(retry, result, &delay_ns);
         if (reason != WEFT_RETRY_AGAIN)
@@ -218,7 +218,6 @@ static __attribute__((noinline)) int begin_retrying(const struct weft_retry_opti
                                                     int result)
 {
     struct retry retry = {.options = options, .fn = fn, .arg = arg, .asked_arg = asked_arg};
-    weft_pattern_seed(&retry.random, options->seed);
     return go_on(&retry, result);
 }
 

@@ -3,7 +3,7 @@
  *
  * A key that has been idle is as good as new, so it may be forgotten; one in use is not, because
  * whoever makes up new keys would get a fresh budget with each. */
-#include <base/hash.h>
+#include <base/siphash.h>
 #include <flow/pattern.h>
 #include <flow/retry_budget_core.h>
 #include <runtime/worker.h>
@@ -44,9 +44,12 @@ struct weft_retry_budget {
     int64_t idle_ns;
     unsigned keys, keys_max;
     uint64_t taken, refused, evicted, crowded;
+    void (*on_event)(void *arg, const struct weft_retry_budget_event *event);
+    void *on_event_arg;
     struct weft_link ages; /* longest unused first */
     struct entry rest;     /* of those for whom there is no room */
     char name[WEFT_NAME_MAX + 1];
+    uint64_t secret[2]; /* of the hash */
     size_t table_mask;
     struct weft_link table[];
 };
@@ -104,7 +107,10 @@ int weft_retry_budget_open(struct weft_retry_budget **ret_budget,
         return -ENOMEM;
     budget->kind = options->kind;
     budget->keys_max = keys_max;
+    budget->on_event = options->on_event;
+    budget->on_event_arg = options->on_event_arg;
     budget->table_mask = table_len - 1;
+    weft_pattern_secret(budget->secret, 0);
     set_rules(budget, options);
     budget->rest.tokens = budget->token_rule.max;
     weft_list_init(&budget->ages);
@@ -148,13 +154,13 @@ struct key {
 };
 
 /* Returns 0, -EINVAL (too long) */
-static int make_key(struct key *key, const char *text)
+static int make_key(const struct weft_retry_budget *budget, struct key *key, const char *text)
 {
     key->text = text ? text : "";
     key->len = strnlen(key->text, WEFT_NAME_MAX + 1);
     if (key->len > WEFT_NAME_MAX)
         return -EINVAL;
-    key->hash = weft_hash(key->text, key->len);
+    key->hash = weft_siphash(budget->secret, key->text, key->len);
     return 0;
 }
 
@@ -231,7 +237,7 @@ static int enter(struct weft_retry_budget *budget, const char *text, int64_t now
                  struct entry **ret_entry)
 {
     struct key key;
-    int err = make_key(&key, text);
+    int err = make_key(budget, &key, text);
     if (err == 0)
         err = weft_guard_admit(&budget->guard);
     if (err < 0)
@@ -253,7 +259,7 @@ static bool counts(const struct weft_retry_budget *budget, enum weft_retry_note 
 static int note_success(struct weft_retry_budget *budget, const char *text)
 {
     struct key key;
-    int err = make_key(&key, text);
+    int err = make_key(budget, &key, text);
     if (err == 0)
         err = weft_guard_admit(&budget->guard);
     if (err < 0)
@@ -289,6 +295,14 @@ int weft_retry_budget_note(struct weft_retry_budget *budget, const char *key,
     return 0;
 }
 
+static void tell_refused(const struct weft_retry_budget *budget, const char *key, int64_t now_ns)
+{
+    const struct weft_retry_budget_event event = {
+        .kind = WEFT_RETRY_BUDGET_REFUSED, .name = budget->name, .at_ns = now_ns, .key = key};
+    if (budget->on_event)
+        budget->on_event(budget->on_event_arg, &event);
+}
+
 int weft_retry_budget_take(struct weft_retry_budget *budget, const char *key)
 {
     struct entry *entry;
@@ -304,7 +318,10 @@ int weft_retry_budget_take(struct weft_retry_budget *budget, const char *key)
     else
         budget->refused++;
     weft_guard_leave(&budget->guard);
-    return taken ? 0 : WEFT_ELIMIT;
+    if (taken)
+        return 0;
+    tell_refused(budget, key ? key : "", now_ns);
+    return WEFT_ELIMIT;
 }
 
 int weft_retry_budget_return(struct weft_retry_budget *budget, const char *key, int64_t taken_at_ns)
@@ -328,7 +345,7 @@ int weft_retry_budget_snapshot(struct weft_retry_budget *budget, const char *tex
     struct key key;
     struct entry fresh = {.tokens = budget->token_rule.max};
     int64_t now_ns = weft_now();
-    int err = make_key(&key, text);
+    int err = make_key(budget, &key, text);
     if (err == 0)
         err = weft_guard_admit(&budget->guard);
     if (err < 0)

@@ -145,6 +145,25 @@ static const struct weft_field debounce_fields[] = {
 
 COLLECTOR(debounce)
 
+/* ---- fallback: numbers that the program keeps ---------------------------------------- */
+
+#define COUNTS weft_fallback_stats
+static const struct weft_field fallback_fields[] = {
+    COUNTER(calls, "weft_fallback_calls_total", "Calls made with a fallback."),
+    COUNTER(cached, "weft_fallback_replaced_total", "Failures replaced, by what was tried last.",
+            .label = {"by", "cache"}),
+    COUNTER(run, "weft_fallback_replaced_total", NULL, .label = {"by", "function"}),
+    COUNTER(failed, "weft_fallback_failed_total", "Failures whose replacement was a failure too."),
+};
+#undef COUNTS
+
+int weft_metrics_add_fallback(struct weft_metrics *metrics, const char *name,
+                              const struct weft_fallback_stats *stats)
+{
+    const struct weft_label labels[] = {{"name", name ? name : "fallback"}, {NULL, NULL}};
+    return weft_metrics_add_fields(metrics, WEFT_FIELDS(fallback_fields), stats, labels);
+}
+
 /* ---- flight -------------------------------------------------------------------------- */
 
 #define COUNTS weft_flight_snapshot

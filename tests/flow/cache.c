@@ -221,6 +221,45 @@ FIBER_TEST(a_cancelled_loader_fails_nobody_and_stores_nothing)
     weft_cache_close(cache);
 }
 
+/* A call with less room than a value needs, or more. */
+struct roomy {
+    struct weft_cache *cache;
+    struct source source;
+    size_t room;
+    int result;
+};
+
+static int load_with_room(void *arg)
+{
+    struct roomy *roomy = arg;
+    char value[2 * sizeof(int)];
+    roomy->result = weft_cache_load(roomy->cache, "a", 1, load, &roomy->source, value, roomy->room,
+                                    WEFT_FOREVER);
+    return 0;
+}
+
+FIBER_TEST(too_little_room_is_a_failure_of_that_call_alone)
+{
+    struct weft_group first, rest;
+    struct weft_cache *cache = opened(NULL);
+    const struct source source = {.version = 7, .takes_ns = WEFT_SEC};
+    struct roomy calls[3];
+    CHECK_EQUAL(weft_group_init(&first, NULL), 0);
+    CHECK_EQUAL(weft_group_init(&rest, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        calls[i] = (struct roomy){cache, source, i == 1 ? 1 : 2 * sizeof(int), 0};
+        CHECK_EQUAL(weft_spawn(i == 0 ? &first : &rest, load_with_room, &calls[i]), 0);
+        CHECK_EQUAL(weft_yield(), 0);
+    }
+    CHECK_EQUAL(put(cache, "a", 8), 0);
+    weft_group_close(&first); /* the second leads now, finds a value, and has no room for it */
+    CHECK_EQUAL(weft_group_wait(&rest), 0);
+    CHECK_EQUAL(calls[0].result, -ECANCELED);
+    CHECK_EQUAL(calls[1].result, -ENOBUFS);
+    CHECK_EQUAL(calls[2].result, sizeof(int));
+    weft_cache_close(cache);
+}
+
 FIBER_TEST(what_is_removed_while_it_is_loaded_is_neither_kept_nor_given_to_later_ones)
 {
     struct weft_group before, after;

@@ -62,6 +62,36 @@ FIBER_TEST(a_cancellation_is_never_replaced)
     CHECK_EQUAL(failure, 0);
 }
 
+FIBER_TEST(numbers_say_who_answered)
+{
+    int failure = 0;
+    char value[8];
+    struct weft_cache *cache = NULL;
+    struct weft_fallback_stats stats = {0};
+    CHECK_EQUAL(weft_cache_open(&cache, NULL), 0);
+    struct weft_fallback_options options = {.cache = cache,
+                                            .key = "k",
+                                            .key_bytes = 1,
+                                            .value = value,
+                                            .value_bytes = sizeof value,
+                                            .stats = &stats};
+    struct service service = {.result = -EIO, .value = value, .text = "old"};
+    CHECK_EQUAL(weft_fallback(&options, ask, &service), -EIO); /* nobody answers */
+    service.result = 0;
+    CHECK_EQUAL(weft_fallback(&options, ask, &service), 4);
+    service.result = -EIO;
+    CHECK_EQUAL(weft_fallback(&options, ask, &service), 4);
+    options.key = "other";
+    options.fallback = instead;
+    options.fallback_arg = &failure;
+    CHECK_EQUAL(weft_fallback(&options, ask, &service), 77);
+    CHECK_EQUAL(stats.calls, 4);
+    CHECK_EQUAL(stats.cached, 1);
+    CHECK_EQUAL(stats.run, 1);
+    CHECK_EQUAL(stats.failed, 1);
+    weft_cache_close(cache);
+}
+
 static int is_server_error(void *arg, int result)
 {
     (void)arg;

@@ -518,6 +518,32 @@ FIBER_TEST(every_attempt_is_told_with_its_own_latency)
     check_event(&log.events[4], WEFT_HEDGE_LOST, 1, -ECANCELED, 2 * WEFT_SEC + WEFT_MSEC);
 }
 
+static int count_call(void *arg)
+{
+    return ++*(int *)arg;
+}
+
+FIBER_TEST(an_attempt_that_was_begun_and_never_ran_is_told_as_lost)
+{
+    struct log log = {.len = 0};
+    const struct weft_hedge_options options = {.name = "search",
+                                               .attempts_max = 3,
+                                               .delay_ns = WEFT_HEDGE_AT_ONCE,
+                                               .on_event = keep,
+                                               .on_event_arg = &log};
+    struct weft_hedge *hedge = open_hedge(&options);
+    int calls = 0;
+    CHECK_EQUAL(weft_hedge_call(hedge, count_call, &calls, 0), 1);
+    CHECK_EQUAL(calls, 1); /* the first was done before the others had their turn */
+    CHECK_EQUAL(log.len, 5);
+    check_event(&log.events[0], WEFT_HEDGE_STARTED, 2, 0, 0);
+    check_event(&log.events[1], WEFT_HEDGE_STARTED, 3, 0, 0);
+    check_event(&log.events[2], WEFT_HEDGE_WON, 1, 1, 0);
+    check_event(&log.events[3], WEFT_HEDGE_LOST, 2, -ECANCELED, 0);
+    check_event(&log.events[4], WEFT_HEDGE_LOST, 3, -ECANCELED, 0);
+    weft_hedge_close(hedge);
+}
+
 FIBER_TEST(a_hedge_the_budget_refuses_is_told)
 {
     struct log log = {.len = 0};

@@ -170,7 +170,7 @@ static unsigned refusals;
 
 static void count_refusal(void *arg, const struct weft_limiter_event *event)
 {
-    CHECK(!arg && event->kind == WEFT_LIMITER_REFUSED && event->key_len == 3);
+    CHECK(!arg && event->kind == WEFT_LIMITER_REFUSED && event->key_bytes == 3);
     CHECK_EQUAL(memcmp(event->key, "ann", 3), 0);
     CHECK_EQUAL(strcmp(event->name, "keyed limiter"), 0);
     refusals++;

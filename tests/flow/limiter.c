@@ -330,6 +330,40 @@ TEST(a_limiter_without_options_gives_a_hundred_per_second_to_any_thread)
     weft_limiter_close(limiter);
 }
 
+static int drain_and_wait(void *arg)
+{
+    const struct weft_limiter_options *options = arg;
+    int64_t before_ns = weft_now();
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_limiter_acquire(limiter, 1, WEFT_FOREVER), 0);
+    int64_t took_ns = weft_now() - before_ns;
+    CHECK(took_ns >= WEFT_SEC && took_ns <= 4 * WEFT_SEC);
+    if (options->adaptive.max > 0) {
+        CHECK_EQUAL(weft_limiter_feedback(limiter, WEFT_LIMITER_OVERLOAD, 0), 1);
+        CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+        CHECK_EQUAL(weft_limiter_feedback(limiter, WEFT_LIMITER_SUCCESS, 0), 1);
+    }
+    return 0;
+}
+
+/* The clock outside is far ahead of a virtual one. */
+TEST(a_limiter_made_before_the_runtime_goes_by_the_runtimes_clock)
+{
+    const struct weft_run_options virtual_time = {.clock = WEFT_CLOCK_VIRTUAL};
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        struct weft_limiter_options options = {.kind = (enum weft_limiter_kind)kind,
+                                               .rate = {.count = 1}};
+        open_with(&options);
+        CHECK_EQUAL(weft_run(&virtual_time, drain_and_wait, &options), 0);
+        weft_limiter_close(limiter);
+    }
+    struct weft_limiter_options adaptive = {.rate = {.count = 1}, .adaptive = {.max = 2}};
+    open_with(&adaptive);
+    CHECK_EQUAL(weft_run(&virtual_time, drain_and_wait, &adaptive), 0);
+    weft_limiter_close(limiter);
+}
+
 /* ---- on credit ---------------------------------------------------------------------------- */
 
 FIBER_TEST(a_reservation_says_how_long_to_wait_and_others_wait_behind_it)
@@ -756,4 +790,57 @@ TEST(workers_and_threads_share_a_limiter_and_lose_no_permit)
     CHECK_EQUAL(shot.waiting, 0);
     CHECK((double)shot.granted <= 20 + passed * 250000);
     weft_limiter_close(limiter);
+}
+
+/* Permits that were given, less those given back. */
+static unsigned do_anything(unsigned what, unsigned *random)
+{
+    struct weft_reservation reservation = {.count = 0};
+    const struct weft_limiter_rate rate = {.count = 100000 + crowd_random(random) % 100000};
+    uint32_t count = 1 + crowd_random(random) % 5;
+    int64_t soon_ns = weft_now() + (int64_t)(crowd_random(random) % 200) * WEFT_USEC;
+    switch (what) {
+    case 0:
+        return weft_limiter_try(limiter, count) == 0 ? count : 0;
+    case 1:
+        if (weft_limiter_reserve(limiter, count, WEFT_MSEC, &reservation) < 0)
+            return 0;
+        (void)weft_limiter_cancel_reservation(limiter, &reservation);
+        return reservation.count;
+    case 2:
+        (void)weft_limiter_drain(limiter);
+        return 0;
+    case 3:
+        CHECK_EQUAL(weft_limiter_set(limiter, &rate), 0);
+        return 0;
+    case 4:
+        (void)snapshot();
+        return 0;
+    default:
+        return weft_limiter_acquire(limiter, count, soon_ns) == 0 ? count : 0;
+    }
+}
+
+static void do_anything_in_the_crowd(void *arg, unsigned index)
+{
+    unsigned random = index + 1;
+    (void)arg;
+    for (int i = 0; i < 200; i++)
+        atomic_fetch_add(&permits, do_anything(crowd_random(&random) % 10, &random));
+}
+
+TEST(whatever_workers_and_threads_do_to_a_limiter_the_permits_add_up)
+{
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        const struct weft_limiter_options options = {.kind = (enum weft_limiter_kind)kind,
+                                                     .rate = {.count = 100000},
+                                                     .sharing = WEFT_SHARED};
+        atomic_store(&permits, 0);
+        open_with(&options);
+        crowd_run(&(const struct crowd){
+            .workers = 2, .fibers = 8, .threads = 2, .run = do_anything_in_the_crowd});
+        CHECK_EQUAL(snapshot().granted, permits);
+        CHECK_EQUAL(snapshot().waiting, 0);
+        weft_limiter_close(limiter);
+    }
 }

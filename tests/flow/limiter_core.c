@@ -279,6 +279,57 @@ TEST(a_clock_that_is_seen_to_run_backwards_gives_nothing_twice)
     }
 }
 
+TEST(reservations_beyond_all_times_are_never)
+{
+    for (int kind = WEFT_LIMITER_TOKEN_BUCKET; kind <= WEFT_LIMITER_LEAKY; kind++) {
+        int64_t at_ns = 0, last_ns = 0;
+        begin((enum weft_limiter_kind)kind, 1, WEFT_LIMIT_PERIOD_MAX, 0);
+        for (int i = 0; i < 100 && at_ns != WEFT_FOREVER; i++) {
+            at_ns = weft_limit_earliest(&rule, &state, 0, 1, START_NS);
+            CHECK(at_ns >= last_ns);
+            last_ns = at_ns;
+            if (at_ns != WEFT_FOREVER)
+                weft_limit_give(&rule, &state, 1, at_ns);
+        }
+        CHECK_EQUAL(at_ns, WEFT_FOREVER);
+        CHECK(!take(1, 0) && available(0) < 1);
+        weft_limit_stop(&state, &rule);
+    }
+}
+
+TEST(a_long_pause_fills_a_token_bucket_and_not_a_bit_more)
+{
+    begin(WEFT_LIMITER_TOKEN_BUCKET, 999999937, WEFT_SEC + 1, 7);
+    for (int64_t pause_ns = WEFT_SEC; pause_ns < 10000 * 86400 * WEFT_SEC; pause_ns *= 3) {
+        CHECK(take(6, state.latest_ns - START_NS + pause_ns + 1));
+        CHECK(fabs(state.of.tokens + state.of.rest - 1) < 1e-6);
+        CHECK(fabs(available(state.latest_ns - START_NS + 1) - 2) < 1e-6);
+    }
+}
+
+TEST(a_reservation_taken_back_forgives_no_centuries)
+{
+    const enum weft_limiter_kind kinds[] = {WEFT_LIMITER_GCRA, WEFT_LIMITER_LEAKY};
+    for (int i = 0; i < 2; i++) {
+        int64_t at_ns = 0;
+        begin(kinds[i], 1, WEFT_LIMIT_PERIOD_MAX, 0);
+        for (int permits = 0; permits < 25; permits++)
+            at_ns = reserve(1, 0);
+        weft_limit_retract(&rule, &state, 1, START_NS + at_ns, START_NS);
+        CHECK(earliest(0, 1, 0) > at_ns - WEFT_SEC);
+    }
+}
+
+/* Each look brings less than what the double for the tokens can tell apart. */
+TEST(a_large_token_bucket_that_is_looked_at_all_the_time_refills_as_fast)
+{
+    begin(WEFT_LIMITER_TOKEN_BUCKET, 50, WEFT_SEC, 1000000000);
+    CHECK(take(100000000, 0));
+    for (int64_t now_ns = 0; now_ns <= 2 * WEFT_MSEC; now_ns++)
+        (void)available(now_ns);
+    CHECK(fabs(available(2 * WEFT_MSEC) - 900000000.1) < 1e-6);
+}
+
 TEST(nonsense_is_refused)
 {
     static const struct {

@@ -146,6 +146,55 @@ FIBER_TEST(a_layer_may_begin_what_is_inside_more_than_once)
     weft_policy_close(policy);
 }
 
+struct heard {
+    unsigned len;
+    struct weft_policy_event events[8];
+};
+
+static void hear(void *arg, const struct weft_policy_event *event)
+{
+    struct heard *heard = arg;
+    CHECK_EQUAL(strcmp(event->name, "orders"), 0);
+    CHECK_EQUAL(event->at_ns, weft_now());
+    if (heard->len < 8)
+        heard->events[heard->len++] = *event;
+}
+
+static int hang(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_FOREVER);
+}
+
+FIBER_TEST(refusals_and_failed_calls_are_told_but_no_cancellation)
+{
+    struct heard heard = {0};
+    struct weft_policy *policy = NULL;
+    struct weft_scope scope;
+    struct service service = {.answers = works, .answers_len = 1};
+    const struct weft_policy_options options = {
+        .name = "orders", .on_event = hear, .on_event_arg = &heard};
+    const struct weft_layer refuses[] = {weft_layer_shield(), weft_layer_custom(refuse, NULL)};
+    const struct weft_layer lets_in[] = {weft_layer_timeout(WEFT_SEC)};
+    REQUIRE(weft_policy_open(&policy, refuses, 2, &options) == 0);
+    CHECK_EQUAL(weft_policy_call(policy, serve, &service), -EACCES);
+    weft_policy_close(policy);
+    REQUIRE(weft_policy_open(&policy, lets_in, 1, &options) == 0);
+    CHECK_EQUAL(weft_policy_call(policy, serve, &service), 7);
+    CHECK_EQUAL(weft_policy_call(policy, hang, NULL), -ETIMEDOUT);
+    weft_scope_enter(&scope, weft_now() + WEFT_MSEC, 0);
+    CHECK_EQUAL(weft_scope_leave(&scope, weft_policy_call(policy, hang, NULL)), -ETIMEDOUT);
+    weft_policy_close(policy);
+    CHECK_EQUAL(heard.len, 3);
+    CHECK_EQUAL(heard.events[0].kind, WEFT_POLICY_REFUSED);
+    CHECK_EQUAL(heard.events[0].place, 1);
+    CHECK_EQUAL(heard.events[0].layer, WEFT_LAYER_CUSTOM);
+    CHECK_EQUAL(heard.events[1].kind, WEFT_POLICY_FAILED);
+    CHECK_EQUAL(heard.events[1].result, -EACCES);
+    CHECK_EQUAL(heard.events[2].kind, WEFT_POLICY_FAILED);
+    CHECK_EQUAL(heard.events[2].result, -ETIMEDOUT);
+}
+
 /* ---- the usual stack ---------------------------------------------------------------------- */
 
 struct usual {

@@ -129,6 +129,37 @@ FIBER_TEST(a_success_can_be_unwanted)
     CHECK_EQUAL(weft_retry(&options, serve, &server), 202);
 }
 
+static const int succeeds[] = {200};
+
+/* When the second attempt began, in a runtime of its own; before it so many calls succeeded. */
+static int64_t second_attempt_after(unsigned successes)
+{
+    struct server good = {.answers = succeeds, .answers_len = 1, .wanted = 200};
+    struct server bad = {.answers = fails, .answers_len = 1};
+    const struct weft_retry_options judged = {.retry_if = is_not_wanted}, drawn = {0};
+    int64_t before_ns = weft_now();
+    for (unsigned i = 0; i < successes; i++)
+        CHECK_EQUAL(weft_retry(&judged, serve, &good), 200);
+    CHECK_EQUAL(weft_retry(&drawn, serve, &bad), -EIO);
+    return bad.at_ns[1] - before_ns;
+}
+
+static int second_attempt_main(void *arg)
+{
+    int64_t *delay_ns = arg;
+    *delay_ns = second_attempt_after((unsigned)*delay_ns);
+    return 0;
+}
+
+TEST(a_success_that_is_judged_draws_nothing)
+{
+    const struct weft_run_options options = {.clock = WEFT_CLOCK_VIRTUAL, .seed = 1};
+    int64_t alone_ns = 0, after_ns = 3;
+    CHECK_EQUAL(weft_run(&options, second_attempt_main, &alone_ns), 0);
+    CHECK_EQUAL(weft_run(&options, second_attempt_main, &after_ns), 0);
+    CHECK_EQUAL(alone_ns, after_ns);
+}
+
 FIBER_TEST(jitter_is_drawn_and_the_same_for_the_same_seed)
 {
     int64_t at_ns[3] = {0};

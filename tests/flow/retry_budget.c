@@ -50,6 +50,35 @@ FIBER_TEST(each_key_has_a_budget_of_its_own)
     weft_retry_budget_close(budget);
 }
 
+/* What whoever is told may do: look. */
+struct told {
+    struct weft_retry_budget *budget;
+    unsigned len;
+};
+
+static void be_told(void *arg, const struct weft_retry_budget_event *event)
+{
+    struct told *told = arg;
+    told->len++;
+    CHECK_EQUAL(event->kind, WEFT_RETRY_BUDGET_REFUSED);
+    CHECK_EQUAL(strcmp(event->name, "hosts"), 0);
+    CHECK_EQUAL(strcmp(event->key, "a"), 0);
+    CHECK_EQUAL(look(told->budget, event->key).refused, told->len);
+}
+
+FIBER_TEST(refusals_are_told)
+{
+    struct told told = {0};
+    const struct weft_retry_budget_options options = {
+        .name = "hosts", .on_event = be_told, .on_event_arg = &told};
+    told.budget = open_budget(&options);
+    CHECK_EQUAL(take_all(told.budget, "a"), 100);
+    CHECK_EQUAL(told.len, 1);
+    CHECK_EQUAL(weft_retry_budget_take(told.budget, "b"), 0);
+    CHECK_EQUAL(told.len, 1);
+    weft_retry_budget_close(told.budget);
+}
+
 FIBER_TEST(a_thousand_calls_earn_two_hundred_retries)
 {
     struct weft_retry_budget *budget = open_budget(NULL);

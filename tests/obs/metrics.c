@@ -343,6 +343,7 @@ static void add_patterns(struct weft_metrics *page)
     static const struct weft_bus_snapshot bus;
     static const struct weft_cache_snapshot cache;
     static const struct weft_debounce_snapshot debounce;
+    static const struct weft_fallback_stats fallback;
     static const struct weft_flight_snapshot flight;
     static const struct weft_hedge_snapshot hedge;
     static const struct weft_keyed_limiter_snapshot keyed;
@@ -362,6 +363,7 @@ static void add_patterns(struct weft_metrics *page)
     CHECK_EQUAL(weft_metrics_add_bus(page, NULL, &bus), 0);
     CHECK_EQUAL(weft_metrics_add_cache(page, NULL, &cache), 0);
     CHECK_EQUAL(weft_metrics_add_debounce(page, NULL, &debounce), 0);
+    CHECK_EQUAL(weft_metrics_add_fallback(page, NULL, &fallback), 0);
     CHECK_EQUAL(weft_metrics_add_flight(page, NULL, &flight), 0);
     CHECK_EQUAL(weft_metrics_add_hedge(page, NULL, &hedge), 0);
     CHECK_EQUAL(weft_metrics_add_keyed_limiter(page, NULL, &keyed), 0);
