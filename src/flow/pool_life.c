@@ -83,8 +83,16 @@ int weft_pool_warm(struct weft_pool *pool)
     struct weft_fiber *self;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_permit(&pool->guard);
-    return err < 0 ? err : warm(pool);
+        err = weft_guard_admit(&pool->guard);
+    if (err < 0)
+        return err;
+    pool->warmers++; /* between two resources nothing else of ours keeps the pool */
+    weft_guard_leave(&pool->guard);
+    err = warm(pool);
+    weft_guard_enter(&pool->guard);
+    pool->warmers--;
+    weft_pool_leave(pool);
+    return err;
 }
 
 /* Destroy everything idle that must go. */
@@ -186,7 +194,7 @@ static void await_return(struct weft_pool *pool, int64_t deadline_ns)
     struct weft_waiter waiter;
     int err = deadline_ns == WEFT_NOWAIT ? -EAGAIN : weft_enter_anywhere(&self);
     weft_guard_enter(&pool->guard);
-    while (err == 0 && pool->core.total + pool->waiters > 0) {
+    while (err == 0 && weft_pool_held(pool)) {
         err = weft_wait_turn(self, &pool->guard, &pool->closers, &waiter, deadline_ns,
                              "resources to come back to a pool");
         weft_guard_enter(&pool->guard);

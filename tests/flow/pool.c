@@ -603,6 +603,44 @@ FIBER_TEST(what_is_being_made_when_the_pool_closes_is_destroyed)
     CHECK_EQUAL(factory.alive, 0);
 }
 
+static int warm(void *arg)
+{
+    return weft_pool_warm(arg);
+}
+
+FIBER_TEST(a_pool_that_closes_while_it_is_warmed_is_not_touched_again)
+{
+    struct factory factory = {.create_ns = 5 * WEFT_SEC};
+    struct weft_pool_options options = options_of(&factory, 4);
+    options.min = 3;
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    struct weft_task task = {0};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, warm, pool), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(weft_pool_close(pool, weft_now() + 60 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, 0);
+    CHECK_EQUAL(factory.made, 1);
+    CHECK_EQUAL(factory.alive, 0);
+}
+
+FIBER_TEST(a_pool_abandoned_while_it_is_warmed_is_not_touched_again)
+{
+    struct factory factory = {.create_ns = 5 * WEFT_SEC};
+    struct weft_pool_options options = options_of(&factory, 4);
+    options.min = 3;
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, warm, pool), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(weft_pool_close(pool, WEFT_NOWAIT), WEFT_ELEAK);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(factory.alive, 0);
+}
+
 /* ---- random schedules ---------------------------------------------------------------- */
 
 #define STORM_CLIENTS 12
