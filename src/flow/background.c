@@ -143,9 +143,8 @@ static int run_task(void *arg)
     if (task->cancelled)
         weft_scope_cancel(&scope, 0);
     int result = task->periodic ? run_rounds(task) : task->fn(task->arg);
-    result = weft_scope_leave(&scope, result);
-    forget_task(task, result);
-    return result;
+    forget_task(task, weft_scope_leave(&scope, result));
+    return 0; /* the keeper has counted it: there is nothing for the group to keep */
 }
 
 static int may_start(const struct weft_background *background)
@@ -285,6 +284,7 @@ int weft_background_sleep(struct weft_background *background, int64_t duration_n
 {
     return sleep_until(background, weft_time_after(weft_now(), duration_ns));
 }
+
 static void wait_for_tasks(struct weft_background *background, int64_t deadline_ns)
 {
     struct weft_fiber *self;

@@ -98,6 +98,22 @@ FIBER_TEST(a_failure_is_counted_and_leaves_the_others_alone)
     CHECK_EQUAL(background.last_failure, -EIO);
 }
 
+FIBER_TEST(what_the_keeper_has_counted_is_no_failure_that_nobody_sees)
+{
+    int64_t long_ns = 3600 * WEFT_SEC;
+    struct weft_background background;
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(weft_background_start(&background, work_for, &long_ns, NULL) > 0);
+    for (uint64_t id = 1; id <= 3; id++)
+        CHECK_EQUAL(weft_background_cancel(&background, id), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(background.running, 0);
+    CHECK_EQUAL(background.failed, 0);
+    CHECK_EQUAL(background.group.failures, 0); /* of which debug mode would complain */
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
 FIBER_TEST(tasks_are_listed_and_cancelled_by_id)
 {
     int64_t long_ns = 3600 * WEFT_SEC, now_ns = weft_now();
