@@ -254,6 +254,15 @@ int weft_pipeline_cancel(struct weft_pipeline *pipeline, int reason)
     return err;
 }
 
+bool weft_pipeline_runs(const struct weft_pipeline *pipeline, const struct weft_fiber *fiber)
+{
+    for (size_t i = 0; i < pipeline->stage_count; i++) {
+        if (fiber->arg == &pipeline->stages[i])
+            return true;
+    }
+    return false;
+}
+
 /* ---- flush ----------------------------------------------------------------------------- */
 
 /* Wait until all that has come to a stage is settled. */
@@ -285,6 +294,8 @@ int weft_pipeline_flush(struct weft_pipeline *pipeline, int64_t deadline_ns)
     int err = weft_enter_anywhere(&self);
     if (err == 0)
         err = weft_guard_permit(&pipeline->guard);
+    if (err == 0 && weft_pipeline_runs(pipeline, self))
+        err = -EDEADLK;
     /* What a stage has settled is in the next one's queue, or gone. */
     for (size_t i = 0; i < pipeline->stage_count && err == 0; i++)
         err = settled(&pipeline->stages[i], self, deadline_ns);

@@ -69,6 +69,10 @@ struct stage_worker {
 /* One of a stage's fibers, arg is the stage (pipeline_stage.c). */
 int weft_stage_run(void *arg);
 
+/* Whether a fiber is one of this pipeline's: it would wait for itself. Wherever it runs and however
+ * it was started, its argument is a stage, which nobody else has. */
+bool weft_pipeline_runs(const struct weft_pipeline *pipeline, const struct weft_fiber *fiber);
+
 /* Put an item into a stage's queue; worker is NULL when it comes from outside. Returns as
  * weft_pipeline_push. */
 int weft_stage_push(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,

@@ -598,6 +598,27 @@ FIBER_TEST(a_failure_is_tried_again_after_a_pause)
     CHECK_EQUAL(log.dropped_count, 1);
 }
 
+static int come_to_cancelled(void *arg, const void *in, void *out)
+{
+    struct log *log = arg;
+    (void)in, (void)out;
+    log->calls++;
+    return -ECANCELED;
+}
+
+FIBER_TEST(what_comes_to_cancelled_is_not_tried_again)
+{
+    struct log log = {0};
+    struct weft_stage_options stages[] = {between(&log, come_to_cancelled), sink(&log)};
+    stages[0].retries = 5;
+    stages[0].on_error = WEFT_STAGE_SKIP;
+    struct weft_pipeline *pipeline = open_of(&log, stages, 2);
+    push_up_to(pipeline, 1, 1);
+    finish_and_close(pipeline, 0);
+    CHECK_EQUAL(log.calls, 1);
+    CHECK_EQUAL(log.dropped_count, 1);
+}
+
 /* ---- flush, finish, cancel, close -------------------------------------------------------- */
 
 static int push_for_ever(void *arg)
@@ -629,6 +650,66 @@ FIBER_TEST(a_flush_waits_for_what_came_before_and_not_for_more)
     CHECK_EQUAL(log.out[5], 5);
     weft_group_close(&group);
     finish_and_close(pipeline, 0);
+}
+
+/* A stage that brings its own pipeline more work, as a crawler does. */
+struct crawler {
+    struct weft_pipeline *pipeline;
+    int seen, pushed, refused, flushed;
+};
+
+static int crawl(void *arg, const void *in, void *out)
+{
+    struct crawler *crawler = arg;
+    int depth = *(const int *)in;
+    (void)out;
+    crawler->seen++;
+    crawler->flushed = weft_pipeline_flush(crawler->pipeline, WEFT_FOREVER);
+    for (int i = 0, further = depth - 1; i < 2 && depth > 0; i++) {
+        int err = weft_pipeline_push(crawler->pipeline, &further, WEFT_FOREVER);
+        crawler->pushed += err == 0;
+        crawler->refused += err == -EDEADLK;
+    }
+    return 0;
+}
+
+static void crawl_on(int worker)
+{
+    struct crawler crawler = {0};
+    int depth = 4;
+    const struct weft_stage_options stage = {.fn = crawl,
+                                             .arg = &crawler,
+                                             .item_bytes_in = sizeof depth,
+                                             .queue_max = 3,
+                                             .worker = worker};
+    const struct weft_pipeline_options options = {.stages = &stage, .stage_count = 1};
+    REQUIRE(weft_pipeline_open(&crawler.pipeline, &options) == 0);
+    CHECK_EQUAL(weft_pipeline_push(crawler.pipeline, &depth, WEFT_FOREVER), 0);
+    do
+        CHECK_EQUAL(weft_pipeline_flush(crawler.pipeline, WEFT_FOREVER), 0);
+    while (stage_of(crawler.pipeline, 0).queue_depth > 0);
+    finish_and_close(crawler.pipeline, 0);
+    CHECK_EQUAL(crawler.flushed, -EDEADLK);
+    CHECK_EQUAL(crawler.seen, 1 + crawler.pushed);
+    CHECK(crawler.refused > 0);
+}
+
+FIBER_TEST(a_stage_may_push_into_its_own_pipeline_but_not_wait_for_itself)
+{
+    crawl_on(WEFT_HERE);
+}
+
+static int crawl_elsewhere(void *arg)
+{
+    (void)arg;
+    crawl_on(WEFT_WORKER(1));
+    return 0;
+}
+
+TEST(a_stage_on_another_worker_does_not_wait_for_itself_either)
+{
+    const struct weft_run_options run = {.workers = 2};
+    CHECK_EQUAL(weft_run(&run, crawl_elsewhere, NULL), 0);
 }
 
 FIBER_TEST(a_flush_does_not_wait_for_what_is_dropped_meanwhile)
