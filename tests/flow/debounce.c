@@ -234,6 +234,14 @@ FIBER_TEST(after_a_cancellation_nothing_runs_and_calls_say_so)
     CHECK_EQUAL(seen.runs, 0);
 }
 
+FIBER_TEST(an_argument_that_is_to_be_copied_is_there)
+{
+    struct weft_debounce *debounce = open_note(WEFT_SEC, 0, WEFT_EDGE_TRAILING);
+    CHECK_EQUAL(weft_debounce_call(debounce, NULL), -EINVAL);
+    CHECK_EQUAL(weft_debounce_pending(debounce), 0);
+    weft_debounce_close(debounce);
+}
+
 FIBER_TEST(options_that_make_no_sense_are_refused)
 {
     struct weft_debounce *debounce = NULL;
