@@ -201,33 +201,37 @@ static void await_return(struct weft_pool *pool, int64_t deadline_ns)
     }
 }
 
-/* The index-th of what is out. Entered and left with the guard. */
-static const struct entry *lent(const struct weft_pool *pool, uint32_t index)
+/* Enter and leave with the guard. */
+static void report_leak(struct weft_pool *pool, const struct entry *entry)
 {
-    for (uint32_t i = 0; i < pool->buckets; i++) {
-        for (const struct entry *entry = pool->out[i]; entry; entry = entry->next) {
-            if (index-- == 0)
-                return entry;
-        }
-    }
-    return NULL;
+    char holder[WEFT_NAME_MAX + 1];
+    memcpy(holder, entry->holder, sizeof holder);
+    struct weft_pool_event event = {WEFT_POOL_LEAKED, .resource = entry->resource,
+                                    .result = WEFT_ELEAK, .holder = holder,
+                                    .count = pool->core.total};
+    int64_t since_ns = entry->since_ns;
+    weft_guard_leave(&pool->guard);
+    event.held_ns = weft_now() - since_ns;
+    weft_pool_tell(pool, event);
+    weft_guard_enter(&pool->guard);
+}
+
+static const struct entry *nth(const struct entry *entry, uint32_t n)
+{
+    while (entry && n-- > 0)
+        entry = entry->next;
+    return entry;
 }
 
 /* The guard is left for each event, so who comes back meanwhile may not be told. */
 static void report_leaks(struct weft_pool *pool)
 {
-    const struct entry *entry;
-    for (uint32_t i = 0; pool->options.on_event && (entry = lent(pool, i)); i++) {
-        char holder[WEFT_NAME_MAX + 1];
-        memcpy(holder, entry->holder, sizeof holder);
-        struct weft_pool_event event = {WEFT_POOL_LEAKED, .resource = entry->resource,
-                                        .result = WEFT_ELEAK, .holder = holder,
-                                        .count = pool->core.total};
-        int64_t since_ns = entry->since_ns;
-        weft_guard_leave(&pool->guard);
-        event.held_ns = weft_now() - since_ns;
-        weft_pool_tell(pool, event);
-        weft_guard_enter(&pool->guard);
+    if (!pool->options.on_event)
+        return;
+    for (uint32_t i = 0; i < pool->buckets; i++) {
+        const struct entry *entry;
+        for (uint32_t n = 0; (entry = nth(pool->out[i], n)); n++)
+            report_leak(pool, entry);
     }
 }
 
