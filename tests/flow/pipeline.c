@@ -685,9 +685,11 @@ static void crawl_on(int worker)
     const struct weft_pipeline_options options = {.stages = &stage, .stage_count = 1};
     REQUIRE(weft_pipeline_open(&crawler.pipeline, &options) == 0);
     CHECK_EQUAL(weft_pipeline_push(crawler.pipeline, &depth, WEFT_FOREVER), 0);
+    int err;
     do
-        CHECK_EQUAL(weft_pipeline_flush(crawler.pipeline, WEFT_FOREVER), 0);
-    while (stage_of(crawler.pipeline, 0).queue_depth > 0);
+        err = weft_pipeline_flush(crawler.pipeline, WEFT_FOREVER);
+    while (err == 0 && stage_of(crawler.pipeline, 0).queue_depth > 0);
+    CHECK_EQUAL(err, 0);
     finish_and_close(crawler.pipeline, 0);
     CHECK_EQUAL(crawler.flushed, -EDEADLK);
     CHECK_EQUAL(crawler.seen, 1 + crawler.pushed);
