@@ -90,10 +90,9 @@ struct weft_pipeline_event {
 struct weft_pipeline_options {
     const char *name; /* copied; NULL means "pipeline" */
     const struct weft_stage_options *stages;
-    size_t stage_count;   /* 1 to 64 */
-    unsigned pushers_max; /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
-    enum weft_sharing
-        sharing; /* who may push, flush, cancel, look; WEFT_LOCAL: all stages are here */
+    size_t stage_count;        /* 1 to 64 */
+    unsigned pushers_max;      /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
+    enum weft_sharing sharing; /* who may push, flush, cancel, look; WEFT_LOCAL: stages are here */
     /* Must not suspend or close the pipeline; called by whoever caused it, on any worker. */
     void (*on_event)(void *arg, const struct weft_pipeline_event *event);
     void *on_event_arg;
@@ -112,8 +111,7 @@ WEFT_API int weft_pipeline_open(struct weft_pipeline **ret_pipeline,
  *          caller's: -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), WEFT_EFULL (WEFT_STAGE_REFUSE, or
  *          pushers_max wait), which the snapshot counts as refused; -ECANCELED, -ESHUTDOWN (after
  *          weft_pipeline_finish), -EPERM (local to another worker), -ENOMEM; what stopped the
- *          pipeline. -EDEADLK: the queue is full, and the caller is a function of this pipeline,
- *          which would wait for itself
+ *          pipeline; -EDEADLK (full, and the caller, a function of it, would wait for itself)
  * Threads  as sharing says. Suspends while the queue is full, first come, first served */
 WEFT_API int weft_pipeline_push(struct weft_pipeline *pipeline, const void *item,
                                 int64_t deadline_ns);
@@ -146,8 +144,8 @@ WEFT_API int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadli
 WEFT_API int weft_pipeline_cancel(struct weft_pipeline *pipeline, int reason);
 
 /* Cancel what still runs, wait for it, drop what is left, and free the pipeline. NULL is fine.
- * Pushers that wait are told -ECANCELED; nobody may call it any more. By its opener, else it
- * aborts. Suspends, is no checkpoint */
+ * Who waits in a push or a flush is told -ECANCELED; nobody may call it any more. By its opener,
+ * else it aborts. Suspends, is no checkpoint */
 WEFT_API void weft_pipeline_close(struct weft_pipeline *pipeline);
 
 /* Counters of items since it was opened.

@@ -213,7 +213,10 @@ static int wait_for_room(struct stage *stage, struct weft_fiber *self, struct st
     stage->pushers_waiting--;
     if (err == -ETIMEDOUT)
         stage->refused++;
-    weft_guard_leave(&stage->guard);
+    if (worker)
+        weft_guard_leave(&stage->guard);
+    else
+        weft_pipeline_left(stage->pipeline);
     return err;
 }
 

@@ -812,6 +812,59 @@ FIBER_TEST(a_close_cancels_what_is_inside_and_gives_it_to_drop)
     weft_pipeline_close(NULL);
 }
 
+struct visitor {
+    struct weft_pipeline *pipeline;
+    int64_t until_ns;
+};
+
+static int push_in_time(void *arg)
+{
+    const struct visitor *visitor = arg;
+    int item = 3, err = weft_pipeline_push(visitor->pipeline, &item, visitor->until_ns);
+    CHECK(err == -ETIMEDOUT || err == -ECANCELED);
+    return 0;
+}
+
+static int flush_in_time(void *arg)
+{
+    const struct visitor *visitor = arg;
+    int err = weft_pipeline_flush(visitor->pipeline, visitor->until_ns);
+    CHECK(err == -ETIMEDOUT || err == -ECANCELED);
+    return 0;
+}
+
+static int close_on_visitors(void *arg)
+{
+    struct log log = {.sink_ns = 3600 * WEFT_SEC};
+    struct weft_stage_options stages[] = {sink(&log)};
+    struct weft_group group;
+    (void)arg;
+    stages[0].queue_max = 1;
+    struct visitor visitor = {open_of(&log, stages, 1), 2 * WEFT_SEC};
+    push_up_to(visitor.pipeline, 1, 1);
+    CHECK_EQUAL(weft_sleep(1), 0);
+    push_up_to(visitor.pipeline, 2, 2);
+    visitor.until_ns += weft_now();
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(weft_spawn(&group, push_in_time, &visitor), 0);
+        CHECK_EQUAL(weft_spawn(&group, flush_in_time, &visitor), 0);
+    }
+    CHECK_EQUAL(weft_sleep_until(visitor.until_ns), 0); /* all is over at once, in any order */
+    weft_pipeline_close(visitor.pipeline);
+    CHECK_EQUAL(log.dropped_count, 2);
+    return weft_group_wait(&group);
+}
+
+TEST(a_close_waits_for_who_is_just_giving_up)
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        const struct weft_run_options run = {
+            .clock = WEFT_CLOCK_VIRTUAL, .seed = seed, .io = "epoll"};
+        CHECK_EQUAL(weft_run(&run, close_on_visitors, NULL), 0);
+    }
+}
+
 FIBER_TEST(a_cancelled_scope_takes_its_pipeline_along)
 {
     struct log log = {.sink_ns = WEFT_SEC};
