@@ -404,11 +404,13 @@ int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadline_ns)
 /* They have been told, or have given up just before. */
 static void await_visitors(struct weft_pipeline *pipeline)
 {
+    struct weft_fiber *self = weft_self();
     struct weft_guard *guard = &pipeline->stages[0].guard;
     struct weft_waiter waiter;
     weft_guard_enter(guard);
     while (visited(pipeline)) {
-        (void)weft_park_served(weft_self(), guard, &pipeline->closers, &waiter, WEFT_FOREVER,
+        self->waits_for = "pushers and flushers to leave a pipeline";
+        (void)weft_park_served(self, guard, &pipeline->closers, &waiter, WEFT_FOREVER,
                                WEFT_PARK_SHIELDED);
         weft_guard_enter(guard);
     }
