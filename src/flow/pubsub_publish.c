@@ -84,22 +84,28 @@ struct publication {
 
 /* ---- under the guard: every subscription that matches -------------------------------- */
 
-static void disconnect(struct publication *publication, struct weft_subscription *subscription,
-                       struct weft_bus_wakes *wakes)
+static void count_dropped(struct weft_subscription *subscription, struct message *message)
 {
-    subscription->users++;
-    subscription->bus->counts.disconnected++;
-    weft_subscription_end(subscription, WEFT_EFULL, wakes);
-    weft_list_append(&publication->disconnected, &subscription->in_topic);
+    subscription->counts.dropped++;
+    subscription->bus->counts.dropped++;
+    message->report.dropped++;
 }
 
 static void lose(struct publication *publication, struct weft_subscription *subscription,
                  struct message *message)
 {
     publication->full++;
-    subscription->counts.dropped++;
-    message->report.dropped++;
-    publication->bus->counts.dropped++;
+    count_dropped(subscription, message);
+}
+
+static void disconnect(struct publication *publication, struct weft_subscription *subscription,
+                       struct weft_bus_wakes *wakes)
+{
+    subscription->users++;
+    subscription->bus->counts.disconnected++;
+    count_dropped(subscription, publication->message);
+    weft_subscription_end(subscription, WEFT_EFULL, wakes);
+    weft_list_append(&publication->disconnected, &subscription->in_topic);
 }
 
 static void drop_oldest(struct publication *publication, struct weft_subscription *subscription,

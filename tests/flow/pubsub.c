@@ -236,6 +236,8 @@ FIBER_TEST(a_slow_subscriber_is_disconnected_where_that_is_its_rule)
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "1", 1), 2);
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "2", 1), 2);
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "3", 1), 1);
+    CHECK_EQUAL(look(bus).dropped, 3); /* what was queued, and what found no room */
+    CHECK_EQUAL(events[WEFT_BUS_DROPPED], 0);
     CHECK_EQUAL(events[WEFT_BUS_DISCONNECTED], 1);
     CHECK_EQUAL(last_event.result, WEFT_EFULL);
     CHECK_EQUAL(weft_subscription_receive(slow, &message, WEFT_FOREVER), WEFT_EFULL);
