@@ -117,7 +117,7 @@ WEFT_API int weft_pipeline_push(struct weft_pipeline *pipeline, const void *item
                                 int64_t deadline_ns);
 
 /* In a flat stage: pass an output on, as weft_pipeline_push with WEFT_FOREVER does. In an ordered
- * stage it waits until all inputs before this one are through.
+ * stage it waits until all inputs before this one are through. By the fiber that got the emitter.
  * Returns  as weft_pipeline_push; negative, and the output is still the caller's */
 WEFT_API int weft_emit(struct weft_emitter *emitter, const void *out);
 

@@ -478,6 +478,8 @@ int weft_emit(struct weft_emitter *emitter, const void *out)
 {
     struct stage_worker *worker = emitter->worker;
     struct stage *stage = worker->stage;
+    if (weft_self() != worker->self) /* who waits there, and whose time it is */
+        return -EPERM;
     int err = weft_fiber_cancelled(worker->self) ? -ECANCELED : 0;
     if (err == 0 && stage->core.limits.ordered)
         err = wait_for_turn(worker, emitter->lot);

@@ -251,6 +251,35 @@ FIBER_TEST(a_flat_stage_gives_any_number_of_outputs_in_order)
 
 /* ---- full queues ------------------------------------------------------------------------- */
 
+static int emit_one(void *arg)
+{
+    const int item = 7;
+    return weft_emit(arg, &item);
+}
+
+static int emit_from_a_child(void *arg, const void *in, struct weft_emitter *emitter)
+{
+    struct log *log = arg;
+    struct weft_group group;
+    (void)in;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, emit_one, emitter), 0);
+    log->failure = weft_group_wait(&group);
+    return emit_one(emitter);
+}
+
+FIBER_TEST(outputs_are_emitted_by_the_fiber_of_the_stage)
+{
+    struct log log = {0};
+    struct weft_stage_options stages[] = {between(&log, NULL), sink(&log)};
+    stages[0].flat = emit_from_a_child;
+    struct weft_pipeline *pipeline = open_of(&log, stages, 2);
+    push_up_to(pipeline, 1, 1);
+    finish_and_close(pipeline, 0);
+    CHECK_EQUAL(log.failure, -EPERM);
+    CHECK_EQUAL(log.out_count, 1);
+}
+
 FIBER_TEST(a_slow_stage_holds_back_whoever_pushes)
 {
     struct log log = {.sink_ns = WEFT_SEC};
