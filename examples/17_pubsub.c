@@ -17,8 +17,7 @@ static int send_mail(void *arg, const struct weft_message *message)
 
 static int book(void *arg, const struct weft_message *message)
 {
-    int *total = arg;
-    int amount;
+    int *total = arg, amount;
     if (sscanf(message->data, "%d", &amount) != 1)
         return -EINVAL;
     printf("books: %s %d, %d in all\n", message->topic, amount, *total += amount);

@@ -19,15 +19,13 @@ static int connect_to(void *arg, void **ret_connection)
     int err = weft_sleep(WEFT_MSEC);
     if (err < 0 || ++server->attempts == 4)
         return err < 0 ? err : -ECONNREFUSED;
-    if (++server->connections > server->most)
-        server->most = server->connections;
+    server->most = ++server->connections > server->most ? server->connections : server->most;
     return (*ret_connection = malloc(64)) ? 0 : -ENOMEM;
 }
 
 static void disconnect(void *arg, void *connection)
 {
-    struct server *server = arg;
-    server->connections--;
+    ((struct server *)arg)->connections--;
     free(connection);
 }
 
@@ -69,8 +67,7 @@ static int run(void *arg)
     weft_group_wait(&group);
     printf("%d queries, never more than %d connections\n", server->served, server->most);
     weft_pool_acquire_as(server->pool, "the export", &forgotten, WEFT_FOREVER);
-    int err = weft_pool_close(server->pool, weft_now() + 10 * WEFT_MSEC);
-    printf("close: %s\n", weft_strerror(err));
+    printf("close: %s\n", weft_strerror(weft_pool_close(server->pool, weft_now() + WEFT_MSEC)));
     weft_pool_release(server->pool, forgotten, 1); /* late, but not lost */
     printf("%d connections left\n", server->connections);
     return 0;
@@ -78,6 +75,5 @@ static int run(void *arg)
 
 int main(void)
 {
-    struct server server = {0};
-    return weft_run(NULL, run, &server) < 0;
+    return weft_run(NULL, run, &(struct server){0}) < 0;
 }

@@ -13,8 +13,8 @@
  *         &(struct weft_periodic_options){.period_ns = 60 * WEFT_SEC, .backoff_ns = WEFT_SEC},
  *         poll_mailbox, &mailbox, "poll mailbox");
  *
- * A failure of one task leaves the others alone; it is counted. Everything here is called by
- * fibers of the worker that made it. */
+ * A failure of one task leaves the others alone; it is counted, and told. Everything here is called
+ * by fibers of the worker that made it. */
 #ifndef WEFT_BACKGROUND_H
 #define WEFT_BACKGROUND_H
 
@@ -22,9 +22,20 @@
 
 WEFT_BEGIN_DECLS
 
+/* A task has failed: not one that was cancelled. */
+struct weft_background_event {
+    const char *name; /* the task's, may be NULL */
+    int64_t at_ns;
+    uint64_t id;
+    int result;
+};
+
 struct weft_background_options {
     unsigned tasks_max; /* at once; 0 means 10,000 */
     const char *name;   /* for people; not copied */
+    /* On the task's fiber, which is still listed; may suspend. */
+    void (*on_event)(void *arg, const struct weft_background_event *event);
+    void *on_event_arg;
 };
 
 struct weft_background {
@@ -37,6 +48,8 @@ struct weft_background {
     unsigned running, tasks_max;
     int last_failure;
     int stopping;
+    void (*on_event)(void *arg, const struct weft_background_event *event);
+    void *on_event_arg;
 };
 
 /* One task, as weft_background_list shows it. The rest is about periodic ones, 0 for others. */

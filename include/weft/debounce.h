@@ -67,7 +67,8 @@ WEFT_API int weft_debounce_open(struct weft_debounce **ret_debounce,
                                 const struct weft_debounce_options *options);
 
 /* Call fn, sooner or later.
- * Returns  0, -ESHUTDOWN (it is closing, or the fiber that opened it was cancelled), -EPERM
+ * Returns  0, -ESHUTDOWN (it is closing, or the fiber that opened it was cancelled), -EPERM,
+ *          -EINVAL (no argument where arg_bytes of it are to be copied)
  * Threads  as sharing says. Never suspends, and is never cancelled */
 WEFT_API int weft_debounce_call(struct weft_debounce *debounce, const void *arg);
 

@@ -30,7 +30,7 @@ struct weft_map_progress {
 
 /* The callbacks get the arg of the call and are called one at a time. */
 struct weft_map_options {
-    const char *name;              /* copied; NULL means "map" */
+    const char *name;              /* of its fibers; NULL means "map" */
     unsigned concurrency_max;      /* at once; 0 means 16, at most 65,536 */
     enum weft_map_errors on_error; /* 0 means WEFT_MAP_FAIL_FAST */
     /* weft_map: so many items, all of them through, before the next begin; 0: no such barrier.

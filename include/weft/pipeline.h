@@ -62,7 +62,7 @@ struct weft_stage_options {
     int ordered;           /* outputs leave as their inputs came; up to queue_max of them wait */
     enum weft_stage_full on_full;   /* 0 means WEFT_STAGE_BLOCK */
     enum weft_stage_error on_error; /* 0 means WEFT_STAGE_FAIL */
-    unsigned retries;               /* further calls after a failure; 0: none */
+    unsigned retries;               /* calls after a failure, but for -ECANCELED; 0: none */
     int64_t retry_pause_ns;         /* before each of them */
     unsigned batch_max;             /* 0 means 100, or queue_max if that is less; at most 65,536 */
     int64_t batch_age_ns;           /* of its first item; 0 means 5 s, WEFT_FOREVER: by size only */
@@ -90,10 +90,9 @@ struct weft_pipeline_event {
 struct weft_pipeline_options {
     const char *name; /* copied; NULL means "pipeline" */
     const struct weft_stage_options *stages;
-    size_t stage_count;   /* 1 to 64 */
-    unsigned pushers_max; /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
-    enum weft_sharing
-        sharing; /* who may push, flush, cancel, look; WEFT_LOCAL: all stages are here */
+    size_t stage_count;        /* 1 to 64 */
+    unsigned pushers_max;      /* that wait for room at once; 0 means 10,000; then WEFT_EFULL */
+    enum weft_sharing sharing; /* who may push, flush, cancel, look; WEFT_LOCAL: stages are here */
     /* Must not suspend or close the pipeline; called by whoever caused it, on any worker. */
     void (*on_event)(void *arg, const struct weft_pipeline_event *event);
     void *on_event_arg;
@@ -112,21 +111,21 @@ WEFT_API int weft_pipeline_open(struct weft_pipeline **ret_pipeline,
  *          caller's: -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), WEFT_EFULL (WEFT_STAGE_REFUSE, or
  *          pushers_max wait), which the snapshot counts as refused; -ECANCELED, -ESHUTDOWN (after
  *          weft_pipeline_finish), -EPERM (local to another worker), -ENOMEM; what stopped the
- *          pipeline
+ *          pipeline; -EDEADLK (full, and the caller, a function of it, would wait for itself)
  * Threads  as sharing says. Suspends while the queue is full, first come, first served */
 WEFT_API int weft_pipeline_push(struct weft_pipeline *pipeline, const void *item,
                                 int64_t deadline_ns);
 
 /* In a flat stage: pass an output on, as weft_pipeline_push with WEFT_FOREVER does. In an ordered
- * stage it waits until all inputs before this one are through.
+ * stage it waits until all inputs before this one are through. By the fiber that got the emitter.
  * Returns  as weft_pipeline_push; negative, and the output is still the caller's */
 WEFT_API int weft_emit(struct weft_emitter *emitter, const void *out);
 
 /* Wait until everything pushed before has left the last stage or was dropped; batches do not wait
- * for more meanwhile. Not from inside a stage.
+ * for more meanwhile.
  *
  * Returns  0; -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT: not yet), -ECANCELED; what stopped the pipeline;
- *          -EPERM
+ *          -EDEADLK (by a function of this pipeline: it would wait for itself); -EPERM
  * Threads  as sharing says. Suspends */
 WEFT_API int weft_pipeline_flush(struct weft_pipeline *pipeline, int64_t deadline_ns);
 
@@ -145,25 +144,25 @@ WEFT_API int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadli
 WEFT_API int weft_pipeline_cancel(struct weft_pipeline *pipeline, int reason);
 
 /* Cancel what still runs, wait for it, drop what is left, and free the pipeline. NULL is fine.
- * Pushers that wait are told -ECANCELED; nobody may call it any more. By its opener, else it
- * aborts. Suspends, is no checkpoint */
+ * Who waits in a push or a flush is told -ECANCELED; nobody may call it any more. By its opener,
+ * else it aborts. Suspends, is no checkpoint */
 WEFT_API void weft_pipeline_close(struct weft_pipeline *pipeline);
 
 /* Counters of items since it was opened.
  * items_in = passed + filtered + errors + dropped + queue_depth + those in the stage's hands */
 struct weft_stage_snapshot {
-    const char *name;         /* valid as long as the pipeline */
-    uint64_t items_in;        /* brought to the stage, those dropped for a full queue as well */
-    uint64_t passed;          /* inputs the function has taken over, without those filtered */
-    uint64_t items_out;       /* outputs the next stage has taken; last stage: as passed */
-    uint64_t filtered;        /* fn answered 0 */
-    uint64_t errors;          /* failed for good, each of a batch */
-    uint64_t dropped;         /* by on_full, by a stop */
-    uint64_t refused;         /* pushes told -ETIMEDOUT, -EAGAIN, WEFT_EFULL; first stage only */
-    uint64_t retries;         /* calls that were second or later */
-    uint64_t batches;         /* batches taken */
-    double batch_average;     /* items in a batch; 0 before the first */
-    unsigned queue_depth;     /* items that wait, now */
+    const char *name;     /* valid as long as the pipeline */
+    uint64_t items_in;    /* brought to the stage, those dropped for a full queue as well */
+    uint64_t passed;      /* inputs the function has taken over, without those filtered */
+    uint64_t items_out;   /* outputs the next stage has taken; last stage: as passed */
+    uint64_t filtered;    /* fn answered 0 */
+    uint64_t errors;      /* failed for good, each of a batch */
+    uint64_t dropped;     /* by on_full, by a stop */
+    uint64_t refused;     /* pushes told -ETIMEDOUT, -EAGAIN, -EDEADLK, WEFT_EFULL; first stage */
+    uint64_t retries;     /* calls that were second or later */
+    uint64_t batches;     /* batches taken */
+    double batch_average; /* items in a batch; 0 before the first */
+    unsigned queue_depth; /* items that wait, now */
     unsigned queue_depth_max; /* and at most, ever */
     unsigned running;         /* calls of the function, now */
     int64_t busy_ns;          /* of its workers together: in the function, with its own waits */

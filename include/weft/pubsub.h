@@ -139,8 +139,9 @@ WEFT_API int weft_subscribe(struct weft_bus *bus, const struct weft_subscription
                             struct weft_subscription **ret_subscription);
 
 /* End a subscription and give the handle back: what is queued is dropped, who receives gets
- * -ESHUTDOWN, and a handler that runs is waited for, unless it is the caller. Safe while others
- * publish. A caller that is cancelled cancels the handler. NULL is fine.
+ * -ESHUTDOWN, and a handler that runs is waited for, unless it is the caller, or itself in an
+ * unsubscribe that waits for the caller. Safe while others publish. A caller that is cancelled
+ * cancels the handler. NULL is fine.
  * Threads  as the bus is shared. Suspends while a handler runs; no checkpoint */
 WEFT_API void weft_unsubscribe(struct weft_subscription *subscription);
 

@@ -8,8 +8,8 @@
  *     weft_shutdown_add(shutdown, 0, "accept", stop_accepting, &server, WEFT_SEC);
  *     weft_shutdown_add(shutdown, 1, "requests", finish_requests, &server, 20 * WEFT_SEC);
  *     weft_shutdown_add(shutdown, 2, "store", sync_store, store, 5 * WEFT_SEC);
- *     int failed = weft_shutdown_wait(shutdown, WEFT_FOREVER);         // until SIGTERM, and then
- * all weft_shutdown_close(shutdown);
+ *     int failed = weft_shutdown_wait(shutdown, WEFT_FOREVER);    // for SIGTERM, and then for all
+ *     weft_shutdown_close(shutdown);
  *
  * The hooks of a phase run at the same time, each on a fiber of its own and each with its own
  * deadline; the next phase begins when all have ended. A hook that fails or is cut short does not
@@ -37,7 +37,7 @@ struct weft_shutdown_event {
     enum weft_shutdown_event_kind kind;
     const char *name;
     int64_t at_ns;
-    int reason;
+    int reason; /* it was asked for with */
     int phase;
     const char *hook;
     int result;

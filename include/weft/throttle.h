@@ -24,6 +24,18 @@ enum weft_throttle_mode {
                                them asked, when the interval is over */
 };
 
+enum weft_throttle_event_kind {
+    WEFT_THROTTLE_SKIPPED, /* a caller does not pass; result: -EAGAIN, or WEFT_EFULL */
+    WEFT_THROTTLE_FAILED,  /* fn of WEFT_THROTTLE_TRAILING; result: with what */
+};
+
+struct weft_throttle_event {
+    enum weft_throttle_event_kind kind;
+    const char *name;
+    int64_t at_ns;
+    int result;
+};
+
 struct weft_throttle_options {
     int64_t interval_ns; /* above 0 */
     enum weft_throttle_mode mode;
@@ -32,6 +44,9 @@ struct weft_throttle_options {
     size_t arg_bytes;     /* the same: copied from the argument, at most 4,096; 0: the pointer */
     const char *name;     /* NULL means "throttle" */
     enum weft_sharing sharing;
+    /* On the fiber or thread that caused it; may suspend; must not close. */
+    void (*on_event)(void *arg, const struct weft_throttle_event *event);
+    void *on_event_arg;
 };
 
 struct weft_throttle_snapshot {
@@ -65,7 +80,8 @@ WEFT_API int weft_throttle_run(struct weft_throttle *throttle, int (*fn)(void *)
 
 /* Have the fn of a WEFT_THROTTLE_TRAILING throttle run, on its own fiber: at once, or with the
  * argument of the latest call when the interval is over. It never runs beside itself.
- * Returns  0, -EINVAL (another mode), -ESHUTDOWN (the fiber that opened it was cancelled), -EPERM
+ * Returns  0; -EINVAL (another mode; no argument where arg_bytes of it are to be copied);
+ *          -ESHUTDOWN (the fiber that opened it was cancelled), -EPERM
  * Never suspends */
 WEFT_API int weft_throttle_call(struct weft_throttle *throttle, const void *arg);
 

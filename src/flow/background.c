@@ -40,6 +40,8 @@ int weft_background_init(struct weft_background *background,
     const struct weft_group_options group = {.policy = WEFT_SUPERVISE, .name = options->name};
     *background = (struct weft_background){
         .tasks_max = options->tasks_max ? options->tasks_max : TASKS_DEFAULT,
+        .on_event = options->on_event,
+        .on_event_arg = options->on_event_arg,
     };
     weft_list_init(&background->tasks);
     weft_list_init(&background->sleepers);
@@ -58,13 +60,22 @@ static void free_task(struct task *task)
     free(task);
 }
 
-static void forget_task(struct task *task, int result)
+static void count_result(const struct task *task, int result)
 {
     struct weft_background *background = task->background;
-    if (result < 0 && !(task->cancelled || background->group.scope.cause)) {
-        background->failed++;
-        background->last_failure = result;
-    }
+    if (result >= 0 || task->cancelled || background->group.scope.cause)
+        return;
+    background->failed++;
+    background->last_failure = result;
+    const struct weft_background_event event = {
+        .name = task->info.name, .at_ns = weft_now(), .id = task->info.id, .result = result};
+    if (background->on_event)
+        background->on_event(background->on_event_arg, &event);
+}
+
+static void forget_task(struct task *task)
+{
+    struct weft_background *background = task->background;
     weft_list_unlink(&task->link);
     free_task(task);
     if (--background->running == 0)
@@ -144,8 +155,10 @@ static int run_task(void *arg)
         weft_scope_cancel(&scope, 0);
     int result = task->periodic ? run_rounds(task) : task->fn(task->arg);
     result = weft_scope_leave(&scope, result);
-    forget_task(task, result);
-    return result;
+    task->scope = NULL;
+    count_result(task, result);
+    forget_task(task);
+    return 0; /* it is counted and told: there is nothing for the group to keep */
 }
 
 static int may_start(const struct weft_background *background)
@@ -285,6 +298,7 @@ int weft_background_sleep(struct weft_background *background, int64_t duration_n
 {
     return sleep_until(background, weft_time_after(weft_now(), duration_ns));
 }
+
 static void wait_for_tasks(struct weft_background *background, int64_t deadline_ns)
 {
     struct weft_fiber *self;

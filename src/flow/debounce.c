@@ -120,6 +120,8 @@ static void leave(struct weft_debounce *debounce)
 
 int weft_debounce_call(struct weft_debounce *debounce, const void *arg)
 {
+    if (!arg && debounce->options.arg_bytes > 0)
+        return -EINVAL;
     int err = weft_guard_admit(&debounce->guard);
     if (err < 0)
         return err;

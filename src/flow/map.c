@@ -120,6 +120,17 @@ static int call(const struct map *map, size_t index)
     return map->chunk_fn(map->arg, item_at(map, first), first, count);
 }
 
+/* The index of the next call that nobody has taken; map->end when there is none. */
+static size_t take_index(struct map *map)
+{
+    size_t index = atomic_load_explicit(&map->next, memory_order_relaxed);
+    while (index < map->end &&
+           !atomic_compare_exchange_weak_explicit(&map->next, &index, index + 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        continue;
+    return index;
+}
+
 /* Returns 0; a failure that is everybody's */
 static int keep_result(struct map *map, size_t index, int result)
 {
@@ -143,7 +154,7 @@ static int run_calls(void *arg)
     while (err == 0 && atomic_load_explicit(&map->next, memory_order_relaxed) < map->end) {
         if (weft_fiber_cancelled(self))
             return -ECANCELED;
-        size_t index = atomic_fetch_add_explicit(&map->next, 1, memory_order_relaxed);
+        size_t index = take_index(map);
         if (index >= map->end)
             break;
         int result = call(map, index);
@@ -159,10 +170,11 @@ static int run_calls(void *arg)
 static int run_wave(struct map *map, size_t first, size_t count)
 {
     const struct weft_map_options *options = &map->options;
+    const char *name = options->name ? options->name : "map";
     const struct weft_group_options group_options = {.deadline_ns = options->deadline_ns,
-                                                     .name = "map"};
+                                                     .name = name};
     const struct weft_spawn_options spawn = {
-        .worker = options->worker, .stack_bytes = options->stack_bytes, .name = "map"};
+        .worker = options->worker, .stack_bytes = options->stack_bytes, .name = name};
     struct weft_group group;
     int err = weft_group_init(&group, &group_options);
     if (err < 0)

@@ -172,6 +172,7 @@ int weft_pipeline_open(struct weft_pipeline **ret_pipeline,
         calloc(1, sizeof *pipeline + options->stage_count * sizeof pipeline->stages[0]);
     if (!pipeline)
         return -ENOMEM;
+    weft_list_init(&pipeline->closers);
     pipeline->on_event = options->on_event;
     pipeline->on_event_arg = options->on_event_arg;
     pipeline->pushers_max = options->pushers_max ? options->pushers_max : PUSHERS_DEFAULT;
@@ -254,7 +255,30 @@ int weft_pipeline_cancel(struct weft_pipeline *pipeline, int reason)
     return err;
 }
 
+bool weft_pipeline_runs(const struct weft_pipeline *pipeline, const struct weft_fiber *fiber)
+{
+    for (size_t i = 0; i < pipeline->stage_count; i++) {
+        if (fiber->arg == &pipeline->stages[i])
+            return true;
+    }
+    return false;
+}
+
 /* ---- flush ----------------------------------------------------------------------------- */
+
+/* Whether somebody from outside is in a call that waits; under the first stage's guard. */
+static bool visited(const struct weft_pipeline *pipeline)
+{
+    return pipeline->flushing > 0 || pipeline->stages[0].pushers_waiting > 0;
+}
+
+void weft_pipeline_left(struct weft_pipeline *pipeline)
+{
+    struct weft_waiter *closer = visited(pipeline) ? NULL : weft_claim_first(&pipeline->closers);
+    weft_guard_leave(&pipeline->stages[0].guard);
+    if (closer)
+        weft_wake(closer->fiber, 0);
+}
 
 /* Wait until all that has come to a stage is settled. */
 static int settled(struct stage *stage, struct weft_fiber *self, int64_t deadline_ns)
@@ -285,9 +309,19 @@ int weft_pipeline_flush(struct weft_pipeline *pipeline, int64_t deadline_ns)
     int err = weft_enter_anywhere(&self);
     if (err == 0)
         err = weft_guard_permit(&pipeline->guard);
+    if (err == 0 && weft_pipeline_runs(pipeline, self))
+        err = -EDEADLK;
+    if (err < 0)
+        return err;
+    weft_guard_enter(&pipeline->stages[0].guard);
+    pipeline->flushing++;
+    weft_guard_leave(&pipeline->stages[0].guard);
     /* What a stage has settled is in the next one's queue, or gone. */
     for (size_t i = 0; i < pipeline->stage_count && err == 0; i++)
         err = settled(&pipeline->stages[i], self, deadline_ns);
+    weft_guard_enter(&pipeline->stages[0].guard);
+    pipeline->flushing--;
+    weft_pipeline_left(pipeline);
     return err;
 }
 
@@ -367,6 +401,22 @@ int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadline_ns)
     return err < 0 && !stopped ? err : join(pipeline);
 }
 
+/* They have been told, or have given up just before. */
+static void await_visitors(struct weft_pipeline *pipeline)
+{
+    struct weft_fiber *self = weft_self();
+    struct weft_guard *guard = &pipeline->stages[0].guard;
+    struct weft_waiter waiter;
+    weft_guard_enter(guard);
+    while (visited(pipeline)) {
+        self->waits_for = "pushers and flushers to leave a pipeline";
+        (void)weft_park_served(self, guard, &pipeline->closers, &waiter, WEFT_FOREVER,
+                               WEFT_PARK_SHIELDED);
+        weft_guard_enter(guard);
+    }
+    weft_guard_leave(guard);
+}
+
 void weft_pipeline_close(struct weft_pipeline *pipeline)
 {
     if (!pipeline)
@@ -375,6 +425,7 @@ void weft_pipeline_close(struct weft_pipeline *pipeline)
         weft_misuse("weft_pipeline_close by another fiber than the one that opened it");
     weft_pipeline_stop(pipeline, -ECANCELED);
     (void)join(pipeline);
+    await_visitors(pipeline);
     free_pipeline(pipeline);
 }
 

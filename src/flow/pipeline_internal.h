@@ -23,9 +23,9 @@ struct stage {
     struct weft_link takers;   /* workers that wait for items, or for a lot */
     struct weft_link turns;    /* workers in weft_emit that wait for their turn */
     struct weft_link flushers; /* wait for items to be settled; struct flusher */
-    unsigned pushers_waiting;
-    int shut;    /* 0, or what pushers are told: no more items come */
-    int stopped; /* 0, or why: nothing moves any more */
+    unsigned pushers_waiting;  /* in pushers, or on their way out of it unserved */
+    int shut;                  /* 0, or what pushers are told: no more items come */
+    int stopped;               /* 0, or why: nothing moves any more */
     unsigned running;
     uint64_t items_in, passed, items_out, filtered, errors, dropped, refused, retries;
     uint64_t batches, batched;
@@ -49,6 +49,10 @@ struct weft_pipeline {
     int result;              /* 0, or what it was stopped for */
     bool finishing, joined;
 
+    /* Under the first stage's guard, by which everybody from outside comes in. */
+    unsigned flushing;        /* calls of weft_pipeline_flush */
+    struct weft_link closers; /* in weft_pipeline_close, until all from outside have left */
+
     struct stage stages[];
 };
 
@@ -69,6 +73,10 @@ struct stage_worker {
 /* One of a stage's fibers, arg is the stage (pipeline_stage.c). */
 int weft_stage_run(void *arg);
 
+/* Whether a fiber is one of this pipeline's: it would wait for itself. Wherever it runs and however
+ * it was started, its argument is a stage, which nobody else has. */
+bool weft_pipeline_runs(const struct weft_pipeline *pipeline, const struct weft_fiber *fiber);
+
 /* Put an item into a stage's queue; worker is NULL when it comes from outside. Returns as
  * weft_pipeline_push. */
 int weft_stage_push(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,
@@ -76,6 +84,9 @@ int weft_stage_push(struct stage *stage, struct weft_fiber *self, struct stage_w
 
 /* Give items of this stage to drop, and tell. came: 1 when they never were in its queue. */
 void weft_stage_lose(struct stage *stage, const void *items, size_t count, int reason, int came);
+
+/* Under the first stage's guard, which is left: somebody from outside has left. */
+void weft_pipeline_left(struct weft_pipeline *pipeline);
 
 /* Wake who has something to do now: a worker, whose turn it is, who flushed. Under the guard, which
  * is left. */

@@ -7,6 +7,7 @@
  * whatever happens: its items are passed on or lost before it looks at anything else. */
 #include <flow/pipeline_internal.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define SMALL_BYTES ((size_t)256)
@@ -173,18 +174,35 @@ void weft_stage_rouse(struct stage *stage)
 
 /* ---- into a queue ---------------------------------------------------------------------- */
 
+/* The queue is full and the item does not wait. Under the guard, which is left. */
+static int refuse(struct stage *stage, const struct stage_worker *worker, int err)
+{
+    if (!worker)
+        stage->refused++;
+    weft_guard_leave(&stage->guard);
+    return err;
+}
+
+/* Somebody from outside the way of the items; under the guard. */
+static int may_wait_for_room(const struct stage *stage, const struct weft_fiber *self,
+                             int64_t deadline_ns)
+{
+    if (deadline_ns == WEFT_NOWAIT)
+        return -EAGAIN;
+    if (weft_pipeline_runs(stage->pipeline, self)) /* room is what it has to make itself */
+        return -EDEADLK;
+    return stage->pushers_waiting < stage->pipeline->pushers_max ? 0 : WEFT_EFULL;
+}
+
 /* The queue is full. Under the guard, which is left. */
 static int wait_for_room(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,
                          const void *item, int64_t deadline_ns)
 {
     static const char what[] = "room in a stage of a pipeline";
     struct weft_waiter waiter = {.source = item}; /* target: set by who has answered */
-    if (!worker &&
-        (deadline_ns == WEFT_NOWAIT || stage->pushers_waiting >= stage->pipeline->pushers_max)) {
-        stage->refused++;
-        weft_guard_leave(&stage->guard);
-        return deadline_ns == WEFT_NOWAIT ? -EAGAIN : WEFT_EFULL;
-    }
+    int refusal = worker ? 0 : may_wait_for_room(stage, self, deadline_ns);
+    if (refusal < 0)
+        return refuse(stage, worker, refusal);
     stage->pushers_waiting++;
     int err =
         worker ? wait_elsewhere(worker, &stage->guard, &stage->pushers, &waiter, deadline_ns, what)
@@ -195,17 +213,11 @@ static int wait_for_room(struct stage *stage, struct weft_fiber *self, struct st
     stage->pushers_waiting--;
     if (err == -ETIMEDOUT)
         stage->refused++;
-    weft_guard_leave(&stage->guard);
+    if (worker)
+        weft_guard_leave(&stage->guard);
+    else
+        weft_pipeline_left(stage->pipeline);
     return err;
-}
-
-/* The queue is full and does not let anybody wait. Under the guard, which is left. */
-static int refuse(struct stage *stage, const struct stage_worker *worker)
-{
-    if (!worker)
-        stage->refused++;
-    weft_guard_leave(&stage->guard);
-    return WEFT_EFULL;
 }
 
 /* An item is in. Under the guard, which is left. */
@@ -231,7 +243,7 @@ static int push_into(struct stage *stage, struct weft_fiber *self, struct stage_
 {
     enum weft_stage_pushed pushed = weft_stage_core_push(&stage->core, item, now_ns, oldest);
     if (pushed == WEFT_STAGE_FULL && stage->options.on_full == WEFT_STAGE_REFUSE)
-        return refuse(stage, worker);
+        return refuse(stage, worker, WEFT_EFULL);
     if (pushed == WEFT_STAGE_FULL)
         return wait_for_room(stage, self, worker, item, deadline_ns);
     stage->items_in++;
@@ -246,7 +258,7 @@ static int push_into(struct stage *stage, struct weft_fiber *self, struct stage_
 int weft_stage_push(struct stage *stage, struct weft_fiber *self, struct stage_worker *worker,
                     const void *item, int64_t deadline_ns)
 {
-    unsigned char small[SMALL_BYTES];
+    _Alignas(max_align_t) unsigned char small[SMALL_BYTES]; /* drop gets it as an item */
     void *large = NULL;
     int64_t now_ns = weft_stage_core_timed(&stage->core) ? weft_now() : 0;
     if (stage->options.on_full == WEFT_STAGE_DROP_OLDEST &&
@@ -348,7 +360,7 @@ static int call_again(struct stage_worker *worker, struct weft_lot *lot, int res
 {
     struct stage *stage = worker->stage;
     for (unsigned i = 0; i < stage->options.retries && result < 0; i++) {
-        if (weft_fiber_cancelled(worker->self))
+        if (result == -ECANCELED || weft_fiber_cancelled(worker->self))
             break;
         weft_pipeline_tell(stage->pipeline, WEFT_PIPELINE_RETRIED, stage, result, lot->ins,
                            lot->count);
@@ -466,6 +478,8 @@ int weft_emit(struct weft_emitter *emitter, const void *out)
 {
     struct stage_worker *worker = emitter->worker;
     struct stage *stage = worker->stage;
+    if (weft_self() != worker->self) /* who waits there, and whose time it is */
+        return -EPERM;
     int err = weft_fiber_cancelled(worker->self) ? -ECANCELED : 0;
     if (err == 0 && stage->core.limits.ordered)
         err = wait_for_turn(worker, emitter->lot);

@@ -7,7 +7,7 @@
  * waiter is given a resource or a free place; whoever holds either gives it back or on, in every
  * case.
  *
- * A pool is freed when it is closed and nothing holds it any more: neither a place nor a waiter. */
+ * A pool is freed when it is closed and nothing holds it any more: see weft_pool_held. */
 #include <flow/pattern.h>
 #include <flow/pool_internal.h>
 
@@ -117,15 +117,13 @@ static void serve(struct weft_pool *pool, struct weft_link *claimed)
     }
 }
 
-/* Serve and leave the guard. Who leaves an abandoned pool as its last frees it: nobody may touch it
- * after this without holding a place. */
 void weft_pool_leave(struct weft_pool *pool)
 {
     struct weft_link claimed;
     weft_list_init(&claimed);
     if (!pool->closing)
         serve(pool, &claimed);
-    bool over = pool->closing && pool->core.total == 0 && pool->waiters == 0;
+    bool over = pool->closing && !weft_pool_held(pool);
     if (over)
         weft_claim_all(&pool->closers, &claimed);
     bool last = over && pool->abandoned;

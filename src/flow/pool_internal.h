@@ -28,6 +28,7 @@ struct weft_pool {
     struct entry **out; /* hash table of what is lent, by address */
     uint32_t buckets;   /* a power of 2 */
     uint32_t waiters;   /* in waiting, or on their way out of it unserved */
+    uint32_t warmers;   /* in weft_pool_warm */
     bool closing, abandoned;
     bool timed; /* it matters how long a resource is idle, or how old it is */
     bool maintained;
@@ -46,13 +47,19 @@ static inline struct entry *weft_pool_entry_of(struct weft_link *link)
 /* Nothing of it may be in use. */
 void weft_pool_free(struct weft_pool *pool);
 
+/* Under the guard: whether a place, a waiter or a warmer keeps a closed pool alive. */
+static inline bool weft_pool_held(const struct weft_pool *pool)
+{
+    return pool->core.total > 0 || pool->waiters > 0 || pool->warmers > 0;
+}
+
 /* Under the guard: what is idle. */
 struct entry *weft_pool_take_idle(struct weft_pool *pool, struct weft_link *link);
 enum weft_pool_verdict weft_pool_judge(const struct weft_pool *pool, const struct entry *entry,
                                        int64_t now_ns);
 
 /* Serve those who wait, leave the guard, wake them. Who leaves an abandoned pool as its last frees
- * it: nobody may touch it after this without holding a place. */
+ * it: nobody may touch it after this without holding it. */
 void weft_pool_leave(struct weft_pool *pool);
 
 /* Not under the guard, each with a place of the caller's: destroy a resource, which leaves the

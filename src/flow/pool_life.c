@@ -83,8 +83,16 @@ int weft_pool_warm(struct weft_pool *pool)
     struct weft_fiber *self;
     int err = weft_enter_anywhere(&self);
     if (err == 0)
-        err = weft_guard_permit(&pool->guard);
-    return err < 0 ? err : warm(pool);
+        err = weft_guard_admit(&pool->guard);
+    if (err < 0)
+        return err;
+    pool->warmers++; /* between two resources nothing else of ours keeps the pool */
+    weft_guard_leave(&pool->guard);
+    err = warm(pool);
+    weft_guard_enter(&pool->guard);
+    pool->warmers--;
+    weft_pool_leave(pool);
+    return err;
 }
 
 /* Destroy everything idle that must go. */
@@ -186,40 +194,44 @@ static void await_return(struct weft_pool *pool, int64_t deadline_ns)
     struct weft_waiter waiter;
     int err = deadline_ns == WEFT_NOWAIT ? -EAGAIN : weft_enter_anywhere(&self);
     weft_guard_enter(&pool->guard);
-    while (err == 0 && pool->core.total + pool->waiters > 0) {
+    while (err == 0 && weft_pool_held(pool)) {
         err = weft_wait_turn(self, &pool->guard, &pool->closers, &waiter, deadline_ns,
                              "resources to come back to a pool");
         weft_guard_enter(&pool->guard);
     }
 }
 
-/* The index-th of what is out. Entered and left with the guard. */
-static const struct entry *lent(const struct weft_pool *pool, uint32_t index)
+/* Enter and leave with the guard. */
+static void report_leak(struct weft_pool *pool, const struct entry *entry)
 {
-    for (uint32_t i = 0; i < pool->buckets; i++) {
-        for (const struct entry *entry = pool->out[i]; entry; entry = entry->next) {
-            if (index-- == 0)
-                return entry;
-        }
-    }
-    return NULL;
+    char holder[WEFT_NAME_MAX + 1];
+    memcpy(holder, entry->holder, sizeof holder);
+    struct weft_pool_event event = {WEFT_POOL_LEAKED, .resource = entry->resource,
+                                    .result = WEFT_ELEAK, .holder = holder,
+                                    .count = pool->core.total};
+    int64_t since_ns = entry->since_ns;
+    weft_guard_leave(&pool->guard);
+    event.held_ns = weft_now() - since_ns;
+    weft_pool_tell(pool, event);
+    weft_guard_enter(&pool->guard);
+}
+
+static const struct entry *nth(const struct entry *entry, uint32_t n)
+{
+    while (entry && n-- > 0)
+        entry = entry->next;
+    return entry;
 }
 
 /* The guard is left for each event, so who comes back meanwhile may not be told. */
 static void report_leaks(struct weft_pool *pool)
 {
-    const struct entry *entry;
-    for (uint32_t i = 0; pool->options.on_event && (entry = lent(pool, i)); i++) {
-        char holder[WEFT_NAME_MAX + 1];
-        memcpy(holder, entry->holder, sizeof holder);
-        struct weft_pool_event event = {WEFT_POOL_LEAKED, .resource = entry->resource,
-                                        .result = WEFT_ELEAK, .holder = holder,
-                                        .count = pool->core.total};
-        int64_t since_ns = entry->since_ns;
-        weft_guard_leave(&pool->guard);
-        event.held_ns = weft_now() - since_ns;
-        weft_pool_tell(pool, event);
-        weft_guard_enter(&pool->guard);
+    if (!pool->options.on_event)
+        return;
+    for (uint32_t i = 0; i < pool->buckets; i++) {
+        const struct entry *entry;
+        for (uint32_t n = 0; (entry = nth(pool->out[i], n)); n++)
+            report_leak(pool, entry);
     }
 }
 

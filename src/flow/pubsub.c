@@ -52,42 +52,6 @@ void weft_bus_tell(const struct weft_bus *bus, struct weft_bus_event event)
     bus->options.on_event(bus->options.on_event_arg, &event);
 }
 
-/* ---- messages ------------------------------------------------------------------------ */
-
-static struct message *message_of(const struct weft_message *message)
-{
-    void *ours; /* which is constant only to others */
-    memcpy(&ours, &message, sizeof ours);
-    return weft_container_of(ours, struct message, seen);
-}
-
-void weft_message_retain(const struct weft_message *message)
-{
-    (void)__atomic_fetch_add(&message_of(message)->refs, 1, __ATOMIC_RELAXED);
-}
-
-void weft_message_release(const struct weft_message *message)
-{
-    if (message && __atomic_sub_fetch(&message_of(message)->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        free(message_of(message));
-}
-
-void weft_message_settle(struct weft_bus *bus, struct message *message, int result,
-                         struct weft_bus_wakes *wakes)
-{
-    struct weft_publish_report *report = &message->report;
-    bool failed = result < 0 && result != -ECANCELED;
-    report->handled += result != -ECANCELED;
-    report->dropped += result == -ECANCELED;
-    bus->counts.handled += result != -ECANCELED;
-    bus->counts.dropped += result == -ECANCELED;
-    bus->counts.failed += failed;
-    if (failed && report->failed++ == 0)
-        report->first_error = result;
-    if (--message->pending == 0)
-        weft_claim_all(&message->waiting, &wakes->done);
-}
-
 /* ---- queues -------------------------------------------------------------------------- */
 
 void weft_subscription_push(struct weft_subscription *subscription, struct message *message,
@@ -373,14 +337,35 @@ static int start_handler(struct weft_subscription *subscription)
     return weft_spawn_with(&bus->group, run_handler, subscription, &options);
 }
 
-/* Wait for the handler's fiber; enter with the guard and leave with it. Who is cancelled cancels
- * the handler, too. */
+/* The subscription whose handler's fiber this is; NULL: none of this bus. */
+static struct weft_subscription *handled_by(const struct weft_bus *bus,
+                                            const struct weft_fiber *fiber)
+{
+    struct weft_subscription *subscription = fiber->fn == run_handler ? fiber->arg : NULL;
+    return subscription && subscription->bus == bus ? subscription : NULL;
+}
+
+/* Whether a handler ends only after the other has: it is the same, or waits for it, over whatever
+ * others. Under the guard. */
+static bool ends_after(const struct weft_subscription *subscription,
+                       const struct weft_subscription *other)
+{
+    while (subscription && subscription != other)
+        subscription = subscription->joins;
+    return other && subscription;
+}
+
+/* Wait for the handler's fiber, unless that waits for ours; enter with the guard and leave with it.
+ * Who is cancelled cancels the handler, too. */
 static void join_handler(struct weft_subscription *subscription)
 {
     struct weft_fiber *self = weft_whoever();
     struct weft_guard *guard = &subscription->bus->guard;
+    struct weft_subscription *own = handled_by(subscription->bus, self);
     struct weft_waiter waiter;
-    while (subscription->running && subscription->fiber != self) {
+    while (subscription->running && !ends_after(subscription, own)) {
+        if (own)
+            own->joins = subscription;
         bool cancelled = weft_fiber_cancelled(self);
         if (cancelled && subscription->scope)
             weft_scope_cancel(subscription->scope, 0);
@@ -388,6 +373,8 @@ static void join_handler(struct weft_subscription *subscription)
         (void)weft_park_served(self, guard, &subscription->joiners, &waiter, WEFT_FOREVER,
                                cancelled ? WEFT_PARK_SHIELDED : WEFT_PARK_CANCELLABLE);
         weft_guard_enter(guard);
+        if (own)
+            own->joins = NULL;
     }
 }
 

@@ -43,9 +43,10 @@ struct weft_subscription {
     struct weft_link joiners;    /* of the handler's fiber */
     uint32_t users;
     struct weft_subscription_options options;
-    struct weft_fiber *fiber; /* the handler's, NULL before it runs and after */
-    struct weft_scope *scope; /* around it, likewise */
-    bool running;             /* the handler's fiber has not ended */
+    struct weft_fiber *fiber;              /* the handler's, NULL before it runs and after */
+    struct weft_scope *scope;              /* around it, likewise */
+    bool running;                          /* the handler's fiber has not ended */
+    const struct weft_subscription *joins; /* whose handler's end the handler waits for, or NULL */
     struct weft_subscription_snapshot counts;
     char name[WEFT_NAME_MAX + 1];
     char pattern[WEFT_TOPIC_MAX + 1];

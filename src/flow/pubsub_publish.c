@@ -13,18 +13,41 @@
 
 #define BLOCKED_HERE 8 /* subscriptions that block, for which no memory is asked for */
 
-/* A message on its way. */
-struct publication {
-    struct weft_bus *bus;
-    struct message *message;
-    struct weft_fiber *self; /* who waits, NULL when nobody does */
-    int64_t deadline_ns;
-    struct weft_link disconnected; /* by this message; each has a user more */
-    uint32_t full;                 /* queues that lost a message */
-    bool to_itself;                /* the publisher handles it */
-    struct weft_subscription **blocked, *blocked_here[BLOCKED_HERE];
-    uint32_t blocked_len, blocked_max;
-};
+/* ---- messages ------------------------------------------------------------------------ */
+
+static struct message *message_of(const struct weft_message *message)
+{
+    void *ours; /* which is constant only to others */
+    memcpy(&ours, &message, sizeof ours);
+    return weft_container_of(ours, struct message, seen);
+}
+
+void weft_message_retain(const struct weft_message *message)
+{
+    (void)__atomic_fetch_add(&message_of(message)->refs, 1, __ATOMIC_RELAXED);
+}
+
+void weft_message_release(const struct weft_message *message)
+{
+    if (message && __atomic_sub_fetch(&message_of(message)->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(message_of(message));
+}
+
+void weft_message_settle(struct weft_bus *bus, struct message *message, int result,
+                         struct weft_bus_wakes *wakes)
+{
+    struct weft_publish_report *report = &message->report;
+    bool failed = result < 0 && result != -ECANCELED;
+    report->handled += result != -ECANCELED;
+    report->dropped += result == -ECANCELED;
+    bus->counts.handled += result != -ECANCELED;
+    bus->counts.dropped += result == -ECANCELED;
+    bus->counts.failed += failed;
+    if (failed && report->failed++ == 0)
+        report->first_error = result;
+    if (--message->pending == 0)
+        weft_claim_all(&message->waiting, &wakes->done);
+}
 
 static struct message *make_message(const char *topic, const void *data, size_t len)
 {
@@ -44,24 +67,45 @@ static struct message *make_message(const char *topic, const void *data, size_t 
     return message;
 }
 
+/* ---- publications -------------------------------------------------------------------- */
+
+/* A message on its way. */
+struct publication {
+    struct weft_bus *bus;
+    struct message *message;
+    struct weft_fiber *self; /* who waits, NULL when nobody does */
+    int64_t deadline_ns;
+    struct weft_link disconnected; /* by this message; each has a user more */
+    uint32_t full;                 /* queues that lost a message */
+    bool to_itself;                /* the publisher handles it */
+    struct weft_subscription **blocked, *blocked_here[BLOCKED_HERE];
+    uint32_t blocked_len, blocked_max;
+};
+
 /* ---- under the guard: every subscription that matches -------------------------------- */
 
-static void disconnect(struct publication *publication, struct weft_subscription *subscription,
-                       struct weft_bus_wakes *wakes)
+static void count_dropped(struct weft_subscription *subscription, struct message *message)
 {
-    subscription->users++;
-    subscription->bus->counts.disconnected++;
-    weft_subscription_end(subscription, WEFT_EFULL, wakes);
-    weft_list_append(&publication->disconnected, &subscription->in_topic);
+    subscription->counts.dropped++;
+    subscription->bus->counts.dropped++;
+    message->report.dropped++;
 }
 
 static void lose(struct publication *publication, struct weft_subscription *subscription,
                  struct message *message)
 {
     publication->full++;
-    subscription->counts.dropped++;
-    message->report.dropped++;
-    publication->bus->counts.dropped++;
+    count_dropped(subscription, message);
+}
+
+static void disconnect(struct publication *publication, struct weft_subscription *subscription,
+                       struct weft_bus_wakes *wakes)
+{
+    subscription->users++;
+    subscription->bus->counts.disconnected++;
+    count_dropped(subscription, publication->message);
+    weft_subscription_end(subscription, WEFT_EFULL, wakes);
+    weft_list_append(&publication->disconnected, &subscription->in_topic);
 }
 
 static void drop_oldest(struct publication *publication, struct weft_subscription *subscription,

@@ -186,21 +186,30 @@ int weft_shutdown_remove(struct weft_shutdown *shutdown, int64_t id)
 
 /* ---- asking for it ------------------------------------------------------------------- */
 
-int weft_shutdown_request(struct weft_shutdown *shutdown, int reason)
+/* Returns whether nobody has asked before. */
+static bool ask(struct weft_shutdown *shutdown, int reason, bool force)
 {
     struct weft_link claimed;
     weft_list_init(&claimed);
     int64_t now_ns = weft_now();
     weft_guard_enter(&shutdown->guard);
     bool first = shutdown->counts.state == WEFT_SHUTDOWN_READY;
+    bool forces =
+        force && !shutdown->counts.forced && shutdown->counts.state != WEFT_SHUTDOWN_ENDED;
     if (first) {
         shutdown->counts.state = WEFT_SHUTDOWN_ASKED;
         shutdown->counts.reason = reason ? reason : -ESHUTDOWN;
         shutdown->counts.requested_at_ns = now_ns;
     }
+    if (forces)
+        shutdown->counts.forced = 1;
+    if (forces && shutdown->work)
+        weft_scope_cancel(shutdown->work, 0);
     weft_guard_leave(&shutdown->guard);
     if (first) /* before anybody is woken: it comes before what follows from it */
         tell(shutdown, (struct weft_shutdown_event){.kind = WEFT_SHUTDOWN_REQUESTED});
+    if (forces)
+        tell(shutdown, (struct weft_shutdown_event){.kind = WEFT_SHUTDOWN_FORCED});
     weft_guard_enter(&shutdown->guard);
     weft_claim_all(&shutdown->waiting, &claimed);
     weft_guard_leave(&shutdown->guard);
@@ -208,18 +217,14 @@ int weft_shutdown_request(struct weft_shutdown *shutdown, int reason)
     return first;
 }
 
+int weft_shutdown_request(struct weft_shutdown *shutdown, int reason)
+{
+    return ask(shutdown, reason, false);
+}
+
 void weft_shutdown_force(struct weft_shutdown *shutdown, int reason)
 {
-    weft_guard_enter(&shutdown->guard);
-    bool first = !shutdown->counts.forced && shutdown->counts.state != WEFT_SHUTDOWN_ENDED;
-    if (first)
-        shutdown->counts.forced = 1;
-    if (first && shutdown->work)
-        weft_scope_cancel(shutdown->work, 0);
-    weft_guard_leave(&shutdown->guard);
-    if (first)
-        tell(shutdown, (struct weft_shutdown_event){.kind = WEFT_SHUTDOWN_FORCED});
-    (void)weft_shutdown_request(shutdown, reason);
+    (void)ask(shutdown, reason, true);
 }
 
 /* ---- the phases ---------------------------------------------------------------------- */

@@ -26,6 +26,20 @@ struct weft_throttle {
     char name[WEFT_NAME_MAX + 1];
 };
 
+static void tell(const struct weft_throttle *throttle, enum weft_throttle_event_kind kind,
+                 int result)
+{
+    if (!throttle->options.on_event)
+        return;
+    const struct weft_throttle_event event = {kind, throttle->name, weft_now(), result};
+    throttle->options.on_event(throttle->options.on_event_arg, &event);
+}
+
+static void tell_failed(void *arg, const struct weft_debounce_event *event)
+{
+    tell(arg, WEFT_THROTTLE_FAILED, event->result);
+}
+
 /* Give the turn to the next and leave the guard. */
 static void pass_on(struct weft_throttle *throttle)
 {
@@ -44,6 +58,7 @@ static int wait_for_turn(struct weft_throttle *throttle, struct weft_fiber *self
     struct weft_waiter waiter;
     if (throttle->counts.waiting >= throttle->options.waiters_max) {
         weft_guard_leave(&throttle->guard);
+        tell(throttle, WEFT_THROTTLE_SKIPPED, WEFT_EFULL);
         return WEFT_EFULL;
     }
     throttle->counts.waiting++;
@@ -101,6 +116,8 @@ static int pass_or_skip(struct weft_throttle *throttle)
     throttle->counts.passed += passed;
     throttle->counts.skipped += !passed;
     weft_guard_leave(&throttle->guard);
+    if (!passed)
+        tell(throttle, WEFT_THROTTLE_SKIPPED, -EAGAIN);
     return passed ? 0 : -EAGAIN;
 }
 
@@ -184,7 +201,9 @@ int weft_throttle_open(struct weft_throttle **ret_throttle,
                                                    .wait_ns = options->interval_ns,
                                                    .edges = WEFT_EDGE_BOTH,
                                                    .name = throttle->name,
-                                                   .sharing = options->sharing};
+                                                   .sharing = options->sharing,
+                                                   .on_event = tell_failed,
+                                                   .on_event_arg = throttle};
     if (err == 0 && options->mode == WEFT_THROTTLE_TRAILING)
         err = weft_debounce_open_spaced(&throttle->trailing, &trailing);
     if (err < 0)

@@ -98,6 +98,51 @@ FIBER_TEST(a_failure_is_counted_and_leaves_the_others_alone)
     CHECK_EQUAL(background.last_failure, -EIO);
 }
 
+static int fail_at_once(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static void keep_failure(void *arg, const struct weft_background_event *event)
+{
+    *(struct weft_background_event *)arg = *event;
+    (void)weft_sleep(WEFT_SEC);
+}
+
+FIBER_TEST(a_failure_is_told_and_the_stop_waits_for_who_is_told)
+{
+    struct weft_background background;
+    struct weft_background_event told = {0};
+    const struct weft_background_options options = {.on_event = keep_failure,
+                                                    .on_event_arg = &told};
+    CHECK_EQUAL(weft_background_init(&background, &options), 0);
+    CHECK_EQUAL(weft_background_start(&background, fail_at_once, NULL, "sync"), 1);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(told.id, 1);
+    CHECK_EQUAL(told.result, -EIO);
+    CHECK_EQUAL(background.running, 1);
+    CHECK_EQUAL(weft_background_cancel(&background, 1), 0);
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+    CHECK_EQUAL(background.failed, 1);
+}
+
+FIBER_TEST(what_the_keeper_has_counted_is_no_failure_that_nobody_sees)
+{
+    int64_t long_ns = 3600 * WEFT_SEC;
+    struct weft_background background;
+    CHECK_EQUAL(weft_background_init(&background, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(weft_background_start(&background, work_for, &long_ns, NULL) > 0);
+    for (uint64_t id = 1; id <= 3; id++)
+        CHECK_EQUAL(weft_background_cancel(&background, id), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(background.running, 0);
+    CHECK_EQUAL(background.failed, 0);
+    CHECK_EQUAL(background.group.failures, 0); /* of which debug mode would complain */
+    CHECK_EQUAL(weft_background_stop(&background, WEFT_FOREVER), 0);
+}
+
 FIBER_TEST(tasks_are_listed_and_cancelled_by_id)
 {
     int64_t long_ns = 3600 * WEFT_SEC, now_ns = weft_now();

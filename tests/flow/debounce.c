@@ -5,6 +5,8 @@
 #include <weft/debounce.h>
 #include <weft/group.h>
 
+#include <base/random.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -234,6 +236,14 @@ FIBER_TEST(after_a_cancellation_nothing_runs_and_calls_say_so)
     CHECK_EQUAL(seen.runs, 0);
 }
 
+FIBER_TEST(an_argument_that_is_to_be_copied_is_there)
+{
+    struct weft_debounce *debounce = open_note(WEFT_SEC, 0, WEFT_EDGE_TRAILING);
+    CHECK_EQUAL(weft_debounce_call(debounce, NULL), -EINVAL);
+    CHECK_EQUAL(weft_debounce_pending(debounce), 0);
+    weft_debounce_close(debounce);
+}
+
 FIBER_TEST(options_that_make_no_sense_are_refused)
 {
     struct weft_debounce *debounce = NULL;
@@ -248,6 +258,74 @@ FIBER_TEST(options_that_make_no_sense_are_refused)
     options.wait_ns = 10, options.fn = NULL;
     CHECK_EQUAL(weft_debounce_open(&debounce, &options), -EINVAL);
     CHECK(!debounce);
+}
+
+/* ---- random schedules ---------------------------------------------------------------- */
+
+/* Calls, flushes and cancels at random times, by several fibers; what was called last has run, or
+ * was cancelled, once it has been quiet for long enough. */
+struct storm {
+    struct weft_random random;
+    struct weft_debounce *debounce;
+    int last, forgotten;
+};
+
+static int64_t some(struct storm *storm, uint64_t bound)
+{
+    return (int64_t)weft_random_below(&storm->random, bound);
+}
+
+static int storm_member(void *arg)
+{
+    struct storm *storm = arg;
+    for (int i = 0; i < 30; i++) {
+        (void)weft_sleep(some(storm, 30));
+        int64_t what = some(storm, 12);
+        if (what == 0) {
+            (void)weft_debounce_flush(storm->debounce, weft_now() + some(storm, 20));
+        } else if (what == 1) {
+            (void)weft_debounce_cancel(storm->debounce);
+            storm->forgotten = storm->last;
+        } else {
+            call(storm->debounce, ++storm->last);
+        }
+    }
+    return 0;
+}
+
+static int storm_run(void *arg)
+{
+    struct storm *storm = arg;
+    struct weft_group group;
+    int64_t wait_ns = 1 + some(storm, 10), wait_max_ns = some(storm, 2) ? wait_ns * 3 : 0;
+    enum weft_edges edges = some(storm, 2) ? WEFT_EDGE_TRAILING : WEFT_EDGE_BOTH;
+    storm->debounce = open_note(wait_ns, wait_max_ns, edges);
+    seen.work_ns = some(storm, 15);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(weft_spawn(&group, storm_member, storm), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(weft_sleep(1000), 0);
+    int ran = seen.runs ? seen.args[(seen.runs - 1) % 8] : 0;
+    CHECK_EQUAL(weft_debounce_pending(storm->debounce), 0);
+    bool lost = ran != storm->last && storm->forgotten != storm->last;
+    weft_debounce_close(storm->debounce);
+    return lost ? -EIO : 0;
+}
+
+TEST(no_schedule_loses_the_latest_call_or_runs_beside_itself)
+{
+    int err = 0;
+    for (uint64_t seed = 1; err == 0 && seed <= 500; seed++) {
+        struct storm storm = {.last = 0};
+        const struct weft_run_options run = {
+            .clock = WEFT_CLOCK_VIRTUAL, .seed = seed, .io = "epoll"};
+        weft_random_seed(&storm.random, seed);
+        err = weft_run(&run, storm_run, &storm);
+        if (err < 0)
+            test_note("seed %llu", (unsigned long long)seed);
+    }
+    CHECK_EQUAL(err, 0);
 }
 
 /* ---- threads ------------------------------------------------------------------------- */

@@ -3,6 +3,8 @@
 
 #include <weft/map.h>
 
+#include <runtime/worker.h>
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -90,6 +92,24 @@ FIBER_TEST(all_of_it_is_optional)
     CHECK_EQUAL(weft_map(NULL, twice, &work, NULL, 0, 1000, NULL), 0);
     CHECK_EQUAL(work.calls, 1000);
     CHECK_EQUAL(weft_map(NULL, twice, &work, NULL, 0, 0, NULL), 0);
+}
+
+static int keep_name(void *arg, void *item, size_t index)
+{
+    (void)item, (void)index;
+    const struct weft_fiber *self = weft_self();
+    *(const char **)arg = self ? self->name : "";
+    return 0;
+}
+
+FIBER_TEST(its_fibers_have_its_name)
+{
+    const struct weft_map_options options = {.name = "thumbnails"};
+    const char *name = "";
+    CHECK_EQUAL(weft_map(&options, keep_name, &name, NULL, 0, 1, NULL), 0);
+    CHECK_EQUAL(strcmp(name, "thumbnails"), 0);
+    CHECK_EQUAL(weft_map(NULL, keep_name, &name, NULL, 0, 1, NULL), 0);
+    CHECK_EQUAL(strcmp(name, "map"), 0);
 }
 
 FIBER_TEST(a_million_items_do_not_take_a_million_fibers)

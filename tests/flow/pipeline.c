@@ -251,6 +251,35 @@ FIBER_TEST(a_flat_stage_gives_any_number_of_outputs_in_order)
 
 /* ---- full queues ------------------------------------------------------------------------- */
 
+static int emit_one(void *arg)
+{
+    const int item = 7;
+    return weft_emit(arg, &item);
+}
+
+static int emit_from_a_child(void *arg, const void *in, struct weft_emitter *emitter)
+{
+    struct log *log = arg;
+    struct weft_group group;
+    (void)in;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, emit_one, emitter), 0);
+    log->failure = weft_group_wait(&group);
+    return emit_one(emitter);
+}
+
+FIBER_TEST(outputs_are_emitted_by_the_fiber_of_the_stage)
+{
+    struct log log = {0};
+    struct weft_stage_options stages[] = {between(&log, NULL), sink(&log)};
+    stages[0].flat = emit_from_a_child;
+    struct weft_pipeline *pipeline = open_of(&log, stages, 2);
+    push_up_to(pipeline, 1, 1);
+    finish_and_close(pipeline, 0);
+    CHECK_EQUAL(log.failure, -EPERM);
+    CHECK_EQUAL(log.out_count, 1);
+}
+
 FIBER_TEST(a_slow_stage_holds_back_whoever_pushes)
 {
     struct log log = {.sink_ns = WEFT_SEC};
@@ -598,6 +627,27 @@ FIBER_TEST(a_failure_is_tried_again_after_a_pause)
     CHECK_EQUAL(log.dropped_count, 1);
 }
 
+static int come_to_cancelled(void *arg, const void *in, void *out)
+{
+    struct log *log = arg;
+    (void)in, (void)out;
+    log->calls++;
+    return -ECANCELED;
+}
+
+FIBER_TEST(what_comes_to_cancelled_is_not_tried_again)
+{
+    struct log log = {0};
+    struct weft_stage_options stages[] = {between(&log, come_to_cancelled), sink(&log)};
+    stages[0].retries = 5;
+    stages[0].on_error = WEFT_STAGE_SKIP;
+    struct weft_pipeline *pipeline = open_of(&log, stages, 2);
+    push_up_to(pipeline, 1, 1);
+    finish_and_close(pipeline, 0);
+    CHECK_EQUAL(log.calls, 1);
+    CHECK_EQUAL(log.dropped_count, 1);
+}
+
 /* ---- flush, finish, cancel, close -------------------------------------------------------- */
 
 static int push_for_ever(void *arg)
@@ -629,6 +679,68 @@ FIBER_TEST(a_flush_waits_for_what_came_before_and_not_for_more)
     CHECK_EQUAL(log.out[5], 5);
     weft_group_close(&group);
     finish_and_close(pipeline, 0);
+}
+
+/* A stage that brings its own pipeline more work, as a crawler does. */
+struct crawler {
+    struct weft_pipeline *pipeline;
+    int seen, pushed, refused, flushed;
+};
+
+static int crawl(void *arg, const void *in, void *out)
+{
+    struct crawler *crawler = arg;
+    int depth = *(const int *)in;
+    (void)out;
+    crawler->seen++;
+    crawler->flushed = weft_pipeline_flush(crawler->pipeline, WEFT_FOREVER);
+    for (int i = 0, further = depth - 1; i < 2 && depth > 0; i++) {
+        int err = weft_pipeline_push(crawler->pipeline, &further, WEFT_FOREVER);
+        crawler->pushed += err == 0;
+        crawler->refused += err == -EDEADLK;
+    }
+    return 0;
+}
+
+static void crawl_on(int worker)
+{
+    struct crawler crawler = {0};
+    int depth = 4;
+    const struct weft_stage_options stage = {.fn = crawl,
+                                             .arg = &crawler,
+                                             .item_bytes_in = sizeof depth,
+                                             .queue_max = 3,
+                                             .worker = worker};
+    const struct weft_pipeline_options options = {.stages = &stage, .stage_count = 1};
+    REQUIRE(weft_pipeline_open(&crawler.pipeline, &options) == 0);
+    CHECK_EQUAL(weft_pipeline_push(crawler.pipeline, &depth, WEFT_FOREVER), 0);
+    int err;
+    do
+        err = weft_pipeline_flush(crawler.pipeline, WEFT_FOREVER);
+    while (err == 0 && stage_of(crawler.pipeline, 0).queue_depth > 0);
+    CHECK_EQUAL(err, 0);
+    finish_and_close(crawler.pipeline, 0);
+    CHECK_EQUAL(crawler.flushed, -EDEADLK);
+    CHECK_EQUAL(crawler.seen, 1 + crawler.pushed);
+    CHECK(crawler.refused > 0);
+}
+
+FIBER_TEST(a_stage_may_push_into_its_own_pipeline_but_not_wait_for_itself)
+{
+    crawl_on(WEFT_HERE);
+}
+
+static int crawl_elsewhere(void *arg)
+{
+    (void)arg;
+    crawl_on(WEFT_WORKER(1));
+    return 0;
+}
+
+TEST(a_stage_on_another_worker_does_not_wait_for_itself_either)
+{
+    const struct weft_run_options run = {.workers = 2};
+    CHECK_EQUAL(weft_run(&run, crawl_elsewhere, NULL), 0);
 }
 
 FIBER_TEST(a_flush_does_not_wait_for_what_is_dropped_meanwhile)
@@ -727,6 +839,59 @@ FIBER_TEST(a_close_cancels_what_is_inside_and_gives_it_to_drop)
     CHECK_EQUAL(log.dropped_count, 20);
     CHECK_EQUAL(log.told[WEFT_PIPELINE_DROPPED], 20);
     weft_pipeline_close(NULL);
+}
+
+struct visitor {
+    struct weft_pipeline *pipeline;
+    int64_t until_ns;
+};
+
+static int push_in_time(void *arg)
+{
+    const struct visitor *visitor = arg;
+    int item = 3, err = weft_pipeline_push(visitor->pipeline, &item, visitor->until_ns);
+    CHECK(err == -ETIMEDOUT || err == -ECANCELED);
+    return 0;
+}
+
+static int flush_in_time(void *arg)
+{
+    const struct visitor *visitor = arg;
+    int err = weft_pipeline_flush(visitor->pipeline, visitor->until_ns);
+    CHECK(err == -ETIMEDOUT || err == -ECANCELED);
+    return 0;
+}
+
+static int close_on_visitors(void *arg)
+{
+    struct log log = {.sink_ns = 3600 * WEFT_SEC};
+    struct weft_stage_options stages[] = {sink(&log)};
+    struct weft_group group;
+    (void)arg;
+    stages[0].queue_max = 1;
+    struct visitor visitor = {open_of(&log, stages, 1), 2 * WEFT_SEC};
+    push_up_to(visitor.pipeline, 1, 1);
+    CHECK_EQUAL(weft_sleep(1), 0);
+    push_up_to(visitor.pipeline, 2, 2);
+    visitor.until_ns += weft_now();
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(weft_spawn(&group, push_in_time, &visitor), 0);
+        CHECK_EQUAL(weft_spawn(&group, flush_in_time, &visitor), 0);
+    }
+    CHECK_EQUAL(weft_sleep_until(visitor.until_ns), 0); /* all is over at once, in any order */
+    weft_pipeline_close(visitor.pipeline);
+    CHECK_EQUAL(log.dropped_count, 2);
+    return weft_group_wait(&group);
+}
+
+TEST(a_close_waits_for_who_is_just_giving_up)
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        const struct weft_run_options run = {
+            .clock = WEFT_CLOCK_VIRTUAL, .seed = seed, .io = "epoll"};
+        CHECK_EQUAL(weft_run(&run, close_on_visitors, NULL), 0);
+    }
 }
 
 FIBER_TEST(a_cancelled_scope_takes_its_pipeline_along)

@@ -603,6 +603,44 @@ FIBER_TEST(what_is_being_made_when_the_pool_closes_is_destroyed)
     CHECK_EQUAL(factory.alive, 0);
 }
 
+static int warm(void *arg)
+{
+    return weft_pool_warm(arg);
+}
+
+FIBER_TEST(a_pool_that_closes_while_it_is_warmed_is_not_touched_again)
+{
+    struct factory factory = {.create_ns = 5 * WEFT_SEC};
+    struct weft_pool_options options = options_of(&factory, 4);
+    options.min = 3;
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    struct weft_task task = {0};
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &task, warm, pool), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(weft_pool_close(pool, weft_now() + 60 * WEFT_SEC), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(task.result, 0);
+    CHECK_EQUAL(factory.made, 1);
+    CHECK_EQUAL(factory.alive, 0);
+}
+
+FIBER_TEST(a_pool_abandoned_while_it_is_warmed_is_not_touched_again)
+{
+    struct factory factory = {.create_ns = 5 * WEFT_SEC};
+    struct weft_pool_options options = options_of(&factory, 4);
+    options.min = 3;
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, warm, pool), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(weft_pool_close(pool, WEFT_NOWAIT), WEFT_ELEAK);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(factory.alive, 0);
+}
+
 /* ---- random schedules ---------------------------------------------------------------- */
 
 #define STORM_CLIENTS 12
@@ -710,41 +748,65 @@ static int storm_run(void *arg)
     for (int i = 0; i < STORM_CLIENTS; i++) {
         struct storm_client client = {storm, i};
         const struct weft_spawn_options spawn = {.copy_bytes = sizeof client};
-        CHECK_EQUAL(weft_spawn_with(&group, storm_client, &client, &spawn), 0);
+        (void)weft_spawn_with(&group, storm_client, &client,
+                              &spawn); /* not when all is cancelled */
     }
-    while (weft_group_live(&group) > 0) { /* cancel somebody now and then */
-        CHECK_EQUAL(weft_sleep(1 + some(storm, 20)), 0);
+    int err = 0;
+    while (err == 0 && weft_group_live(&group) > 0) { /* cancel somebody now and then */
+        err = weft_sleep(1 + some(storm, 20));
         struct weft_scope *victim = storm->scopes[some(storm, STORM_CLIENTS)];
         if (victim)
             weft_scope_cancel(victim, 0);
     }
-    CHECK_EQUAL(weft_group_wait(&group), 0);
+    err = weft_group_wait(&group);
     struct weft_pool_snapshot snapshot = look(storm->pool);
     CHECK_EQUAL(snapshot.out, 0);
     CHECK_EQUAL(snapshot.waiting, 0);
     CHECK_EQUAL(snapshot.acquired, snapshot.released);
     CHECK_EQUAL(weft_pool_close(storm->pool, weft_now() + WEFT_SEC), 0);
     CHECK_EQUAL(snapshot.created >= snapshot.destroyed, 1);
-    return 0;
+    return err;
+}
+
+static bool storm_goes_well(uint64_t seed, uint64_t cancel_at, uint64_t *ret_waits)
+{
+    struct storm storm = {0};
+    const struct weft_run_options run = {.clock = WEFT_CLOCK_VIRTUAL,
+                                         .seed = seed,
+                                         .io = "epoll",
+                                         .cancel_at = cancel_at,
+                                         .ret_waits = ret_waits};
+    weft_random_seed(&storm.random, seed);
+    int err = weft_run(&run, storm_run, &storm);
+    CHECK(storm.alive_max <= STORM_MAX);
+    CHECK_EQUAL(storm.alive, 0);
+    CHECK_EQUAL(storm.out, 0);
+    CHECK_EQUAL(storm.twice, 0);
+    bool well = storm.alive_max <= STORM_MAX && !storm.alive && !storm.out && !storm.twice &&
+                (err == 0 || (cancel_at && err == -ECANCELED));
+    if (!well)
+        test_note("seed %llu, cancelled at wait %llu: %s", (unsigned long long)seed,
+                  (unsigned long long)cancel_at, weft_strerror(err));
+    return well;
 }
 
 TEST(no_schedule_exceeds_max_loses_a_resource_or_lends_one_twice)
 {
-    for (uint64_t seed = 1; seed <= 300; seed++) {
-        struct storm storm = {0};
-        const struct weft_run_options run = {
-            .clock = WEFT_CLOCK_VIRTUAL, .seed = seed, .io = "epoll"};
-        weft_random_seed(&storm.random, seed);
-        int err = weft_run(&run, storm_run, &storm);
-        CHECK_EQUAL(err, 0);
-        CHECK(storm.alive_max <= STORM_MAX);
-        CHECK_EQUAL(storm.alive, 0);
-        CHECK_EQUAL(storm.out, 0);
-        CHECK_EQUAL(storm.twice, 0);
-        if (err || storm.alive_max > STORM_MAX || storm.alive || storm.out || storm.twice) {
-            test_note("seed %llu", (unsigned long long)seed);
-            return;
-        }
+    bool well = true;
+    for (uint64_t seed = 1; well && seed <= 300; seed++)
+        well = storm_goes_well(seed, 0, NULL);
+    CHECK(well);
+}
+
+TEST(cancelled_at_any_wait_the_pool_loses_nothing_either)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        uint64_t waits = 0;
+        bool well = storm_goes_well(seed, 0, &waits);
+        for (uint64_t at = 1; well && at <= waits; at++)
+            well = storm_goes_well(seed, at, NULL);
+        CHECK(well);
+        CHECK(waits > 100); /* that it is about something */
     }
 }
 

@@ -236,6 +236,8 @@ FIBER_TEST(a_slow_subscriber_is_disconnected_where_that_is_its_rule)
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "1", 1), 2);
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "2", 1), 2);
     CHECK_EQUAL(weft_publish_nowait(bus, "a", "3", 1), 1);
+    CHECK_EQUAL(look(bus).dropped, 3); /* what was queued, and what found no room */
+    CHECK_EQUAL(events[WEFT_BUS_DROPPED], 0);
     CHECK_EQUAL(events[WEFT_BUS_DISCONNECTED], 1);
     CHECK_EQUAL(last_event.result, WEFT_EFULL);
     CHECK_EQUAL(weft_subscription_receive(slow, &message, WEFT_FOREVER), WEFT_EFULL);
@@ -415,6 +417,34 @@ FIBER_TEST(a_handler_may_unsubscribe_itself)
     CHECK_EQUAL(weft_bus_close(bus, WEFT_FOREVER), 0);
     if (!ended)
         weft_unsubscribe(once.subscription);
+}
+
+static int end_the_other(void *arg, const struct weft_message *message)
+{
+    struct once *other = arg;
+    struct weft_subscription *subscription = other->subscription;
+    (void)message;
+    (void)weft_sleep(WEFT_SEC);
+    other->subscription = NULL;
+    weft_unsubscribe(subscription);
+    other->seen++;
+    return 0;
+}
+
+FIBER_TEST(handlers_may_unsubscribe_each_other)
+{
+    struct weft_bus *bus = open_bus();
+    struct once ring[3] = {{.bus = NULL}};
+    for (int i = 0; i < 3; i++)
+        ring[i].subscription =
+            subscribe(bus, (struct weft_subscription_options){
+                               .topic = "a", .handler = end_the_other, .arg = &ring[(i + 1) % 3]});
+    CHECK_EQUAL(weft_publish(bus, "a", "x", 1, WEFT_FOREVER), 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(ring[i].seen, 1);
+    CHECK_EQUAL(weft_bus_close(bus, WEFT_FOREVER), 0);
+    for (int i = 0; i < 3; i++)
+        weft_unsubscribe(ring[i].subscription);
 }
 
 static int publish_again(void *arg, const struct weft_message *message)

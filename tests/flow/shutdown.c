@@ -41,7 +41,7 @@ static int run_step(void *arg)
 }
 
 static struct {
-    int requested, phases, hooks, forced;
+    int requested, phases, hooks, forced, forced_reason;
     int order[STEPS_MAX];
 } told;
 
@@ -54,6 +54,8 @@ static void keep_event(void *arg, const struct weft_shutdown_event *event)
     told.phases += event->kind == WEFT_SHUTDOWN_PHASE;
     told.hooks += event->kind == WEFT_SHUTDOWN_HOOK;
     told.forced += event->kind == WEFT_SHUTDOWN_FORCED;
+    if (event->kind == WEFT_SHUTDOWN_FORCED && told.requested)
+        told.forced_reason = event->reason;
 }
 
 static struct weft_shutdown *open_shutdown(int64_t timeout_ns, int on_signals)
@@ -197,6 +199,7 @@ FIBER_TEST(who_forces_what_nobody_has_asked_for_asks_for_it)
     struct step step = {0};
     add(shutdown, 1, &step, 0);
     weft_shutdown_force(shutdown, SIGTERM);
+    CHECK_EQUAL(told.forced_reason, SIGTERM); /* it was told after the request */
     CHECK_EQUAL(weft_shutdown_wait(shutdown, WEFT_FOREVER), 1);
     CHECK_EQUAL(step.begun_at_ns, 0);
     weft_shutdown_close(shutdown);

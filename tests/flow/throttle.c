@@ -195,6 +195,50 @@ FIBER_TEST(a_trailing_throttle_runs_the_latest_of_what_it_skipped)
     weft_throttle_close(throttle);
 }
 
+static struct weft_throttle_event told[4];
+static int told_len;
+
+static void keep_event(void *arg, const struct weft_throttle_event *event)
+{
+    CHECK(arg == &told_len);
+    if (told_len < 4)
+        told[told_len++] = *event;
+}
+
+static int fail(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+FIBER_TEST(who_does_not_pass_and_runs_that_fail_are_told)
+{
+    struct weft_throttle_options options = {.name = "letters",
+                                            .interval_ns = WEFT_SEC,
+                                            .mode = WEFT_THROTTLE_SKIP,
+                                            .on_event = keep_event,
+                                            .on_event_arg = &told_len};
+    struct weft_throttle *throttle = NULL;
+    told_len = 0;
+    REQUIRE(weft_throttle_open(&throttle, &options) == 0);
+    CHECK_EQUAL(weft_throttle_enter(throttle, WEFT_FOREVER), 0);
+    CHECK_EQUAL(told_len, 0);
+    CHECK_EQUAL(weft_throttle_enter(throttle, WEFT_FOREVER), -EAGAIN);
+    CHECK_EQUAL(told[0].kind, WEFT_THROTTLE_SKIPPED);
+    CHECK_EQUAL(told[0].result, -EAGAIN);
+    CHECK_EQUAL(told[0].at_ns, weft_now());
+    weft_throttle_close(throttle);
+
+    options.mode = WEFT_THROTTLE_TRAILING, options.fn = fail;
+    REQUIRE(weft_throttle_open(&throttle, &options) == 0);
+    CHECK_EQUAL(weft_throttle_call(throttle, NULL), 0);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(told_len, 2);
+    CHECK_EQUAL(told[1].kind, WEFT_THROTTLE_FAILED);
+    CHECK_EQUAL(told[1].result, -EIO);
+    weft_throttle_close(throttle);
+}
+
 FIBER_TEST(options_that_make_no_sense_are_refused)
 {
     struct weft_throttle *throttle = NULL;
