@@ -614,6 +614,26 @@ TEST(a_monitor_left_open_ends_with_its_runtime_and_keeps_what_it_saw)
     weft_monitor_close(left_open);
 }
 
+static int leave_open_with_log(void *arg)
+{
+    const struct weft_monitor_options options = {.sample_ns = 3600 * WEFT_SEC,
+                                                 .log_fd = *(const int *)arg};
+    return weft_monitor_open(&left_open, &options);
+}
+
+TEST(the_last_line_of_a_log_that_nobody_reads_is_lost_and_harms_nobody)
+{
+    struct weft_monitor_summary summary;
+    int fds[2];
+    REQUIRE(pipe(fds) == 0);
+    (void)close(fds[0]);
+    CHECK_EQUAL(weft_run(NULL, leave_open_with_log, &fds[1]), 0);
+    weft_monitor_summary(left_open, &summary);
+    CHECK_EQUAL(summary.lines_lost, 1);
+    weft_monitor_close(left_open);
+    (void)close(fds[1]);
+}
+
 static int wait_for_nothing(void *arg)
 {
     struct weft_event *event = arg;
