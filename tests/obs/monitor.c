@@ -634,6 +634,70 @@ TEST(the_last_line_of_a_log_that_nobody_reads_is_lost_and_harms_nobody)
     (void)close(fds[1]);
 }
 
+/* ---- many at once ---------------------------------------------------------------------- */
+
+static int compute(void *arg)
+{
+    (void)arg;
+    int64_t end_ns = weft_now() + 3 * WEFT_MSEC;
+    while (weft_now() < end_ns)
+        continue;
+    return 0;
+}
+
+/* One for a while, one to be closed by another fiber. */
+static int open_monitors(void *arg)
+{
+    struct weft_monitor **left = arg, *monitor;
+    struct weft_monitor_snapshot snapshot;
+    const struct weft_monitor_options options = quick(NULL);
+    int err = weft_monitor_open(&monitor, &options);
+    if (err < 0)
+        return err;
+    err = weft_monitor_open(left, &options);
+    (void)compute(NULL);
+    if (err == 0)
+        err = weft_monitor_snapshot(*left, &snapshot);
+    weft_monitor_close(monitor);
+    return err;
+}
+
+static int close_monitor(void *arg)
+{
+    struct weft_monitor **left = arg;
+    weft_monitor_close(*left);
+    return 0;
+}
+
+static int everywhere(int (*fn)(void *), struct weft_monitor **left)
+{
+    const struct weft_spawn_options anywhere = {.worker = WEFT_ANY_WORKER};
+    struct weft_group group;
+    int err = weft_group_init(&group, NULL);
+    if (err < 0)
+        return err;
+    for (int i = 0; i < 8 && err == 0; i++)
+        err = weft_spawn_with(&group, fn, &left[i], &anywhere);
+    int result = weft_group_wait(&group);
+    return err < 0 ? err : result;
+}
+
+static int watch_everywhere(void *arg)
+{
+    struct weft_monitor *left[8] = {0};
+    (void)arg;
+    int err = everywhere(open_monitors, left);
+    int closed = everywhere(close_monitor, left);
+    return err < 0 ? err : closed;
+}
+
+TEST(monitors_are_opened_and_closed_by_all_workers_at_once_run_after_run)
+{
+    const struct weft_run_options options = {.workers = 4};
+    for (int i = 0; i < 10; i++)
+        CHECK_EQUAL(weft_run(&options, watch_everywhere, NULL), 0);
+}
+
 static int wait_for_nothing(void *arg)
 {
     struct weft_event *event = arg;
