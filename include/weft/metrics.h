@@ -116,7 +116,8 @@ struct weft_timing;
  * unless it is NULL. -EPERM outside one */
 WEFT_API int weft_metrics_add_runtime(struct weft_metrics *metrics, const char *name);
 
-/* Lag, waits, slices and stalls since the monitor was opened. Any thread */
+/* Lag, waits, slices and stalls since the monitor was opened. Any thread. -EPERM in a child of
+ * fork() */
 WEFT_API int weft_metrics_add_monitor(struct weft_metrics *metrics, struct weft_monitor *monitor);
 
 /* Calls and their durations, labelled with the timing's name. -EPERM: local to another worker */

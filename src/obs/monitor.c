@@ -300,6 +300,11 @@ static void ended(struct weft_watcher *watcher)
 
 /* ---- beginning and end ----------------------------------------------------------------- */
 
+bool weft_monitor_forked(const struct weft_monitor *monitor)
+{
+    return monitor->fork_count != weft_fork_count;
+}
+
 static bool outside(int64_t duration_ns)
 {
     return duration_ns < DURATION_MIN_NS || duration_ns > DURATION_MAX_NS;
@@ -409,8 +414,8 @@ int weft_monitor_open(struct weft_monitor **ret_monitor, const struct weft_monit
 
 void weft_monitor_close(struct weft_monitor *monitor)
 {
-    if (!monitor || monitor->fork_count != weft_fork_count)
-        return; /* in a child of fork() its thread does not exist, and may hold the locks */
+    if (!monitor || weft_monitor_forked(monitor))
+        return;
     if (!monitor->ended) {
         weft_watcher_remove(monitor->runtime, &monitor->watcher);
         weft_meter_end(monitor->runtime);
@@ -424,6 +429,8 @@ void weft_monitor_close(struct weft_monitor *monitor)
 
 int weft_monitor_snapshot(struct weft_monitor *monitor, struct weft_monitor_snapshot *ret)
 {
+    if (weft_monitor_forked(monitor))
+        return -EPERM;
     weft_lock(&monitor->lock);
     bool over = monitor->ended;
     if (!over)
@@ -435,6 +442,8 @@ int weft_monitor_snapshot(struct weft_monitor *monitor, struct weft_monitor_snap
 unsigned weft_monitor_history(struct weft_monitor *monitor,
                               struct weft_monitor_snapshot *ret_samples, unsigned samples_max)
 {
+    if (weft_monitor_forked(monitor))
+        return 0;
     weft_lock(&monitor->lock);
     unsigned len = monitor->history_len < samples_max ? monitor->history_len : samples_max;
     for (unsigned i = 0; i < len; i++) {
@@ -447,6 +456,9 @@ unsigned weft_monitor_history(struct weft_monitor *monitor,
 
 void weft_monitor_summary(struct weft_monitor *monitor, struct weft_monitor_summary *ret)
 {
+    *ret = (struct weft_monitor_summary){0};
+    if (weft_monitor_forked(monitor))
+        return;
     weft_lock(&monitor->lock);
     *ret = monitor->counts;
     ret->lag = weft_times_of(weft_monitor_total(monitor, WEFT_MEASURE_LAG));

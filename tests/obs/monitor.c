@@ -5,7 +5,10 @@
  * blocks its worker until the monitor has said so: if it does not look, the test hangs. */
 #include "test.h"
 
+#include <os/sanitizer.h>
+
 #include <weft/group.h>
+#include <weft/metrics.h>
 #include <weft/monitor.h>
 #include <weft/sync.h>
 
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 64
@@ -632,6 +636,57 @@ TEST(the_last_line_of_a_log_that_nobody_reads_is_lost_and_harms_nobody)
     CHECK_EQUAL(summary.lines_lost, 1);
     weft_monitor_close(left_open);
     (void)close(fds[1]);
+}
+
+/* ThreadSanitizer lets a child of a program with threads start none. */
+static const bool children_start_threads =
+#ifdef WEFT_TSAN
+    false;
+#else
+    true;
+#endif
+
+/* In a child the monitor's thread does not exist, and may have held its locks. */
+static void look_in_child(struct weft_monitor *monitor)
+{
+    struct weft_monitor_snapshot snapshot;
+    struct weft_monitor_summary summary;
+    struct weft_metrics *page;
+    if (weft_monitor_snapshot(monitor, &snapshot) != -EPERM)
+        _exit(1);
+    if (weft_monitor_history(monitor, &snapshot, 1) != 0)
+        _exit(2);
+    weft_monitor_summary(monitor, &summary);
+    if (summary.samples != 0)
+        _exit(3);
+    if (weft_metrics_open(&page, NULL) < 0 || weft_metrics_add_monitor(page, monitor) != -EPERM)
+        _exit(4);
+    weft_metrics_close(page);
+    weft_monitor_close(monitor);
+    if (!children_start_threads)
+        _exit(0);
+    if (weft_run(NULL, leave_open, NULL) != 0)
+        _exit(5);
+    _exit(weft_monitor_history(left_open, &snapshot, 1) == 1 ? 0 : 6);
+}
+
+REAL_TIME_FIBER_TEST(in_a_child_of_fork_a_monitor_is_empty_and_a_new_one_works)
+{
+    struct weft_monitor *monitor;
+    struct weft_monitor_summary summary = {0};
+    const struct weft_monitor_options options = quick(NULL);
+    CHECK_EQUAL(weft_monitor_open(&monitor, &options), 0);
+    while (summary.samples == 0)
+        weft_monitor_summary(monitor, &summary);
+    for (int i = 0; i < 5; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0)
+            look_in_child(monitor);
+        CHECK_EQUAL(waitpid(pid, &status, 0), pid);
+        CHECK_EQUAL(status, 0);
+    }
+    weft_monitor_close(monitor);
 }
 
 /* ---- many at once ---------------------------------------------------------------------- */
