@@ -243,6 +243,7 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
     free(runtime->threads);
 }
 
+/* Once all workers have ended: the reactor of another one may fail while the first one leaves. */
 static int run_result(const struct weft_runtime *runtime)
 {
     if (runtime->deadlocks > 0)
@@ -289,8 +290,8 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
         weft_runtime_stop(runtime, err);
     if (runtime->workers_ready > 0)
         weft_worker_run(first);
-    err = run_result(runtime);
     end_workers(runtime, options->ret_waits);
+    err = run_result(runtime);
     weft_debug_close(runtime);
     weft_watch_close(runtime);
     weft_runtime_release(runtime);
