@@ -249,7 +249,8 @@ static void look_at(struct weft_monitor *monitor, unsigned index)
     const struct weft_slice before = seen->slice;
     int64_t now_ns = weft_clock_monotonic_ns();
     weft_lock(&monitor->lock);
-    bool same = weft_slice_look(&seen->slice, &monitor->runtime->workers[index], now_ns);
+    bool same = weft_slice_look(&seen->slice, &monitor->runtime->workers[index], now_ns,
+                                monitor->options.warning_ns);
     enum weft_badness level = WEFT_FINE;
     if (weft_slice_exceeds(&seen->slice, now_ns, monitor->options.critical_ns))
         level = WEFT_ALARMED;
