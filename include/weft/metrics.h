@@ -40,7 +40,8 @@ enum weft_metric_type {
 };
 
 /* Names have letters, digits and underscores and begin with no digit; a family's may have colons.
- * Labels whose names begin with two underscores are not for programs. */
+ * Labels whose names begin with two underscores are not for programs. Their order makes no
+ * difference, and one with an empty value is none. */
 struct weft_label {
     const char *name, *value; /* NULL, NULL ends the labels */
 };
