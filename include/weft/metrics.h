@@ -40,7 +40,8 @@ enum weft_metric_type {
 };
 
 /* Names have letters, digits and underscores and begin with no digit; a family's may have colons.
- * Labels whose names begin with two underscores are not for programs. */
+ * Labels whose names begin with two underscores are not for programs. Their order makes no
+ * difference, and one with an empty value is none. */
 struct weft_label {
     const char *name, *value; /* NULL, NULL ends the labels */
 };
@@ -116,7 +117,8 @@ struct weft_timing;
  * unless it is NULL. -EPERM outside one */
 WEFT_API int weft_metrics_add_runtime(struct weft_metrics *metrics, const char *name);
 
-/* Lag, waits, slices and stalls since the monitor was opened. Any thread */
+/* Lag, waits, slices and stalls since the monitor was opened. Any thread. -EPERM in a child of
+ * fork() */
 WEFT_API int weft_metrics_add_monitor(struct weft_metrics *metrics, struct weft_monitor *monitor);
 
 /* Calls and their durations, labelled with the timing's name. -EPERM: local to another worker */

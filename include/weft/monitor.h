@@ -108,7 +108,8 @@ struct weft_monitor;
 
 /* Watch the workers of the calling fiber's runtime until weft_monitor_close. What is still open at
  * the end of the runtime ends with it: that is its last sample, on the thread that called weft_run,
- * and it is closed after that. Several monitors share one thread.
+ * and it is closed after that. Several monitors share one thread. A child of fork() has no part in
+ * its parent's monitors: they are empty there, and closing them does nothing.
  *
  * options  NULL means all defaults; durations are 1 ms to 1 h, critical_ns at least warning_ns
  * Returns  0, -EPERM outside a runtime, -ENOTSUP (its clock is virtual: there computing takes no
@@ -121,7 +122,8 @@ WEFT_API int weft_monitor_open(struct weft_monitor **ret_monitor,
 WEFT_API void weft_monitor_close(struct weft_monitor *monitor);
 
 /* How things are at this moment; begins no new sample.
- * Returns  0, -ESHUTDOWN (the runtime has ended). Any thread, the callbacks' too; never suspends */
+ * Returns  0, -ESHUTDOWN (the runtime has ended), -EPERM (in a child of fork()). Any thread, the
+ *          callbacks' too; never suspends */
 WEFT_API int weft_monitor_snapshot(struct weft_monitor *monitor, struct weft_monitor_snapshot *ret);
 
 /* Write the latest samples, at most samples_max and at most 100, newest first. Returns how many.

@@ -83,12 +83,15 @@ WEFT_API int weft_yield(void);
  * Returns  0, -ECANCELED, -EPERM outside a runtime */
 WEFT_API int weft_checkpoint(void);
 
-/* The runtime's clock in nanoseconds: monotonic, always above 0, not the time of day.
- * Outside a runtime it is CLOCK_MONOTONIC. Never suspends. */
+/* The runtime's clock in nanoseconds: monotonic, always above 0, not the time of day. The real one
+ * is CLOCK_MONOTONIC, but read more cheaply where the processor allows it: never ahead of that, and
+ * behind by a few tenths of a microsecond, by which two workers may also differ.
+ * Outside a runtime it is CLOCK_MONOTONIC itself. Never suspends. */
 WEFT_API int64_t weft_now(void);
 
-/* Suspend for at least duration_ns (weft_sleep) or until the clock shows at least deadline_ns
- * (weft_sleep_until). Never early. A duration of 0 or less, or a past deadline, gives way once.
+/* Suspend for at least duration_ns (weft_sleep) or until that clock shows at least deadline_ns
+ * (weft_sleep_until), never early by it. A duration of 0 or less, or a past deadline, gives way
+ * once.
  * Returns  0, -ECANCELED (woken before the time was over), -EPERM outside a runtime */
 WEFT_API int weft_sleep(int64_t duration_ns);
 WEFT_API int weft_sleep_until(int64_t deadline_ns);

@@ -52,10 +52,12 @@ static void see_turn(struct weft_meter *base, const struct weft_worker *worker, 
 }
 
 /* A deadline from before the previous turn was not missed by the scheduler: it had passed already
- * when the timer was set. */
+ * when the timer was set. Of a turn that began before measuring did, nothing is known. */
 static void see_fired(struct weft_meter *base, int64_t now_ns, int64_t deadline_ns)
 {
     struct meter *meter = weft_container_of(base, struct meter, meter);
+    if (__atomic_load_n(&meter->began_ns, __ATOMIC_RELAXED) != meter->seen_began_ns)
+        return;
     int64_t due_ns = deadline_ns > meter->previous_ns ? deadline_ns : meter->previous_ns;
     weft_histogram_record(meter->measures[WEFT_MEASURE_LAG], now_ns - due_ns);
 }

@@ -160,15 +160,32 @@ static void append_label(struct weft_buffer *lines, const char *name, const char
     weft_buffer_append_char(lines, '"');
 }
 
+/* The labels by name, so that the same ones make the same key, however they were given; to
+ * Prometheus an empty one is none. Returns how many. */
+static size_t sort_labels(const struct weft_label *labels, struct weft_label *ret_sorted)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < WEFT_METRIC_LABELS_MAX && labels[i].name; i++) {
+        if (!labels[i].value[0])
+            continue;
+        size_t at = len++;
+        for (; at > 0 && strcmp(ret_sorted[at - 1].name, labels[i].name) > 0; at--)
+            ret_sorted[at] = ret_sorted[at - 1];
+        ret_sorted[at] = labels[i];
+    }
+    return len;
+}
+
 /* What comes before the value. extra: the label that the lines of a histogram differ in */
 static void append_key(struct weft_buffer *lines, const struct weft_metric *metric,
                        const char *suffix, const char *extra, double extra_value)
 {
-    size_t labels = 0;
+    struct weft_label sorted[WEFT_METRIC_LABELS_MAX];
+    size_t labels = sort_labels(metric->labels, sorted);
     weft_buffer_append_string(lines, metric->family);
     weft_buffer_append_string(lines, suffix);
-    for (; labels < WEFT_METRIC_LABELS_MAX && metric->labels[labels].name; labels++)
-        append_label(lines, metric->labels[labels].name, metric->labels[labels].value, labels == 0);
+    for (size_t i = 0; i < labels; i++)
+        append_label(lines, sorted[i].name, sorted[i].value, i == 0);
     if (extra) {
         weft_buffer_append_char(lines, labels == 0 ? '{' : ',');
         weft_buffer_append_string(lines, extra);

@@ -5,6 +5,8 @@
 #include <obs/timing.h>
 #include <runtime/worker.h>
 
+#include <errno.h>
+
 static const struct weft_field runtime_fields[] = {
     WEFT_FIELD(struct weft_runtime_snapshot, workers, GAUGE, "weft_workers",
                "Threads that run fibers."),
@@ -69,6 +71,8 @@ int weft_metrics_add_monitor(struct weft_metrics *metrics, struct weft_monitor *
     struct weft_monitor_summary summary;
     struct weft_monitor_snapshot snapshot;
     const struct weft_label labels[] = {{"monitor", monitor->name}, {NULL, NULL}};
+    if (weft_monitor_forked(monitor))
+        return -EPERM;
     weft_monitor_summary(monitor, &summary);
     int err = weft_metrics_add_fields(metrics, WEFT_FIELDS(monitor_fields), &summary, labels);
     if (err == 0 && weft_monitor_snapshot(monitor, &snapshot) == 0)

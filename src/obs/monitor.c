@@ -249,7 +249,8 @@ static void look_at(struct weft_monitor *monitor, unsigned index)
     const struct weft_slice before = seen->slice;
     int64_t now_ns = weft_clock_monotonic_ns();
     weft_lock(&monitor->lock);
-    bool same = weft_slice_look(&seen->slice, &monitor->runtime->workers[index], now_ns);
+    bool same = weft_slice_look(&seen->slice, &monitor->runtime->workers[index], now_ns,
+                                monitor->options.warning_ns);
     enum weft_badness level = WEFT_FINE;
     if (weft_slice_exceeds(&seen->slice, now_ns, monitor->options.critical_ns))
         level = WEFT_ALARMED;
@@ -299,6 +300,11 @@ static void ended(struct weft_watcher *watcher)
 }
 
 /* ---- beginning and end ----------------------------------------------------------------- */
+
+bool weft_monitor_forked(const struct weft_monitor *monitor)
+{
+    return monitor->fork_count != weft_fork_count;
+}
 
 static bool outside(int64_t duration_ns)
 {
@@ -409,8 +415,8 @@ int weft_monitor_open(struct weft_monitor **ret_monitor, const struct weft_monit
 
 void weft_monitor_close(struct weft_monitor *monitor)
 {
-    if (!monitor || monitor->fork_count != weft_fork_count)
-        return; /* in a child of fork() its thread does not exist, and may hold the locks */
+    if (!monitor || weft_monitor_forked(monitor))
+        return;
     if (!monitor->ended) {
         weft_watcher_remove(monitor->runtime, &monitor->watcher);
         weft_meter_end(monitor->runtime);
@@ -424,6 +430,8 @@ void weft_monitor_close(struct weft_monitor *monitor)
 
 int weft_monitor_snapshot(struct weft_monitor *monitor, struct weft_monitor_snapshot *ret)
 {
+    if (weft_monitor_forked(monitor))
+        return -EPERM;
     weft_lock(&monitor->lock);
     bool over = monitor->ended;
     if (!over)
@@ -435,6 +443,8 @@ int weft_monitor_snapshot(struct weft_monitor *monitor, struct weft_monitor_snap
 unsigned weft_monitor_history(struct weft_monitor *monitor,
                               struct weft_monitor_snapshot *ret_samples, unsigned samples_max)
 {
+    if (weft_monitor_forked(monitor))
+        return 0;
     weft_lock(&monitor->lock);
     unsigned len = monitor->history_len < samples_max ? monitor->history_len : samples_max;
     for (unsigned i = 0; i < len; i++) {
@@ -447,6 +457,9 @@ unsigned weft_monitor_history(struct weft_monitor *monitor,
 
 void weft_monitor_summary(struct weft_monitor *monitor, struct weft_monitor_summary *ret)
 {
+    *ret = (struct weft_monitor_summary){0};
+    if (weft_monitor_forked(monitor))
+        return;
     weft_lock(&monitor->lock);
     *ret = monitor->counts;
     ret->lag = weft_times_of(weft_monitor_total(monitor, WEFT_MEASURE_LAG));

@@ -45,6 +45,10 @@ struct weft_monitor {
     int64_t next_sample_ns;
 };
 
+/* In a child of fork() a monitor of the parent's has no thread, and its locks may be held for ever:
+ * it is not to be touched. */
+bool weft_monitor_forked(const struct weft_monitor *monitor);
+
 /* Everything that was measured since the monitor was opened, up to now, in one histogram; under the
  * lock. It is valid until it is left. */
 const struct weft_histogram *weft_monitor_total(struct weft_monitor *monitor,

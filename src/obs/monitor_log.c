@@ -4,6 +4,7 @@
 #include <obs/monitor_internal.h>
 #include <os/clock.h>
 #include <os/symbol.h>
+#include <runtime/io.h>
 
 #include <errno.h>
 #include <string.h>
@@ -11,19 +12,24 @@
 
 #define LINE_BYTES_MAX ((size_t)32 << 10)
 
-/* Returns whether all of it was taken. */
+/* Returns whether all of it was taken. The last line is written on the program's own thread, which
+ * must not die of a pipe that nobody reads. */
 static bool write_line(int fd, const char *text, size_t len)
 {
+    struct weft_quiet quiet;
+    ssize_t written = 0;
+    weft_quiet_begin(&quiet);
     while (len > 0) {
-        ssize_t written = write(fd, text, len);
+        written = write(fd, text, len);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return false;
+            break;
         text += written;
         len -= (size_t)written;
     }
-    return true;
+    weft_quiet_end(&quiet, written < 0 && errno == EPIPE);
+    return len == 0;
 }
 
 static bool wanted(const struct weft_monitor *monitor)

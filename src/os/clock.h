@@ -14,8 +14,11 @@ int64_t weft_clock_unix_us(void);
 
 /* CLOCK_MONOTONIC for one thread that looks often, at half the price: for up to 100 us after a look
  * at the kernel's clock it counts the processor's own ticks, at a rate taken a thousandth too low.
- * So it lags by about 0.1 us at most, is never early, and does not go back. Where the ticks are not
- * what the kernel itself counts by, every look is at the kernel's clock. */
+ * So it lags by up to 0.1 us, and by as much more as passed while the kernel was asked (1 us at
+ * most), is never early, and does not go back. Where the ticks are not what the kernel itself
+ * counts by, every look is at the kernel's clock. So it is for a while after the ticks went back or
+ * got faster (a machine that went on elsewhere): what was shown until that was noticed, within 100
+ * us, may have been early. */
 struct weft_ticker {
     uint64_t anchor_ticks; /* at the last look at the kernel's clock */
     int64_t anchor_ns;

@@ -102,6 +102,18 @@ static void take_rate(struct weft_ticker *ticker, uint64_t ticks, int64_t now_ns
     begin_rate(ticker, ticks, now_ns);
 }
 
+/* Ticks that went back, or on faster than the rate says. What was shown is not taken back: if it is
+ * ahead of the kernel's clock, or may be, that is waited for, for less than a span. */
+static int64_t start_over(struct weft_ticker *ticker, int64_t shown_ns)
+{
+    int64_t now_ns;
+    do
+        now_ns = weft_clock_monotonic_ns();
+    while (now_ns < shown_ns);
+    *ticker = (struct weft_ticker){.anchor_ns = now_ns, .counts = true};
+    return now_ns;
+}
+
 int64_t weft_ticker_ask(struct weft_ticker *ticker)
 {
     if (!ticker->counts)
@@ -110,8 +122,8 @@ int64_t weft_ticker_ask(struct weft_ticker *ticker)
     int64_t now_ns = weft_clock_monotonic_ns();
     uint64_t after = weft_ticks();
     int64_t shown_ns = ticker->anchor_ns + (int64_t)(ticker->span_ticks * ticker->rate >> 32);
-    if (now_ns < shown_ns)
-        now_ns = shown_ns;
+    if (now_ns < shown_ns || before < ticker->anchor_ticks)
+        return start_over(ticker, shown_ns);
     if (after - before > STEADY_TICKS)
         return now_ns;
     take_rate(ticker, after, now_ns);

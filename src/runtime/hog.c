@@ -36,7 +36,7 @@ static int64_t look(struct weft_watcher *watcher, int64_t now_ns)
     for (unsigned i = 0; i < debug->runtime->workers_len; i++) {
         struct weft_worker *worker = &debug->runtime->workers[i];
         struct weft_slice *slice = &debug->slices[i];
-        if (!weft_slice_look(slice, worker, now_ns) || slice->told ||
+        if (!weft_slice_look(slice, worker, now_ns, debug->hog_ns) || slice->told ||
             !weft_slice_exceeds(slice, now_ns, debug->hog_ns))
             continue;
         slice->told = 1;

@@ -243,6 +243,7 @@ static void end_workers(struct weft_runtime *runtime, uint64_t *ret_waits)
     free(runtime->threads);
 }
 
+/* Once all workers have ended: the reactor of another one may fail while the first one leaves. */
 static int run_result(const struct weft_runtime *runtime)
 {
     if (runtime->deadlocks > 0)

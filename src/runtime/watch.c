@@ -22,6 +22,7 @@ static struct weft_slice look_at(const struct weft_worker *worker, int64_t now_n
         .switches_left = __atomic_load_n(&worker->switches_left, __ATOMIC_RELAXED),
         .rounds = __atomic_load_n(&worker->rounds, __ATOMIC_RELAXED),
         .since_ns = now_ns,
+        .counted_ns = now_ns,
     };
 }
 
@@ -31,15 +32,19 @@ static bool same(const struct weft_slice *a, const struct weft_slice *b)
            a->rounds == b->rounds;
 }
 
-bool weft_slice_look(struct weft_slice *slice, const struct weft_worker *worker, int64_t now_ns)
+bool weft_slice_look(struct weft_slice *slice, const struct weft_worker *worker, int64_t now_ns,
+                     int64_t limit_ns)
 {
     const struct weft_slice seen = look_at(worker, now_ns);
-    if (same(slice, &seen)) {
-        slice->looks++;
-        return true;
+    if (!same(slice, &seen)) {
+        *slice = seen;
+        return false;
     }
-    *slice = seen;
-    return false;
+    if (now_ns - slice->counted_ns >= weft_slice_pause(limit_ns) / 2) {
+        slice->counted_ns = now_ns;
+        slice->looks++;
+    }
+    return true;
 }
 
 int64_t weft_slice_age(const struct weft_slice *slice, const struct weft_worker *worker,

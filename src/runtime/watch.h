@@ -21,21 +21,24 @@ struct weft_slice {
     const struct weft_fiber *fiber; /* to compare with: it may be gone. NULL: none */
     unsigned switches_left;
     uint64_t rounds;
-    int64_t since_ns; /* the first look that saw this fiber without a switch since */
-    unsigned looks;   /* after that */
-    unsigned told;    /* the watcher's: what it has said of this slice */
+    int64_t since_ns;   /* the first look that saw this fiber without a switch since */
+    int64_t counted_ns; /* the latest look that counts */
+    unsigned looks;     /* that count, after the first */
+    unsigned told;      /* the watcher's: what it has said of this slice */
 };
 
 /* Look at a worker. Returns true when the same fiber runs as at the last look, and nothing else ran
- * in between; otherwise *slice begins anew. */
-bool weft_slice_look(struct weft_slice *slice, const struct weft_worker *worker, int64_t now_ns);
+ * in between; otherwise *slice begins anew.
+ * limit_ns  that it is about: looks that come much more often than weft_slice_pause do not count */
+bool weft_slice_look(struct weft_slice *slice, const struct weft_worker *worker, int64_t now_ns,
+                     int64_t limit_ns);
 
 /* The same without changing *slice. Returns for how long, at least; 0 when it ended. */
 int64_t weft_slice_age(const struct weft_slice *slice, const struct weft_worker *worker,
                        int64_t now_ns);
 
-/* Whether a slice is longer than limit_ns. Asks for several looks as well: after the process was
- * stopped for a while, time has passed and nobody ran. */
+/* Whether a slice is longer than limit_ns. Asks for several looks that count as well: after the
+ * process was stopped for a while, time has passed and nobody ran. */
 bool weft_slice_exceeds(const struct weft_slice *slice, int64_t now_ns, int64_t limit_ns);
 
 /* How often to look for that. */

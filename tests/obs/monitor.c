@@ -5,7 +5,10 @@
  * blocks its worker until the monitor has said so: if it does not look, the test hangs. */
 #include "test.h"
 
+#include <os/sanitizer.h>
+
 #include <weft/group.h>
+#include <weft/metrics.h>
 #include <weft/monitor.h>
 #include <weft/sync.h>
 
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 64
@@ -612,6 +616,141 @@ TEST(a_monitor_left_open_ends_with_its_runtime_and_keeps_what_it_saw)
     CHECK_EQUAL(summary.samples, 1);
     CHECK(summary.slice.count > 0);
     weft_monitor_close(left_open);
+}
+
+static int leave_open_with_log(void *arg)
+{
+    const struct weft_monitor_options options = {.sample_ns = 3600 * WEFT_SEC,
+                                                 .log_fd = *(const int *)arg};
+    return weft_monitor_open(&left_open, &options);
+}
+
+TEST(the_last_line_of_a_log_that_nobody_reads_is_lost_and_harms_nobody)
+{
+    struct weft_monitor_summary summary;
+    int fds[2];
+    REQUIRE(pipe(fds) == 0);
+    (void)close(fds[0]);
+    CHECK_EQUAL(weft_run(NULL, leave_open_with_log, &fds[1]), 0);
+    weft_monitor_summary(left_open, &summary);
+    CHECK_EQUAL(summary.lines_lost, 1);
+    weft_monitor_close(left_open);
+    (void)close(fds[1]);
+}
+
+/* ThreadSanitizer lets a child of a program with threads start none. */
+static const bool children_start_threads =
+#ifdef WEFT_TSAN
+    false;
+#else
+    true;
+#endif
+
+/* In a child the monitor's thread does not exist, and may have held its locks. */
+static void look_in_child(struct weft_monitor *monitor)
+{
+    struct weft_monitor_snapshot snapshot;
+    struct weft_monitor_summary summary;
+    struct weft_metrics *page;
+    if (weft_monitor_snapshot(monitor, &snapshot) != -EPERM)
+        _exit(1);
+    if (weft_monitor_history(monitor, &snapshot, 1) != 0)
+        _exit(2);
+    weft_monitor_summary(monitor, &summary);
+    if (summary.samples != 0)
+        _exit(3);
+    if (weft_metrics_open(&page, NULL) < 0 || weft_metrics_add_monitor(page, monitor) != -EPERM)
+        _exit(4);
+    weft_metrics_close(page);
+    weft_monitor_close(monitor);
+    if (!children_start_threads)
+        _exit(0);
+    if (weft_run(NULL, leave_open, NULL) != 0)
+        _exit(5);
+    _exit(weft_monitor_history(left_open, &snapshot, 1) == 1 ? 0 : 6);
+}
+
+REAL_TIME_FIBER_TEST(in_a_child_of_fork_a_monitor_is_empty_and_a_new_one_works)
+{
+    struct weft_monitor *monitor;
+    struct weft_monitor_summary summary = {0};
+    const struct weft_monitor_options options = quick(NULL);
+    CHECK_EQUAL(weft_monitor_open(&monitor, &options), 0);
+    while (summary.samples == 0)
+        weft_monitor_summary(monitor, &summary);
+    for (int i = 0; i < 5; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0)
+            look_in_child(monitor);
+        CHECK_EQUAL(waitpid(pid, &status, 0), pid);
+        CHECK_EQUAL(status, 0);
+    }
+    weft_monitor_close(monitor);
+}
+
+/* ---- many at once ---------------------------------------------------------------------- */
+
+static int compute(void *arg)
+{
+    (void)arg;
+    int64_t end_ns = weft_now() + 3 * WEFT_MSEC;
+    while (weft_now() < end_ns)
+        continue;
+    return 0;
+}
+
+/* One for a while, one to be closed by another fiber. */
+static int open_monitors(void *arg)
+{
+    struct weft_monitor **left = arg, *monitor;
+    struct weft_monitor_snapshot snapshot;
+    const struct weft_monitor_options options = quick(NULL);
+    int err = weft_monitor_open(&monitor, &options);
+    if (err < 0)
+        return err;
+    err = weft_monitor_open(left, &options);
+    (void)compute(NULL);
+    if (err == 0)
+        err = weft_monitor_snapshot(*left, &snapshot);
+    weft_monitor_close(monitor);
+    return err;
+}
+
+static int close_monitor(void *arg)
+{
+    struct weft_monitor **left = arg;
+    weft_monitor_close(*left);
+    return 0;
+}
+
+static int everywhere(int (*fn)(void *), struct weft_monitor **left)
+{
+    const struct weft_spawn_options anywhere = {.worker = WEFT_ANY_WORKER};
+    struct weft_group group;
+    int err = weft_group_init(&group, NULL);
+    if (err < 0)
+        return err;
+    for (int i = 0; i < 8 && err == 0; i++)
+        err = weft_spawn_with(&group, fn, &left[i], &anywhere);
+    int result = weft_group_wait(&group);
+    return err < 0 ? err : result;
+}
+
+static int watch_everywhere(void *arg)
+{
+    struct weft_monitor *left[8] = {0};
+    (void)arg;
+    int err = everywhere(open_monitors, left);
+    int closed = everywhere(close_monitor, left);
+    return err < 0 ? err : closed;
+}
+
+TEST(monitors_are_opened_and_closed_by_all_workers_at_once_run_after_run)
+{
+    const struct weft_run_options options = {.workers = 4};
+    for (int i = 0; i < 10; i++)
+        CHECK_EQUAL(weft_run(&options, watch_everywhere, NULL), 0);
 }
 
 static int wait_for_nothing(void *arg)
