@@ -33,7 +33,8 @@ struct weft_fallback_event {
     int result;  /* what weft_fallback returns instead */
 };
 
-/* Numbers over all calls that were given them. Zero it at first; any thread may read it. */
+/* Numbers over all calls that were given them. Zero it at first. While calls go on, other
+ * threads read it with atomic loads, as the metrics do. */
 struct weft_fallback_stats {
     uint64_t calls;
     uint64_t cached; /* answered from the cache */

@@ -56,7 +56,8 @@ struct weft_retry_event {
     int64_t delay_ns; /* until the next one; 0 when there is none */
 };
 
-/* Numbers over all calls that were given them. Zero it at first; any thread may read it. */
+/* Numbers over all calls that were given them. Zero it at first. While calls go on, other
+ * threads read it with atomic loads, as the metrics do. */
 struct weft_retry_stats {
     uint64_t calls;
     uint64_t attempts;                  /* the first ones included */

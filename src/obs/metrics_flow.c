@@ -26,6 +26,13 @@
         return weft_metrics_add_fields(metrics, WEFT_FIELDS(pattern##_fields), snapshot, labels);  \
     }
 
+/* A copy of numbers to which calls on other threads add meanwhile; bytes is a multiple of 8. */
+static void load_numbers(uint64_t *copy, const uint64_t *numbers, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / sizeof *copy; i++)
+        copy[i] = __atomic_load_n(&numbers[i], __ATOMIC_RELAXED);
+}
+
 /* ---- background ---------------------------------------------------------------------- */
 
 #define COUNTS weft_background_snapshot
@@ -161,7 +168,9 @@ int weft_metrics_add_fallback(struct weft_metrics *metrics, const char *name,
                               const struct weft_fallback_stats *stats)
 {
     const struct weft_label labels[] = {{"name", name ? name : "fallback"}, {NULL, NULL}};
-    return weft_metrics_add_fields(metrics, WEFT_FIELDS(fallback_fields), stats, labels);
+    struct weft_fallback_stats now;
+    load_numbers((uint64_t *)&now, (const uint64_t *)stats, sizeof now);
+    return weft_metrics_add_fields(metrics, WEFT_FIELDS(fallback_fields), &now, labels);
 }
 
 /* ---- flight -------------------------------------------------------------------------- */
@@ -371,7 +380,9 @@ int weft_metrics_add_retry(struct weft_metrics *metrics, const char *name,
                            const struct weft_retry_stats *stats)
 {
     const struct weft_label labels[] = {{"name", name ? name : "retry"}, {NULL, NULL}};
-    return weft_metrics_add_fields(metrics, WEFT_FIELDS(retry_fields), stats, labels);
+    struct weft_retry_stats now;
+    load_numbers((uint64_t *)&now, (const uint64_t *)stats, sizeof now);
+    return weft_metrics_add_fields(metrics, WEFT_FIELDS(retry_fields), &now, labels);
 }
 
 /* ---- retry budget -------------------------------------------------------------------- */

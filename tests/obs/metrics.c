@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -436,6 +437,44 @@ TEST(the_patterns_are_exported_by_name)
                        "weft_policy_calls_total{layer=\"work\",name=\"policy\",place=\"1\"} 0\n"));
     CHECK(strstr(text, "weft_retry_given_up_total{name=\"calls\",reason=\"budget\"} 3\n"));
     CHECK(strstr(text, "weft_retry_delayed_seconds_total{name=\"calls\"} 1.5\n"));
+    weft_metrics_close(page);
+}
+
+static int refuse_to_work(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int do_without(void *arg, int failure)
+{
+    (void)arg, (void)failure;
+    return 0;
+}
+
+static void *fail_often(void *stats)
+{
+    const struct weft_fallback_options options = {.fallback = do_without, .stats = stats};
+    for (int i = 0; i < 1000; i++)
+        CHECK_EQUAL(weft_fallback(&options, refuse_to_work, NULL), 0);
+    return NULL;
+}
+
+TEST(numbers_that_the_program_keeps_are_read_while_others_count)
+{
+    pthread_t thread;
+    struct weft_fallback_stats stats = {0};
+    struct weft_metrics *page = open_page();
+    REQUIRE(pthread_create(&thread, NULL, fail_often, &stats) == 0);
+    for (int i = 0; i < 100; i++) {
+        weft_metrics_clear(page);
+        CHECK_EQUAL(weft_metrics_add_fallback(page, NULL, &stats), 0);
+    }
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    weft_metrics_clear(page);
+    CHECK_EQUAL(weft_metrics_add_fallback(page, NULL, &stats), 0);
+    CHECK(strstr(text_of(page),
+                 "weft_fallback_replaced_total{name=\"fallback\",by=\"function\"} 1000\n"));
     weft_metrics_close(page);
 }
 
