@@ -69,7 +69,7 @@ struct weft_monitor_options {
     void *line_arg;
     /* Called on the monitor's thread, outside any fiber: it may set shared events and send to
      * shared channels (weft_runtime_acquire says how fibers may wait for that). While it runs,
-     * nothing is looked at. It must not close the monitor. */
+     * nothing is looked at. It must close no monitor: they share the thread. */
     void (*on_event)(void *arg, const struct weft_monitor_event *event);
     void *on_event_arg;
 };
