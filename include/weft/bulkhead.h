@@ -51,10 +51,10 @@ struct weft_bulkhead_snapshot {
     uint32_t calls_max;    /* as it is now */
     uint32_t active, peak; /* inside now, and at most */
     uint32_t waiting;
-    uint64_t acquisitions; /* let in */
-    uint64_t waits;        /* of those, after a wait */
-    uint64_t timeouts;     /* -ETIMEDOUT */
-    uint64_t refused;      /* WEFT_EFULL, -EAGAIN */
+    uint64_t granted;   /* let in */
+    uint64_t waits;     /* of those, after a wait */
+    uint64_t timed_out; /* -ETIMEDOUT */
+    uint64_t refused;   /* WEFT_EFULL, -EAGAIN */
 };
 
 struct weft_bulkhead; /* fields: src/flow/bulkhead.c */

@@ -20,7 +20,7 @@ struct weft_bulkhead {
     struct weft_guard guard;
     uint32_t calls_max, queue_max;
     uint32_t active, peak, waiting;
-    uint64_t acquisitions, waits, timeouts, refused;
+    uint64_t granted, waits, timed_out, refused;
     int64_t timeout_ns;
     struct weft_link queue;
     void (*on_event)(void *arg, const struct weft_bulkhead_event *event);
@@ -90,7 +90,7 @@ static void leave_and_tell(struct weft_bulkhead *bulkhead, enum weft_bulkhead_ev
 static int refuse(struct weft_bulkhead *bulkhead, int err)
 {
     if (err == -ETIMEDOUT)
-        bulkhead->timeouts++;
+        bulkhead->timed_out++;
     else
         bulkhead->refused++;
     leave_and_tell(bulkhead, WEFT_BULKHEAD_REFUSED, err);
@@ -101,7 +101,7 @@ static int refuse(struct weft_bulkhead *bulkhead, int err)
 
 static inline void let_in(struct weft_bulkhead *bulkhead)
 {
-    bulkhead->acquisitions++;
+    bulkhead->granted++;
     if (++bulkhead->active > bulkhead->peak)
         bulkhead->peak = bulkhead->active;
 }
@@ -221,9 +221,9 @@ int weft_bulkhead_snapshot(struct weft_bulkhead *bulkhead,
         .active = bulkhead->active,
         .peak = bulkhead->peak,
         .waiting = bulkhead->waiting,
-        .acquisitions = bulkhead->acquisitions,
+        .granted = bulkhead->granted,
         .waits = bulkhead->waits,
-        .timeouts = bulkhead->timeouts,
+        .timed_out = bulkhead->timed_out,
         .refused = bulkhead->refused,
     };
     weft_guard_leave(&bulkhead->guard);

@@ -89,9 +89,9 @@ static const struct weft_field bulkhead_fields[] = {
     GAUGE(active, "weft_bulkhead_active", "Calls inside a bulkhead."),
     GAUGE(peak, "weft_bulkhead_active_max", "Most calls that were inside a bulkhead."),
     GAUGE(waiting, "weft_bulkhead_waiting", "Calls that wait to be let in."),
-    COUNTER(acquisitions, "weft_bulkhead_calls_total",
-            "Calls at bulkheads, by what became of them.", .label = {"result", "entered"}),
-    COUNTER(timeouts, "weft_bulkhead_calls_total", NULL, .label = {"result", "timeout"}),
+    COUNTER(granted, "weft_bulkhead_calls_total", "Calls at bulkheads, by what became of them.",
+            .label = {"result", "entered"}),
+    COUNTER(timed_out, "weft_bulkhead_calls_total", NULL, .label = {"result", "timed_out"}),
     COUNTER(refused, "weft_bulkhead_calls_total", NULL, .label = {"result", "refused"}),
     COUNTER(waits, "weft_bulkhead_waits_total", "Calls that were let in after a wait."),
 };

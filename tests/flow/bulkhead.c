@@ -92,7 +92,7 @@ FIBER_TEST(calls_beyond_the_limit_wait_in_turn)
         struct weft_bulkhead_snapshot shot = snapshot();
         CHECK_EQUAL(shot.active, 0);
         CHECK_EQUAL(shot.peak, 2);
-        CHECK_EQUAL(shot.acquisitions, 4);
+        CHECK_EQUAL(shot.granted, 4);
         CHECK_EQUAL(shot.waits, 2);
         weft_bulkhead_close(bulkhead);
     }
@@ -135,7 +135,7 @@ FIBER_TEST(nobody_waits_longer_than_the_timeout_or_its_deadline)
         CHECK_EQUAL(weft_bulkhead_acquire(bulkhead, WEFT_FOREVER), -ETIMEDOUT);
         CHECK_EQUAL(weft_now() - now_ns, 31 * WEFT_SEC); /* 30 s are the default */
         CHECK_EQUAL(weft_bulkhead_acquire(bulkhead, now_ns), -ETIMEDOUT);
-        CHECK_EQUAL(snapshot().timeouts, 3);
+        CHECK_EQUAL(snapshot().timed_out, 3);
         CHECK_EQUAL(snapshot().waiting, 0);
         finish(&group, &visitor, 7);
         weft_bulkhead_close(bulkhead);
@@ -206,7 +206,7 @@ FIBER_TEST(a_cancelled_call_gives_its_place_back_and_a_cancelled_waiter_takes_no
         finish(&groups[0], &visitors[0], -ECANCELED);
         finish(&groups[2], &visitors[2], 7);
         CHECK_EQUAL(snapshot().active, 0);
-        CHECK_EQUAL(snapshot().acquisitions, 2);
+        CHECK_EQUAL(snapshot().granted, 2);
         weft_bulkhead_close(bulkhead);
     }
 }
@@ -225,7 +225,7 @@ FIBER_TEST(a_place_given_to_one_who_is_being_cancelled_is_not_lost)
         weft_group_cancel(&group, 0);
         finish(&group, &visitor, -ECANCELED);
         CHECK_EQUAL(snapshot().active, 0);
-        CHECK_EQUAL(snapshot().acquisitions, 2);
+        CHECK_EQUAL(snapshot().granted, 2);
         weft_bulkhead_close(bulkhead);
     }
 }

@@ -235,7 +235,7 @@ FIBER_TEST(every_attempt_passes_the_limiter_the_breaker_and_the_bulkhead)
     struct service service = {.answers = fails_twice, .answers_len = 3};
     struct weft_limiter_snapshot limiter = {.granted = 0};
     struct weft_breaker_snapshot breaker = {.entered = 0};
-    struct weft_bulkhead_snapshot bulkhead = {.acquisitions = 0};
+    struct weft_bulkhead_snapshot bulkhead = {.granted = 0};
     open_usual(&usual, &plain);
     CHECK_EQUAL(weft_policy_call(usual.policy, serve, &service), 7);
     CHECK_EQUAL(service.calls, 3);
@@ -245,7 +245,7 @@ FIBER_TEST(every_attempt_passes_the_limiter_the_breaker_and_the_bulkhead)
     CHECK_EQUAL(limiter.granted, 3);
     CHECK_EQUAL(breaker.entered, 3);
     CHECK_EQUAL(breaker.failed, 2);
-    CHECK_EQUAL(bulkhead.acquisitions, 3);
+    CHECK_EQUAL(bulkhead.granted, 3);
     CHECK_EQUAL(bulkhead.active, 0);
     struct weft_policy_snapshot snapshot = look(usual.policy);
     CHECK_EQUAL(snapshot.layers_len, 6);

@@ -474,7 +474,7 @@ TEST(numbers_that_the_program_keeps_are_read_while_others_count)
     weft_metrics_clear(page);
     CHECK_EQUAL(weft_metrics_add_fallback(page, NULL, &stats), 0);
     CHECK(strstr(text_of(page),
-                 "weft_fallback_replaced_total{name=\"fallback\",by=\"function\"} 1000\n"));
+                 "weft_fallback_replaced_total{by=\"function\",name=\"fallback\"} 1000\n"));
     weft_metrics_close(page);
 }
 
