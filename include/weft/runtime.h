@@ -90,8 +90,8 @@ WEFT_API int weft_checkpoint(void);
 WEFT_API int64_t weft_now(void);
 
 /* Suspend for at least duration_ns (weft_sleep) or until that clock shows at least deadline_ns
- * (weft_sleep_until), never early by it. A duration of 0 or less, or a past deadline, gives way
- * once.
+ * (weft_sleep_until), never early, by CLOCK_MONOTONIC neither. A duration of 0 or less, or a past
+ * deadline, gives way once.
  * Returns  0, -ECANCELED (woken before the time was over), -EPERM outside a runtime */
 WEFT_API int weft_sleep(int64_t duration_ns);
 WEFT_API int weft_sleep_until(int64_t deadline_ns);

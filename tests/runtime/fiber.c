@@ -2,6 +2,8 @@
  * fiber.c - running, yielding, sleeping, both clocks, deadlock. */
 #include "test.h"
 
+#include <os/clock.h>
+
 #include <weft/channel.h>
 #include <weft/group.h>
 #include <weft/runtime.h>
@@ -136,6 +138,31 @@ REAL_TIME_FIBER_TEST(real_sleep_is_never_early)
         CHECK_EQUAL(weft_sleep(lengths[i]), 0);
         CHECK(weft_now() - before >= lengths[i]);
     }
+}
+
+static int yield_until(void *over)
+{
+    int err = 0;
+    while (err == 0 && !*(bool *)over)
+        err = weft_yield();
+    return err;
+}
+
+/* The runtime's clock is cheap and lags a little: no sleep may be shorter by that. */
+REAL_TIME_FIBER_TEST(no_sleep_beside_busy_fibers_is_early_by_the_kernels_clock)
+{
+    bool over = false;
+    int err = 0;
+    struct weft_group group;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, yield_until, &over), 0);
+    for (int i = 0; i < 20000 && err == 0; i++) {
+        int64_t before_ns = weft_clock_monotonic_ns();
+        err = weft_sleep(10 * WEFT_USEC);
+        CHECK(err < 0 || weft_clock_monotonic_ns() - before_ns >= 10 * WEFT_USEC);
+    }
+    over = true;
+    CHECK_EQUAL(weft_group_wait(&group), 0);
 }
 
 static int wait_forever(void *arg)
