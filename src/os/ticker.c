@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * ticker.c - see clock.h. */
+ * ticker.c - see ticker.h. */
+#include <os/ticker.h>
+
 #include <os/clock.h>
 #include <os/sanitizer.h>
 

@@ -5,9 +5,9 @@
 
 #include <base/heap.h>
 #include <base/random.h>
-#include <os/clock.h>
 #include <os/poller.h>
 #include <os/stack.h>
+#include <os/ticker.h>
 #include <runtime/fd_table.h>
 #include <runtime/fiber.h>
 #include <runtime/mailbox.h>

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <os/clock.h>
+#include <os/ticker.h>
 
 #include <time.h>
 
