@@ -38,7 +38,7 @@ static int start(void *arg)
     struct weft_breaker *breaker;
     struct weft_limiter *limiter;
     struct weft_metrics *page;
-    const char *text;
+    const char *text = "";
     size_t len;
     (void)arg;
     weft_breaker_open(&breaker, &(struct weft_breaker_options){.name = "database",

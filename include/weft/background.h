@@ -58,7 +58,7 @@ struct weft_background_task {
     const char *name;
     int64_t started_at_ns; /* on the runtime's clock */
     int64_t period_ns;
-    int64_t next_at_ns; /* of the next round; 0: one runs */
+    int64_t next_at_ns; /* of the next round; 0: one runs, or it has not begun */
     uint64_t rounds;    /* that have ended */
     uint64_t failed;    /* of them */
     uint64_t missed;    /* starts at a fixed rate, left out because a round took too long */
@@ -75,7 +75,7 @@ struct weft_background_snapshot {
 
 enum weft_periodic_event_kind {
     WEFT_PERIODIC_FAILED,  /* result: with what; next_at_ns: when it is tried again */
-    WEFT_PERIODIC_GAVE_UP, /* the same, for the last time */
+    WEFT_PERIODIC_GAVE_UP, /* the same, for the last time; next_at_ns: -1 */
 };
 
 struct weft_periodic_event {
@@ -126,7 +126,8 @@ WEFT_API int64_t weft_background_every(struct weft_background *background,
                                        const struct weft_periodic_options *options,
                                        int (*fn)(void *), void *arg, const char *name);
 
-/* Cancel one task; it ends at its next wait. Returns 0, -ENOENT (it has ended). Never suspends. */
+/* Cancel one task; it ends at its next wait. Returns 0, -ENOENT (it has ended), -EPERM. Never
+ * suspends. */
 WEFT_API int weft_background_cancel(struct weft_background *background, uint64_t id);
 
 /* Write at most tasks_max running tasks to ret_tasks, oldest first. Returns how many run. */

@@ -35,7 +35,8 @@ struct weft_cache_event {
     int64_t at_ns;
     const void *key; /* for the length of the call */
     size_t key_bytes;
-    int failure; /* WEFT_CACHE_STALE: what the loader returned; else 0 */
+    int failure; /* WEFT_CACHE_STALE: why there was nothing fresh: the loader's
+                    error, or that of waiting for another's load; else 0 */
 };
 
 struct weft_cache_options {

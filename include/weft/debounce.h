@@ -14,8 +14,9 @@
  * The first call opens a window; it closes when no call has come for wait_ns. fn runs at its
  * beginning (leading), at its end (trailing), or both: then at its end only when there was a second
  * call. With wait_max_ns a window that does not close runs fn that often all the same. fn runs on
- * a fiber of its own and never beside itself: what is due meanwhile runs after it. Calls while it
- * runs are remembered and open a new window. Source of the rules: lodash's debounce. */
+ * a fiber of its own and never beside itself: what is due meanwhile runs after it. A call while it
+ * runs counts like any other: it joins the window, or opens one. Source of the rules: lodash's
+ * debounce. */
 #ifndef WEFT_DEBOUNCE_H
 #define WEFT_DEBOUNCE_H
 
@@ -67,15 +68,16 @@ WEFT_API int weft_debounce_open(struct weft_debounce **ret_debounce,
                                 const struct weft_debounce_options *options);
 
 /* Call fn, sooner or later.
- * Returns  0, -ESHUTDOWN (it is closing, or the fiber that opened it was cancelled), -EPERM,
- *          -EINVAL (no argument where arg_bytes of it are to be copied)
- * Threads  as sharing says. Never suspends, and is never cancelled */
+ * Returns  0, also while it is closing and an fn still runs: then it comes to nothing; -ESHUTDOWN
+ *          (closed, or the fiber that opened it was cancelled), -EPERM, -EINVAL (no argument where
+ * arg_bytes of it are to be copied) Threads  as sharing says. Never suspends, and is never
+ * cancelled */
 WEFT_API int weft_debounce_call(struct weft_debounce *debounce, const void *arg);
 
 /* Run fn at once if it is pending, and wait until it does not run; the window is closed.
  * Returns  what the last run returned; 0 when there was none to wait for; -ETIMEDOUT, -EAGAIN,
- *          -ECANCELED: the *wait* was cut short; -EDEADLK (by fn); -ESHUTDOWN, -EPERM
- * Suspends; a checkpoint */
+ *          -ECANCELED: the *wait* was cut short, or fn itself came to that; -EDEADLK (by fn);
+ * -ESHUTDOWN, -EPERM Suspends; a checkpoint */
 WEFT_API int weft_debounce_flush(struct weft_debounce *debounce, int64_t deadline_ns);
 
 /* Forget what is pending and close the window; an fn that runs goes on.

@@ -132,12 +132,12 @@ WEFT_API int weft_pipeline_flush(struct weft_pipeline *pipeline, int64_t deadlin
 /* Take no more items, wait until all are through and the fibers have ended. By its opener.
  *
  * Returns  0: nothing has stopped it; what has, the first error of a stage or a cancellation, now
- *          or earlier. -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED: it still runs; call again,
- *          or close. -EPERM. Suspends */
+ *          or earlier. -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT): it still runs; call again, or close.
+ *          -ECANCELED: the caller is cancelled. -EPERM. Suspends */
 WEFT_API int weft_pipeline_finish(struct weft_pipeline *pipeline, int64_t deadline_ns);
 
 /* Stop: functions that run are cancelled, items that wait will be dropped when it is finished or
- * closed. Idempotent; nothing after weft_pipeline_finish.
+ * closed. Idempotent; nothing once weft_pipeline_finish has said that all is through.
  *
  * reason   negative, for waiting pushers and weft_pipeline_finish; 0 means -ECANCELED
  * Returns  0, -EPERM. Threads as sharing says. Never suspends */

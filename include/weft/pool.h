@@ -140,8 +140,8 @@ WEFT_API int weft_pool_snapshot(struct weft_pool *pool, struct weft_pool_snapsho
  * weft_pool_release destroys it, and after the last the pool is freed. A cancelled caller does not
  * wait for the deadline. NULL is fine.
  *
- * Returns  0; WEFT_ELEAK (some is still out, or being made); -EPERM (local to another worker:
- *          nothing was done). Nobody may begin a call after this
+ * Returns  0; WEFT_ELEAK (some is still out, or being made, checked or destroyed); -EPERM (local to
+ *          another worker: nothing was done). Nobody may begin a call after this
  * Suspends, no checkpoint */
 WEFT_API int weft_pool_close(struct weft_pool *pool, int64_t deadline_ns);
 

@@ -114,8 +114,9 @@ WEFT_API void weft_shutdown_force(struct weft_shutdown *shutdown, int reason);
 /* The reason it was asked for with, 0 when it was not. Any thread; never suspends. */
 WEFT_API int weft_shutdown_requested(struct weft_shutdown *shutdown);
 
-/* Wait until somebody asks for it, then run all phases. A caller that is cancelled after that
- * forces it; to end in order all the same, request and wait inside weft_shield.
+/* Wait until somebody asks for it, then run all phases. A caller that is cancelled after that takes
+ * the hooks along, which are cut short, and those that are left do not run; to end in order all the
+ * same, wait inside weft_shield. A caller that is cancelled before runs none.
  *
  * deadline_ns  for somebody to ask
  * Returns  how many hooks have failed or did not run: 0 is a good end. Without having run any:

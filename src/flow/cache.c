@@ -329,6 +329,8 @@ int weft_cache_put(struct weft_cache *cache, const void *key, size_t key_bytes, 
     replace(cache, &wanted, entry, now_ns, &dropped, &evicted);
     cache->counts.not_kept += !entry;
     weft_guard_leave(&cache->guard);
+    if (!entry) /* gone, as after a removal: a load that is under way is of what was before */
+        (void)weft_flight_forget(cache->flight, key, key_bytes);
     free_all(&dropped);
     free_evicted(cache, &evicted);
     return err;

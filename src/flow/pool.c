@@ -30,9 +30,14 @@ struct entry *weft_pool_take_idle(struct weft_pool *pool, struct weft_link *link
     return weft_pool_entry_of(link);
 }
 
+/* In the order in which they became idle. What comes back from a check that was cut short has been
+ * idle for a while; everything else goes last. */
 static void put_idle(struct weft_pool *pool, struct entry *entry)
 {
-    weft_list_append(&pool->idle, &entry->link);
+    struct weft_link *next = &pool->idle;
+    while (next->prev != &pool->idle && weft_pool_entry_of(next->prev)->since_ns > entry->since_ns)
+        next = next->prev;
+    weft_list_append(next, &entry->link);
     pool->core.idle++;
 }
 

@@ -281,6 +281,23 @@ FIBER_TEST(what_is_removed_while_it_is_loaded_is_neither_kept_nor_given_to_later
     weft_cache_close(cache);
 }
 
+FIBER_TEST(after_a_put_that_is_not_kept_nobody_follows_an_older_load)
+{
+    static char large[100];
+    struct weft_group before, after;
+    struct weft_cache *cache = opened(&(struct weft_cache_options){.bytes_max = 64});
+    struct task old, new;
+    const struct source old_source = {.version = 1, .takes_ns = 2 * WEFT_SEC};
+    const struct source new_source = {.version = 2, .takes_ns = WEFT_SEC};
+    start(&before, cache, &old, 1, &old_source);
+    CHECK(weft_cache_put(cache, "a", 1, large, sizeof large) < 0);
+    start(&after, cache, &new, 1, &new_source);
+    CHECK_EQUAL(weft_group_wait(&after), 0);
+    CHECK_EQUAL(new.result, 2);
+    CHECK_EQUAL(weft_group_wait(&before), 0);
+    weft_cache_close(cache);
+}
+
 FIBER_TEST(what_is_put_while_it_is_loaded_stays)
 {
     struct weft_group group;

@@ -399,6 +399,30 @@ FIBER_TEST(a_check_that_is_cut_short_condemns_nothing)
     CHECK_EQUAL(factory.made, 1);
 }
 
+FIBER_TEST(what_comes_back_unchecked_stands_behind_what_was_used_later)
+{
+    struct factory factory = {.check_ns = 2 * WEFT_SEC, .check_result = 0};
+    struct weft_pool_options options = options_of(&factory, 2);
+    options.check = check;
+    options.check_after_ns = 5 * WEFT_SEC;
+    struct weft_pool *pool = open_pool(&options);
+    struct weft_group group;
+    void *one = NULL, *other = NULL, *third = NULL;
+    CHECK_EQUAL(weft_pool_acquire(pool, &one, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_pool_acquire(pool, &other, WEFT_FOREVER), 0);
+    release(pool, one, 1);
+    CHECK_EQUAL(weft_sleep(6 * WEFT_SEC), 0);
+    struct client client = {pool, weft_now() + WEFT_SEC, 0, .healthy = 1};
+    start(&group, &client, 1); /* checks the one, but not to the end */
+    release(pool, other, 1);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(client.result, -ETIMEDOUT);
+    CHECK_EQUAL(weft_pool_acquire(pool, &third, WEFT_NOWAIT), 0);
+    CHECK(third == other);
+    release(pool, third, 1);
+    CHECK_EQUAL(weft_pool_close(pool, WEFT_FOREVER), 0);
+}
+
 FIBER_TEST(what_is_released_broken_leaves_its_place_to_who_waits)
 {
     struct factory factory = {0};
