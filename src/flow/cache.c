@@ -126,7 +126,6 @@ static struct weft_cache_entry *entry_of(struct weft_link *link)
 static void free_all(struct weft_link *entries)
 {
     while (!weft_list_empty(entries)) {
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed is out of the list
         struct weft_cache_entry *entry = entry_of(entries->next);
         weft_list_unlink(&entry->in_use);
         free(entry);

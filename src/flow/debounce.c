@@ -120,7 +120,8 @@ static void leave(struct weft_debounce *debounce)
 
 int weft_debounce_call(struct weft_debounce *debounce, const void *arg)
 {
-    if (!arg && debounce->options.arg_bytes > 0)
+    const size_t bytes = debounce->options.arg_bytes;
+    if (!arg && bytes > 0)
         return -EINVAL;
     int err = weft_guard_admit(&debounce->guard);
     if (err < 0)
@@ -129,8 +130,8 @@ int weft_debounce_call(struct weft_debounce *debounce, const void *arg)
         weft_guard_leave(&debounce->guard);
         return -ESHUTDOWN;
     }
-    if (debounce->options.arg_bytes > 0)
-        memcpy(debounce->latest, arg, debounce->options.arg_bytes);
+    if (bytes > 0)
+        memcpy(debounce->latest, arg, bytes);
     else
         debounce->pointer = arg;
     debounce->counts.calls++;

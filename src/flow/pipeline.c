@@ -489,7 +489,7 @@ int weft_pipeline_snapshot(struct weft_pipeline *pipeline,
     };
     weft_guard_leave(&pipeline->guard);
     for (size_t i = 0; i < pipeline->stage_count; i++) {
-        struct weft_stage_snapshot stage;
+        struct weft_stage_snapshot stage = {0};
         (void)weft_pipeline_stage_snapshot(pipeline, i, &stage);
         if (i == 0)
             snapshot.items_in = stage.items_in;

@@ -444,7 +444,7 @@ static void work(struct stage_worker *worker, struct weft_lot *lot)
 
 int weft_stage_run(void *arg)
 {
-    struct stage_worker worker = {.self = weft_self(), .stage = arg};
+    struct stage_worker worker = {.self = weft_current_worker->current, .stage = arg};
     struct weft_lot *lot;
     (void)weft_started(0); /* to who waits for it, if anybody does */
     life_begins(&worker);
@@ -478,9 +478,10 @@ int weft_emit(struct weft_emitter *emitter, const void *out)
 {
     struct stage_worker *worker = emitter->worker;
     struct stage *stage = worker->stage;
-    if (weft_self() != worker->self) /* who waits there, and whose time it is */
+    const struct weft_fiber *self = weft_self();
+    if (!self || self != worker->self) /* who waits there, and whose time it is */
         return -EPERM;
-    int err = weft_fiber_cancelled(worker->self) ? -ECANCELED : 0;
+    int err = weft_fiber_cancelled(self) ? -ECANCELED : 0;
     if (err == 0 && stage->core.limits.ordered)
         err = wait_for_turn(worker, emitter->lot);
     if (err == 0)

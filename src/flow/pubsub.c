@@ -459,7 +459,7 @@ int weft_subscribe(struct weft_bus *bus, const struct weft_subscription_options 
         err = -EINVAL;
     if (err == 0)
         err = make_subscription(bus, options, &subscription);
-    if (err < 0)
+    if (err != 0)
         return err;
     weft_guard_enter(&bus->guard);
     err = enlist(bus, subscription);

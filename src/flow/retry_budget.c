@@ -137,7 +137,6 @@ void weft_retry_budget_close(struct weft_retry_budget *budget)
     if (!budget)
         return;
     while (!weft_list_empty(&budget->ages)) {
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before was taken out of the list
         struct entry *entry = entry_in_ages(budget->ages.next);
         weft_list_unlink(&entry->in_ages);
         free(entry);
@@ -191,7 +190,6 @@ static struct entry *use(struct weft_retry_budget *budget, struct entry *entry, 
 static void evict_idle(struct weft_retry_budget *budget, int64_t now_ns)
 {
     for (int i = 0; i < EVICTED_PER_NEW && !weft_list_empty(&budget->ages); i++) {
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before was taken out of the list
         struct entry *oldest = entry_in_ages(budget->ages.next);
         if (now_ns - oldest->used_at_ns < budget->idle_ns)
             return;

@@ -52,7 +52,7 @@ bool weft_monitor_forked(const struct weft_monitor *monitor);
 /* Everything that was measured since the monitor was opened, up to now, in one histogram; under the
  * lock. It is valid until it is left. */
 const struct weft_histogram *weft_monitor_total(struct weft_monitor *monitor,
-                                                enum weft_measure measure);
+                                                enum weft_measure wanted);
 
 /* ---- lines of JSON (monitor_log.c) ----------------------------------------------------- */
 
