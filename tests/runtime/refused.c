@@ -604,7 +604,7 @@ TEST(a_server_without_descriptors_goes_on_or_says_why_not)
 static int move_bytes(void *arg)
 {
     (void)arg;
-    char path[128], bytes[8];
+    char path[128], bytes[8] = "weft";
     int first[2] = {-1, -1}, second[2] = {-1, -1};
     (void)snprintf(path, sizeof path, "%s/moved", test_directory());
     int file = weft_file_open(path, O_RDWR | O_CREAT, 0600);
