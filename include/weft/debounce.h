@@ -87,6 +87,7 @@ WEFT_API int weft_debounce_cancel(struct weft_debounce *debounce);
 /* Whether fn will run for calls that were made: 0 or 1; -EPERM. Never suspends. */
 WEFT_API int weft_debounce_pending(struct weft_debounce *debounce);
 
+/* How it is. Returns 0, -EPERM. Never suspends. */
 WEFT_API int weft_debounce_snapshot(struct weft_debounce *debounce,
                                     struct weft_debounce_snapshot *ret_snapshot);
 

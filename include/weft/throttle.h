@@ -85,6 +85,7 @@ WEFT_API int weft_throttle_run(struct weft_throttle *throttle, int (*fn)(void *)
  * Never suspends */
 WEFT_API int weft_throttle_call(struct weft_throttle *throttle, const void *arg);
 
+/* How it is. Returns 0, -EPERM. Never suspends. */
 WEFT_API int weft_throttle_snapshot(struct weft_throttle *throttle,
                                     struct weft_throttle_snapshot *ret_snapshot);
 

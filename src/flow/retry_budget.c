@@ -230,14 +230,19 @@ static struct entry *make(struct weft_retry_budget *budget, const struct key *ke
     return &budget->rest;
 }
 
+/* Enter the guard, if the key can be one. Returns 0, -EINVAL, -EPERM */
+static int admit(struct weft_retry_budget *budget, struct key *key, const char *text)
+{
+    int err = make_key(budget, key, text);
+    return err < 0 ? err : weft_guard_admit(&budget->guard);
+}
+
 /* Enter the guard, with the entry that counts for the key. */
 static int enter(struct weft_retry_budget *budget, const char *text, int64_t now_ns,
                  struct entry **ret_entry)
 {
     struct key key;
-    int err = make_key(budget, &key, text);
-    if (err == 0)
-        err = weft_guard_admit(&budget->guard);
+    int err = admit(budget, &key, text);
     if (err < 0)
         return err;
     struct entry *entry = find(budget, &key);
@@ -257,9 +262,7 @@ static bool counts(const struct weft_retry_budget *budget, enum weft_retry_note 
 static int note_success(struct weft_retry_budget *budget, const char *text)
 {
     struct key key;
-    int err = make_key(budget, &key, text);
-    if (err == 0)
-        err = weft_guard_admit(&budget->guard);
+    int err = admit(budget, &key, text);
     if (err < 0)
         return err;
     struct entry *entry = find(budget, &key);
@@ -343,9 +346,7 @@ int weft_retry_budget_snapshot(struct weft_retry_budget *budget, const char *tex
     struct key key;
     struct entry fresh = {.tokens = budget->token_rule.max};
     int64_t now_ns = weft_now();
-    int err = make_key(budget, &key, text);
-    if (err == 0)
-        err = weft_guard_admit(&budget->guard);
+    int err = admit(budget, &key, text);
     if (err < 0)
         return err;
     struct entry *entry = find(budget, &key);

@@ -47,8 +47,9 @@ static int open_ring(struct io_uring *ring)
         IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
         0,
     };
+    const size_t rungs = sizeof ladder / sizeof ladder[0];
     int err = -ENOSYS;
-    for (size_t i = weft_valgrind_runs() ? 2 : 0; i < sizeof ladder / sizeof ladder[0]; i++) {
+    for (size_t i = weft_valgrind_runs() ? rungs - 1 : 0; i < rungs; i++) {
         struct io_uring_params params = {
             .flags = ladder[i] | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE,
             .cq_entries = CQ_ENTRIES,

@@ -291,7 +291,7 @@ int weft_run(const struct weft_run_options *options, int (*fn)(void *), void *ar
     if (runtime->workers_ready > 0)
         weft_worker_run(first);
     end_workers(runtime, options->ret_waits);
-    err = run_result(runtime); /* until they have ended, their reactors may fail */
+    err = run_result(runtime);
     weft_debug_close(runtime);
     weft_watch_close(runtime);
     weft_runtime_release(runtime);
