@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Without holes, so that they can be compared byte by byte. */
+_Static_assert(sizeof(struct weft_cron) == 80, "no padding");
+
 static struct weft_cron parse(const char *text)
 {
     struct weft_cron cron = {.every_us = -1};
