@@ -127,29 +127,35 @@ static int refuse_item(const struct parser *parser)
     return refuse(parser, "%s is not understood", quote(parser->item).text);
 }
 
-static int refuse_number(const struct parser *parser, const char *what, int first, int last)
+/* A number within limits, the next thing to read. */
+static int take_limited(struct parser *parser, const char *what, int first, int last,
+                        int *ret_number)
 {
-    return refuse(parser, "%s in %s is not between %d and %d", what, quote(parser->item).text,
-                  first, last);
+    int64_t number;
+    struct text digits = parser->rest;
+    if (!take_number(&parser->rest, &number))
+        return refuse_item(parser);
+    digits.end = parser->rest.at;
+    if (number < first || number > last)
+        return refuse(parser, "%s%s is not between %d and %d", what, quote(digits).text, first,
+                      last);
+    *ret_number = (int)number;
+    return 0;
 }
 
 /* A number or a name of the field. */
 static int take_value(struct parser *parser, int *ret_value)
 {
-    int64_t number;
     const struct field *field = parser->field;
+    const char *at = parser->rest.at;
     if (take_name(parser, ret_value))
         return 0;
-    if (!take_number(&parser->rest, &number)) {
-        if (field->names[0])
-            return refuse(parser, "%s is neither a number nor a name such as %.3s",
-                          quote(parser->item).text, field->names);
-        return refuse(parser, "%s is not a number", quote(parser->item).text);
-    }
-    if (number < field->first || number > field->most)
-        return refuse_number(parser, "a number", field->first, field->most);
-    *ret_value = (int)number;
-    return 0;
+    if (at < parser->rest.end && is_digit(*at))
+        return take_limited(parser, "", field->first, field->most, ret_value);
+    if (field->names[0])
+        return refuse(parser, "%s is neither a number nor a name such as %.3s",
+                      quote(parser->item).text, field->names);
+    return refuse(parser, "%s is not a number", quote(parser->item).text);
 }
 
 /* Whatever else is left belongs to nothing. */
@@ -161,16 +167,15 @@ static int end_item(const struct parser *parser)
 /* L, LW or L-n, behind the L. */
 static int parse_last_day(struct parser *parser)
 {
-    int64_t before = 0;
+    int before = 0;
     if (take(&parser->rest, 'W')) {
         parser->cron->working_days_near |= 1;
         return end_item(parser);
     }
     if (take(&parser->rest, '-')) {
-        if (!take_number(&parser->rest, &before))
-            return refuse_item(parser);
-        if (before < 1 || before > 30)
-            return refuse_number(parser, "the number", 1, 30);
+        int err = take_limited(parser, "", 1, 30, &before);
+        if (err < 0)
+            return err;
     }
     parser->cron->days_before_last |= UINT32_C(1) << before;
     return end_item(parser);
@@ -179,11 +184,10 @@ static int parse_last_day(struct parser *parser)
 /* 5L or 5#2, behind the value; nth 0 is the last. */
 static int parse_nth_weekday(struct parser *parser, int value, bool last)
 {
-    int64_t nth = 0;
-    if (!last && !take_number(&parser->rest, &nth))
-        return refuse_item(parser);
-    if (!last && (nth < 1 || nth > 5))
-        return refuse_number(parser, "what follows the #", 1, 5);
+    int nth = 0;
+    int err = last ? 0 : take_limited(parser, "", 1, 5, &nth);
+    if (err < 0)
+        return err;
     parser->cron->weekdays_in_month[nth] |= (uint8_t)(1u << value % 7);
     return end_item(parser);
 }
@@ -213,13 +217,10 @@ static void add_range(struct parser *parser, struct range range)
 static int parse_range(struct parser *parser, struct range range, bool single, bool open)
 {
     if (take(&parser->rest, '/')) {
-        int64_t step;
         int values = parser->field->last - parser->field->first + 1;
-        if (!take_number(&parser->rest, &step))
-            return refuse_item(parser);
-        if (step < 1 || step > values)
-            return refuse_number(parser, "the step", 1, values);
-        range.step = (int)step;
+        int err = take_limited(parser, "the step ", 1, values, &range.step);
+        if (err < 0)
+            return err;
         open = open || single;
     }
     if (open)
@@ -280,24 +281,22 @@ static int parse_field(struct parser *parser, enum weft_cron_field number, struc
     parser->number = number;
     parser->field = &fields[number];
     parser->any = false;
-    parser->item = (struct text){text.at, text.end};
     if (text.end - text.at == 1 && *text.at == '?') {
         if (number != WEFT_CRON_DAY && number != WEFT_CRON_WEEKDAY)
             return refuse(parser, "? can stand for any value in the fields day and weekday only");
         text.at = "*";
         text.end = text.at + 1;
     }
-    for (const char *at = text.at; at <= text.end;) {
-        const char *comma = memchr(at, ',', (size_t)(text.end - at));
-        parser->item = parser->rest = (struct text){at, comma ? comma : text.end};
+    for (;;) {
+        const char *comma = memchr(text.at, ',', (size_t)(text.end - text.at));
+        parser->item = parser->rest = (struct text){text.at, comma ? comma : text.end};
         if (parser->item.at == parser->item.end)
             return refuse(parser, "an item of the list is empty");
         int err = parse_item(parser);
-        if (err < 0)
+        if (err < 0 || !comma)
             return err;
-        at = parser->item.end + 1;
+        text.at = comma + 1;
     }
-    return 0;
 }
 
 /* Whether any month of any year has a day that matches. A month of each length begins with every
