@@ -17,7 +17,7 @@
 #include <errno.h>
 
 /* The calendar repeats; some days more, because zones may not agree on when it does. */
-#define SEARCH_S ((WEFT_CALENDAR_DAYS + 7) * WEFT_DAY_S)
+#define SEARCH_US ((WEFT_CALENDAR_DAYS + 7) * WEFT_DAY_S * WEFT_CRON_SECOND_US)
 
 /* ---- the days of a month ------------------------------------------------------------------- */
 
@@ -172,16 +172,21 @@ static bool next_local(const struct weft_cron *cron, int64_t from_s, int64_t unt
 
 /* ---- instants ------------------------------------------------------------------------------ */
 
-/* The first run after one, at multiples of the interval from the anchor; not at the anchor. */
-static int next_interval(const struct weft_cron *cron, int64_t after_us, int64_t *ret_us)
+/* The first run after a time, at multiples of the interval from the anchor; not at the anchor. */
+static bool next_interval(const struct weft_cron *cron, int64_t after_us, int64_t *ret_us)
 {
     int64_t from_us = after_us < cron->anchor_us ? cron->anchor_us : after_us, next_us;
     uint64_t since_us = (uint64_t)from_us - (uint64_t)cron->anchor_us;
     int64_t left_us = cron->every_us - (int64_t)(since_us % (uint64_t)cron->every_us);
     if (__builtin_add_overflow(from_us, left_us, &next_us))
-        return -ERANGE;
+        return false;
     *ret_us = next_us;
-    return 0;
+    return true;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* The local time up to which clocks had gone when a span began. What ended longer ago than two
@@ -191,8 +196,7 @@ static int64_t passed_before(const struct weft_zone *zone, int64_t start_s)
     int64_t passed_s = WEFT_ZONE_BEGIN_S, at_s = start_s;
     while (at_s > WEFT_ZONE_BEGIN_S && at_s > start_s - WEFT_ZONE_SPREAD_S) {
         struct weft_zone_span span = weft_zone_span(zone, at_s - 1);
-        if (passed_s < span.end_s + span.offset_s)
-            passed_s = span.end_s + span.offset_s;
+        passed_s = later(passed_s, span.end_s + span.offset_s);
         at_s = span.start_s;
     }
     return passed_s;
@@ -207,33 +211,43 @@ static bool next_run(const struct weft_cron *cron, const struct weft_zone *zone,
     while (at_s < until_s) {
         int64_t from_s = at_s + span.offset_s;
         int64_t end_s = span.end_s < until_s ? span.end_s : until_s;
-        if (!cron->repeats && (at_s == span.start_s || from_s < passed_s))
-            from_s = passed_s;
+        if (!cron->repeats)
+            from_s = at_s == span.start_s ? passed_s : later(from_s, passed_s);
         if (next_local(cron, from_s, end_s + span.offset_s, &match_s)) {
             match_s -= span.offset_s;
-            *ret_s = match_s < at_s ? at_s : match_s; /* skipped just now */
+            *ret_s = later(match_s, at_s); /* what is skipped just now would be before it */
             return true;
         }
-        if (passed_s < span.end_s + span.offset_s)
-            passed_s = span.end_s + span.offset_s;
+        passed_s = later(passed_s, span.end_s + span.offset_s);
         at_s = span.end_s;
         span = weft_zone_span(zone, at_s);
     }
     return false;
 }
 
+bool weft_cron_first(const struct weft_cron *cron, const struct weft_zone *zone, int64_t after_us,
+                     int64_t until_us, int64_t *ret_us)
+{
+    int64_t run_s, run_us;
+    if (cron->every_us > 0) {
+        if (!next_interval(cron, after_us, &run_us) || run_us > until_us)
+            return false;
+    } else {
+        int64_t from_s = weft_floor_divide(after_us, WEFT_CRON_SECOND_US) + 1;
+        int64_t until_s = weft_floor_divide(until_us, WEFT_CRON_SECOND_US) + 1;
+        if (!next_run(cron, zone, from_s, until_s, &run_s))
+            return false;
+        run_us = run_s * WEFT_CRON_SECOND_US;
+    }
+    *ret_us = run_us;
+    return true;
+}
+
 int weft_cron_next(const struct weft_cron *cron, const struct weft_zone *zone, int64_t after_us,
                    int64_t *ret_us)
 {
-    int64_t run_s;
-    if (cron->every_us > 0)
-        return next_interval(cron, after_us, ret_us);
-    int64_t from_s = weft_floor_divide(after_us, WEFT_CRON_SECOND_US) + 1;
-    int64_t until_s = from_s + SEARCH_S;
-    if (until_s > INT64_MAX / WEFT_CRON_SECOND_US)
-        until_s = INT64_MAX / WEFT_CRON_SECOND_US;
-    if (!next_run(cron, zone, from_s, until_s, &run_s))
-        return -ERANGE;
-    *ret_us = run_s * WEFT_CRON_SECOND_US;
-    return 0;
+    int64_t until_us;
+    if (cron->every_us > 0 || __builtin_add_overflow(after_us, SEARCH_US, &until_us))
+        until_us = INT64_MAX;
+    return weft_cron_first(cron, zone, after_us, until_us, ret_us) ? 0 : -ERANGE;
 }

@@ -4,17 +4,6 @@
 
 #include <string.h>
 
-/* The first run after one time and not after another. */
-static bool first_between(const struct weft_cron *cron, const struct weft_zone *zone,
-                          int64_t after_us, int64_t until_us, int64_t *ret_us)
-{
-    int64_t run_us;
-    if (weft_cron_next(cron, zone, after_us, &run_us) < 0 || run_us > until_us)
-        return false;
-    *ret_us = run_us;
-    return true;
-}
-
 /* The last run after one time and not after another. A schedule is followed forwards only, so this
  * is a search: back in steps that double until there is a run, then halving where later ones may
  * be. However long the pause was, some sixty questions are enough. */
@@ -25,7 +14,7 @@ static bool last_between(const struct weft_cron *cron, const struct weft_zone *z
     for (;;) {
         if (__builtin_sub_overflow(until_us, step_us, &low_us) || low_us < after_us)
             low_us = after_us;
-        if (first_between(cron, zone, low_us, until_us, &found_us))
+        if (weft_cron_first(cron, zone, low_us, until_us, &found_us))
             break;
         if (low_us == after_us)
             return false;
@@ -35,7 +24,7 @@ static bool last_between(const struct weft_cron *cron, const struct weft_zone *z
     while (found_us < high_us) {
         uint64_t apart_us = (uint64_t)high_us - (uint64_t)found_us;
         int64_t middle_us = found_us + (int64_t)(apart_us / 2);
-        if (first_between(cron, zone, middle_us, until_us, &later_us))
+        if (weft_cron_first(cron, zone, middle_us, until_us, &later_us))
             found_us = later_us;
         else
             high_us = middle_us;

@@ -11,4 +11,8 @@
  * it has and the weekday of its first. */
 uint32_t weft_cron_month_days(const struct weft_cron *cron, int length, int first_weekday);
 
+/* The first run after one time and not after another. Looks no further than that. */
+bool weft_cron_first(const struct weft_cron *cron, const struct weft_zone *zone, int64_t after_us,
+                     int64_t until_us, int64_t *ret_us);
+
 #endif
