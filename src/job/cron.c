@@ -26,9 +26,10 @@ static uint32_t bit(int n)
     return UINT32_C(1) << n;
 }
 
-static int highest_bit(uint32_t bits)
+/* Of bits that are not all 0, the highest one alone. */
+static uint32_t highest(uint32_t bits)
 {
-    return 31 - __builtin_clz(bits);
+    return UINT32_C(0x80000000) >> __builtin_clz(bits);
 }
 
 /* Days 1 to length. */
@@ -44,52 +45,52 @@ static uint32_t weekday_days(int weekday, int length, int first_weekday)
     return (uint32_t)days & whole_month(length);
 }
 
+/* The nth seven days: each weekday is among them once, the nth time in the month. */
+static uint32_t seven_days(int nth)
+{
+    return (uint32_t)(UINT64_C(0x7f) << (7 * nth - 6));
+}
+
 static uint32_t days_by_weekday(const struct weft_cron *cron, int length, int first_weekday)
 {
     uint32_t found = 0;
     for (int weekday = 0; weekday < 7; weekday++) {
         uint32_t days = weekday_days(weekday, length, first_weekday);
-        int first = __builtin_ctz(days);
         if (cron->values[WEFT_CRON_WEEKDAY] & bit(weekday))
             found |= days;
         if (cron->weekdays_in_month[0] & bit(weekday))
-            found |= bit(highest_bit(days));
+            found |= highest(days);
         for (int nth = 1; nth <= 5; nth++)
             if (cron->weekdays_in_month[nth] & bit(weekday))
-                found |= days & (uint32_t)(UINT64_C(1) << (first + 7 * (nth - 1)));
+                found |= days & seven_days(nth);
     }
     return found;
 }
 
-/* A Saturday gives way to the Friday before it, a Sunday to the Monday after it, but none to
- * another month. */
-static int nearest_working_day(int day, int length, int first_weekday)
+/* The working day for a day, both as bits: Friday for Saturday, Monday for Sunday; the other one
+ * where that is in another month. */
+static uint32_t nearest(uint32_t day, uint32_t working)
 {
-    int weekday = (first_weekday + day - 1) % 7;
-    if (weekday == 6)
-        return day > 1 ? day - 1 : day + 2;
-    if (weekday == 0)
-        return day < length ? day + 1 : day - 2;
-    return day;
-}
-
-static uint32_t last_working_day(int length, int first_weekday)
-{
-    uint32_t weekend =
-        weekday_days(6, length, first_weekday) | weekday_days(0, length, first_weekday);
-    return bit(highest_bit(whole_month(length) & ~weekend));
+    const uint32_t nearby[] = {day, day >> 1, day << 1, day >> 2, day << 2};
+    for (size_t i = 0; i < sizeof nearby / sizeof *nearby; i++)
+        if (nearby[i] & working)
+            return nearby[i];
+    return 0;
 }
 
 static uint32_t days_by_number(const struct weft_cron *cron, int length, int first_weekday)
 {
-    uint32_t found = (uint32_t)cron->values[WEFT_CRON_DAY] & whole_month(length);
-    for (int n = 0; n < length; n++)
-        if (cron->days_before_last & bit(n))
-            found |= bit(length - n);
-    for (int day = 1; day <= length; day++)
-        if (cron->working_days_near & bit(day))
-            found |= bit(nearest_working_day(day, length, first_weekday));
-    return cron->working_days_near & 1 ? found | last_working_day(length, first_weekday) : found;
+    uint32_t month = whole_month(length);
+    uint32_t working =
+        month & ~weekday_days(6, length, first_weekday) & ~weekday_days(0, length, first_weekday);
+    uint32_t found = (uint32_t)cron->values[WEFT_CRON_DAY] & month;
+    if (cron->working_days_near & 1)
+        found |= highest(working);
+    for (uint32_t left = cron->working_days_near & month; left; left &= left - 1)
+        found |= nearest(left & -left, working);
+    for (uint32_t left = cron->days_before_last; left; left &= left - 1)
+        found |= bit(length) >> __builtin_ctz(left) & month;
+    return found;
 }
 
 uint32_t weft_cron_month_days(const struct weft_cron *cron, int length, int first_weekday)

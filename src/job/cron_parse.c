@@ -69,8 +69,12 @@ static struct quoted quote(struct text text)
     struct quoted quoted = {"\""};
     size_t len = 1;
     const char *at = text.at;
-    for (; at < text.end && at - text.at < QUOTED_MAX; at++)
-        quoted.text[len++] = *at < ' ' || *at > '~' ? '?' : *at;
+    for (; at < text.end && at - text.at < QUOTED_MAX; at++) {
+        char c = *at;
+        if (c < ' ' || c > '~')
+            c = '?';
+        quoted.text[len++] = c;
+    }
     memcpy(quoted.text + len, at < text.end ? "...\"" : "\"", at < text.end ? 5 : 2);
     return quoted;
 }
@@ -109,13 +113,13 @@ static bool take_number(struct text *text, int64_t *ret_number)
 
 static bool take_name(struct parser *parser, int *ret_value)
 {
-    const char *names = parser->field->names;
+    int value = parser->field->first;
     if (parser->rest.end - parser->rest.at < 3)
         return false;
-    for (int i = 0; names[3 * i]; i++) {
-        if (strncasecmp(parser->rest.at, names + (size_t)3 * i, 3) == 0) {
+    for (const char *name = parser->field->names; *name; name += 3, value++) {
+        if (strncasecmp(parser->rest.at, name, 3) == 0) {
             parser->rest.at += 3;
-            *ret_value = parser->field->first + i;
+            *ret_value = value;
             return true;
         }
     }

@@ -24,9 +24,9 @@
 
 /* Two offsets of any zones are never further apart: a file with more than RFC 8536 advises, one
  * below -25 h or above 26 h, is refused. */
-#define WEFT_ZONE_OFFSET_MIN_S (-25 * 3600)
-#define WEFT_ZONE_OFFSET_MAX_S (26 * 3600)
-#define WEFT_ZONE_SPREAD_S     INT64_C(51 * 3600)
+#define WEFT_ZONE_OFFSET_MIN_S (-INT64_C(25) * 3600)
+#define WEFT_ZONE_OFFSET_MAX_S (INT64_C(26) * 3600)
+#define WEFT_ZONE_SPREAD_S     (INT64_C(51) * 3600)
 
 struct weft_zone;
 

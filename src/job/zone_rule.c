@@ -171,7 +171,8 @@ static void insert(struct event *events, size_t len, struct event event)
 static void list_events(const struct weft_zone_rule *rule, int64_t middle, struct event *events)
 {
     size_t len = 0;
-    for (int64_t year = middle - YEARS; year <= middle + YEARS; year++) {
+    for (int away = -YEARS; away <= YEARS; away++) {
+        int64_t year = middle + away;
         struct event from = make_event(&rule->from, year, rule->standard_s, rule->summer_s);
         struct event to = make_event(&rule->to, year, rule->summer_s, rule->standard_s);
         bool summer_inside = from.at_s < to.at_s;
