@@ -46,6 +46,11 @@ _Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of the recovery has this num
     "CASE WHEN typeof(" column ") = 'text' AND json_valid(" column ") THEN json_extract(" column   \
     ", '" path "') END"
 
+#define UUID_TEXT(column)                                                                          \
+    "lower(substr(hex(" column "), 1, 8) || '-' || substr(hex(" column "), 9, 4) || '-' ||"        \
+    " substr(hex(" column "), 13, 4) || '-' || substr(hex(" column "), 17, 4) || '-' ||"           \
+    " substr(hex(" column "), 21))"
+
 // clang-format off
 static const char *const migrations[] = {
     /* 1 */
@@ -104,6 +109,130 @@ static const char *const migrations[] = {
     " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
     "  WHERE e.seq = j.seq ORDER BY e.attempt DESC LIMIT 1)) END AS error_message"
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq;",
+    /* 2: named queues and tasks, leases with an end, workers, limits, dependencies, schedules.
+     * What may be large stands last in its row, where it is in nobody's way. */
+    "DROP VIEW requests;"
+    "CREATE TABLE tasks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "INSERT INTO tasks (name) SELECT DISTINCT task FROM jobs;"
+    "CREATE TABLE queues ("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, paused INTEGER NOT NULL DEFAULT 0,"
+    " size_max INTEGER NOT NULL DEFAULT 0, running_max INTEGER NOT NULL DEFAULT 0,"
+    " running_max_per_key INTEGER NOT NULL DEFAULT 0, rate_per_s REAL NOT NULL DEFAULT 0,"
+    " burst INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,"
+    " cancelled INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0);"
+    /* Each worker of version 1 had a queue of its own. */
+    "INSERT INTO queues (id, name) SELECT worker + 1, 'process-' || worker FROM queue"
+    " UNION SELECT worker + 1, 'process-' || worker FROM outcomes;"
+    "UPDATE queues SET"
+    " completed = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 5),"
+    " cancelled = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 6),"
+    " dead = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 7);"
+    "ALTER TABLE jobs RENAME TO jobs_1;"
+    "CREATE TABLE jobs ("
+    " seq INTEGER PRIMARY KEY," /* weft_sqlite_seq(id) */
+    " id BLOB NOT NULL, task INTEGER NOT NULL, queue INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL, attempts_max INTEGER NOT NULL, created_us INTEGER NOT NULL,"
+    " expires_us INTEGER, timeout_us INTEGER, grace_us INTEGER, result_ttl_us INTEGER,"
+    " backoff TEXT," /* kind jitter base_us cap_us */
+    " flow BLOB, limit_key TEXT, unique_key TEXT, content_type TEXT, headers TEXT,"
+    " payload BLOB);" /* stored as TEXT: JSON; as BLOB: bytes */
+    "INSERT INTO jobs (seq, id, task, queue, priority, attempts_max, created_us, payload)"
+    " SELECT j.seq, j.id, t.id, 1 + coalesce(q.worker, o.worker, 0), j.priority, j.attempts_max,"
+    "  j.created_us, j.payload FROM jobs_1 j JOIN tasks t ON t.name = j.task"
+    "  LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq ORDER BY j.seq;"
+    "DROP TABLE jobs_1;"
+    "CREATE INDEX jobs_flow ON jobs (flow) WHERE flow IS NOT NULL;"
+    "ALTER TABLE queue RENAME TO queue_1;"
+    "DROP INDEX queue_ready;"
+    "DROP INDEX queue_due;"
+    "CREATE TABLE queue ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, queue INTEGER NOT NULL,"
+    " task INTEGER NOT NULL, priority INTEGER NOT NULL, run_at_us INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, attempts_max INTEGER NOT NULL,"
+    " crashes INTEGER NOT NULL DEFAULT 0," /* times its holder was lost while it ran */
+    " flags INTEGER NOT NULL DEFAULT 0," /* enum sqlite_flag */
+    " lease_token INTEGER, lease_until_us INTEGER, started_us INTEGER, worker INTEGER,"
+    " waits_for INTEGER," /* state 8: so many jobs */
+    " expires_us INTEGER, limit_key TEXT, progress TEXT);"
+    "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
+    "  crashes, lease_token, started_us)"
+    " SELECT q.seq, q.state, q.worker + 1, j.task, q.priority, q.run_at_us, q.attempt,"
+    "  q.attempts_max, q.crashes, q.lease_token, q.started_us"
+    "  FROM queue_1 q JOIN jobs j ON j.seq = q.seq ORDER BY q.seq;"
+    "DROP TABLE queue_1;"
+    /* What is claimed at once is in none of these and costs none of them. Flag 1: held back because
+     * as many jobs with its limit_key run as may. */
+    "CREATE INDEX queue_ready ON queue (queue, priority, run_at_us)"
+    " WHERE state = 2 AND flags & 1 = 0;"
+    "CREATE INDEX queue_held ON queue (queue, limit_key, priority, run_at_us)"
+    " WHERE state = 2 AND flags & 1 = 1;"
+    "CREATE INDEX queue_due ON queue (run_at_us) WHERE state IN (1, 4);"
+    "CREATE INDEX queue_leases ON queue (lease_until_us) WHERE lease_until_us IS NOT NULL;"
+    "CREATE INDEX queue_expires ON queue (expires_us)"
+    " WHERE expires_us IS NOT NULL AND state <> 3;"
+    "ALTER TABLE outcomes RENAME TO outcomes_1;"
+    "CREATE TABLE outcomes ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER, attempt INTEGER NOT NULL,"
+    " crashes INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT NULL,"
+    " error TEXT, result BLOB);"
+    "INSERT INTO outcomes SELECT seq, state, NULL, attempt, crashes, thread, started_us,"
+    " finished_us, error, result FROM outcomes_1 ORDER BY seq;"
+    "DROP TABLE outcomes_1;"
+    /* The few among the many that people look for. */
+    "CREATE INDEX outcomes_unusual ON outcomes (state, seq) WHERE state <> 5;"
+    "CREATE TABLE needs (" /* parent has to end before child; policy 1: however it ends */
+    " parent INTEGER NOT NULL, child INTEGER NOT NULL, position INTEGER NOT NULL,"
+    " policy INTEGER NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;"
+    "CREATE INDEX needs_child ON needs (child, position);"
+    "CREATE TABLE uniques ("
+    " key TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_us INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE workers ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, host TEXT, pid INTEGER,"
+    " version TEXT, queues TEXT, concurrency INTEGER, running INTEGER, done INTEGER,"
+    " started_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, ended_us INTEGER);"
+    "CREATE TABLE crons ("
+    " name TEXT PRIMARY KEY, schedule TEXT NOT NULL, zone TEXT, missed TEXT, job TEXT NOT NULL,"
+    " paused INTEGER NOT NULL, created_us INTEGER NOT NULL, next_us INTEGER NOT NULL,"
+    " last_us INTEGER, last_job BLOB);"
+    "CREATE TABLE audit (at_us INTEGER NOT NULL, who TEXT, action TEXT NOT NULL, target TEXT,"
+    " detail TEXT);"
+    /* Where things are, under the names of the seed. */
+    "CREATE VIEW requests AS SELECT"
+    " " UUID_TEXT("j.id") " AS id,"
+    " " TEXT_OF("j.payload", "$.text") " AS text,"
+    " CASE WHEN n.name GLOB 'process-[0-9]*' THEN CAST(substr(n.name, 9) AS INTEGER) END"
+    "  AS worker_id,"
+    " CASE coalesce(o.state, q.state) WHEN 5 THEN 'completed' WHEN 6 THEN 'failed'"
+    "  WHEN 7 THEN 'failed' WHEN 3 THEN 'processing' ELSE 'queued' END AS status,"
+    " " ISO_TIME("j.created_us") " AS created_at,"
+    " " ISO_TIME("j.created_us") " AS queued_at,"
+    " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
+    " " ISO_TIME("o.finished_us") " AS completed_at,"
+    " (o.finished_us - o.started_us) / 1000000.0 AS processing_time,"
+    " " TEXT_OF("o.result", "$.step1_result") " AS step1_result,"
+    " " TEXT_OF("o.result", "$.step2_result") " AS step2_result,"
+    " " TEXT_OF("o.result", "$.final_result") " AS final_result,"
+    " o.thread AS thread_id,"
+    /* What went wrong before it went right is in errors; here it would look like a failure. */
+    " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
+    "  WHERE e.seq = j.seq ORDER BY e.attempt DESC LIMIT 1)) END AS error_message"
+    " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
+    "  LEFT JOIN queues n ON n.id = j.queue;"
+    /* Everything about a job in one line, for the sqlite3 shell. */
+    "CREATE VIEW job_list AS SELECT"
+    " " UUID_TEXT("j.id") " AS id, t.name AS task, n.name AS queue,"
+    " CASE coalesce(o.state, q.state) WHEN 1 THEN 'scheduled' WHEN 2 THEN 'available'"
+    "  WHEN 3 THEN 'running' WHEN 4 THEN 'retryable' WHEN 5 THEN 'completed'"
+    "  WHEN 6 THEN 'cancelled' WHEN 7 THEN 'dead' WHEN 8 THEN 'blocked' END AS state,"
+    " j.priority, coalesce(o.attempt, q.attempt) AS attempt, j.attempts_max,"
+    " " ISO_TIME("j.created_us") " AS created_at, " ISO_TIME("q.run_at_us") " AS run_at,"
+    " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
+    " " ISO_TIME("o.finished_us") " AS finished_at, w.name AS worker,"
+    " coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
+    "  ORDER BY e.attempt DESC LIMIT 1)) AS error, j.payload, o.result"
+    " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
+    "  LEFT JOIN queues n ON n.id = j.queue LEFT JOIN tasks t ON t.id = j.task"
+    "  LEFT JOIN workers w ON w.id = coalesce(o.worker, q.worker);",
 };
 // clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
