@@ -95,7 +95,8 @@ struct weft_settlement {
                                    job that is being cancelled _RETRY, _RELEASE and _SNOOZE cancel */
     int64_t delay_us;           /* _RETRY, _SNOOZE: from now until it is due */
     struct weft_bytes result;   /* _COMPLETE; borrowed */
-    const char *error;          /* _RETRY, _DIE, _CANCEL; borrowed; kept per attempt */
+    const char *error;          /* _RETRY, _DIE, _CANCEL; borrowed; kept per attempt. NULL with
+                                   _CANCEL: as whoever asked for it said */
     int64_t thread;             /* that ran it */
     struct weft_enqueue *follow; /* jobs put in by the same commit, all or none: when one is refused
                                     the settlement is, with its err */
@@ -122,7 +123,7 @@ struct weft_maintenance {
 
 /* --- events --- */
 
-struct weft_event {
+struct weft_broker_event {
     uint64_t number; /* rises by one from event to event; higher still after a restart */
     int64_t at_us;
     struct weft_uuid id;
@@ -264,8 +265,8 @@ struct weft_broker_ops {
     /* Events with a number above `after`, in order, at most `max`; waits for the first until the
      * deadline. Returns their number; -ETIMEDOUT, -ECANCELED; -ESTALE: events after `after` are
      * gone, *ret_oldest is the number to go on with. Checkpoint. Any number of fibers may wait. */
-    int (*events)(struct weft_broker *broker, uint64_t after, struct weft_event *events, size_t max,
-                  int64_t deadline_ns, uint64_t *ret_oldest);
+    int (*events)(struct weft_broker *broker, uint64_t after, struct weft_broker_event *events,
+                  size_t max, int64_t deadline_ns, uint64_t *ret_oldest);
     uint64_t (*events_last)(struct weft_broker *broker); /* number of the latest; never suspends */
     int64_t (*now_us)(struct weft_broker *broker);       /* its clock; never suspends */
     /* Finish what was handed over, then free the broker. Suspends; no call may be under way. */
