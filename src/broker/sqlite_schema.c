@@ -8,8 +8,12 @@
  *   queue     what is to do; one small row per job that is not finished, removed at the end.
  *             Its size is that of the backlog, whatever the history is
  *   outcomes  what came of it; inserted when the job is finished
- *   errors    one row per attempt that failed
+ *   errors    one row per attempt that failed or was cut off
+ *   needs     one row per job that a job waits or waited for; removed when that one is completed
+ *   uniques   the newest job with each unique key
  *   totals    one row: jobs by state and processing times, kept by every transaction
+ *   tasks, queues  names that jobs carry as numbers; settings of queues and what came of their jobs
+ *   workers, crons, audit  who works, what is put in when, what was done by hand
  *
  * `requests` is a view over them with the columns of the seed, `queue_metrics` a table.
  *
@@ -153,7 +157,9 @@ static const char *const migrations[] = {
     " flags INTEGER NOT NULL DEFAULT 0," /* enum sqlite_flag */
     " lease_token INTEGER, lease_until_us INTEGER, started_us INTEGER, worker INTEGER,"
     " waits_for INTEGER," /* state 8: so many jobs */
-    " expires_us INTEGER, limit_key TEXT, progress TEXT);"
+    " expires_us INTEGER, limit_key TEXT," /* as in jobs, where they stand behind more */
+    " reason TEXT," /* flag 2: why it is to be cancelled */
+    " progress TEXT);"
     "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
     "  crashes, lease_token, started_us)"
     " SELECT q.seq, q.state, q.worker + 1, j.task, q.priority, q.run_at_us, q.attempt,"
@@ -174,13 +180,23 @@ static const char *const migrations[] = {
     "CREATE TABLE outcomes ("
     " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER, attempt INTEGER NOT NULL,"
     " crashes INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT NULL,"
+    " result_until_us INTEGER," /* then the result is dropped; NULL: kept with the job */
     " error TEXT, result BLOB);"
     "INSERT INTO outcomes SELECT seq, state, NULL, attempt, crashes, thread, started_us,"
-    " finished_us, error, result FROM outcomes_1 ORDER BY seq;"
+    " finished_us, NULL, error, result FROM outcomes_1 ORDER BY seq;"
     "DROP TABLE outcomes_1;"
+    "CREATE INDEX outcomes_results ON outcomes (result_until_us)"
+    " WHERE result_until_us IS NOT NULL;"
+    /* An attempt that was cut off by the loss of its worker is made again: it can fail twice. */
+    "ALTER TABLE errors RENAME TO errors_1;"
+    "CREATE TABLE errors ("
+    " seq INTEGER NOT NULL, at_us INTEGER NOT NULL, attempt INTEGER NOT NULL, error TEXT,"
+    " PRIMARY KEY (seq, at_us, attempt)) WITHOUT ROWID;"
+    "INSERT INTO errors SELECT seq, at_us, attempt, error FROM errors_1 ORDER BY seq, at_us;"
+    "DROP TABLE errors_1;"
     /* The few among the many that people look for. */
     "CREATE INDEX outcomes_unusual ON outcomes (state, seq) WHERE state <> 5;"
-    "CREATE TABLE needs (" /* parent has to end before child; policy 1: however it ends */
+    "CREATE TABLE needs (" /* parent has to end before child; policy: enum sqlite_policy */
     " parent INTEGER NOT NULL, child INTEGER NOT NULL, position INTEGER NOT NULL,"
     " policy INTEGER NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;"
     "CREATE INDEX needs_child ON needs (child, position);"
@@ -215,7 +231,7 @@ static const char *const migrations[] = {
     " o.thread AS thread_id,"
     /* What went wrong before it went right is in errors; here it would look like a failure. */
     " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
-    "  WHERE e.seq = j.seq ORDER BY e.attempt DESC LIMIT 1)) END AS error_message"
+    "  WHERE e.seq = j.seq ORDER BY e.at_us DESC LIMIT 1)) END AS error_message"
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
     "  LEFT JOIN queues n ON n.id = j.queue;"
     /* Everything about a job in one line, for the sqlite3 shell. */
@@ -229,7 +245,7 @@ static const char *const migrations[] = {
     " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
     " " ISO_TIME("o.finished_us") " AS finished_at, w.name AS worker,"
     " coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
-    "  ORDER BY e.attempt DESC LIMIT 1)) AS error, j.payload, o.result"
+    "  ORDER BY e.at_us DESC LIMIT 1)) AS error, j.payload, o.result"
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
     "  LEFT JOIN queues n ON n.id = j.queue LEFT JOIN tasks t ON t.id = j.task"
     "  LEFT JOIN workers w ON w.id = coalesce(o.worker, q.worker);",

@@ -60,13 +60,15 @@ struct weft_enqueue {
     struct weft_uuid same;     /* out, with WEFT_EDUPLICATE: the job that is there */
     int err; /* out: 0; WEFT_EDUPLICATE; WEFT_EFULL (the queue has no room); -EEXIST (the id is in
                 use: make another one); -ENOENT (a job to wait for is not known); -EMSGSIZE;
-                -EINVAL (names, priority); -ENOBUFS (too many queues or tasks) */
+                -EINVAL (names, priority, attempts_max 0, a job to wait for named twice);
+                -ENOBUFS (too many queues or tasks) */
 };
 
 struct weft_enqueue_batch {
     struct weft_enqueue *items;
     size_t count;
-    bool atomic;      /* all or none: when one is refused the others get -ECANCELED */
+    bool atomic;      /* all or none: when one is refused the others get -ECANCELED. A duplicate is
+                         refused, too */
     int64_t worker;   /* for claim: in the registry, 0: none */
     int64_t lease_us; /* for claim, as in weft_claim */
 };
@@ -123,6 +125,9 @@ struct weft_maintenance {
 
 /* --- events --- */
 
+/* Two kinds tell a consumer to look again, with event WEFT_JOB_DUE from AVAILABLE to AVAILABLE: of
+ * a job that was held back by the limit of its key and may now be claimed; and, with an id of all
+ * zeros, of a queue whose settings were changed. task is NULL then. */
 struct weft_broker_event {
     uint64_t number; /* rises by one from event to event; higher still after a restart */
     int64_t at_us;
@@ -263,8 +268,10 @@ struct weft_broker_ops {
     int (*beat)(struct weft_broker *broker, struct weft_lease *items, size_t count);
     int (*maintain)(struct weft_broker *broker, struct weft_maintenance *ret_maintenance);
     /* Events with a number above `after`, in order, at most `max`; waits for the first until the
-     * deadline. Returns their number; -ETIMEDOUT, -ECANCELED; -ESTALE: events after `after` are
-     * gone, *ret_oldest is the number to go on with. Checkpoint. Any number of fibers may wait. */
+     * deadline. Returns their number; -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED; -ESTALE: some
+     * after `after` are gone, or none after it are from this broker; *ret_oldest is the `after` to
+     * go on with from the oldest that is left, events_last() the one to go on with from now.
+     * Checkpoint. Any number of fibers may wait. */
     int (*events)(struct weft_broker *broker, uint64_t after, struct weft_broker_event *events,
                   size_t max, int64_t deadline_ns, uint64_t *ret_oldest);
     uint64_t (*events_last)(struct weft_broker *broker); /* number of the latest; never suspends */
@@ -282,7 +289,8 @@ struct weft_broker_ops {
     /* -ENOENT; -EALREADY: it is over. */
     int (*cancel)(struct weft_broker *broker, struct weft_cancel *cancel);
     /* A job that is scheduled or retryable runs now; one that is dead or cancelled begins again
-     * with all its attempts. -ENOENT; -EALREADY: in another state, *ret_state tells. */
+     * with all its attempts. *ret_state is where it is now. -ENOENT; -EALREADY: in another state,
+     * *ret_state tells; WEFT_EDUPLICATE: another one has its unique key meanwhile. */
     int (*retry)(struct weft_broker *broker, const struct weft_uuid *id,
                  enum weft_job_state *ret_state);
     /* Remove finished jobs older than that, a bounded number: *ret_more: call again. */
