@@ -15,6 +15,8 @@
 struct weft_http_exchange {
     struct weft_http_request *request;
     struct weft_http_match match;
+    bool decided;   /* the route was looked for, and whoever admits was asked */
+    bool head_only; /* the body did not come yet */
     const char *server_name;
     struct weft_http_date *date; /* the server's */
     const bool *draining;        /* the server's: every reply says that it is the last */
@@ -36,7 +38,7 @@ void weft_http_exchange_deinit(struct weft_http_exchange *exchange);
 
 /* Start over with a new request. */
 void weft_http_exchange_begin(struct weft_http_exchange *exchange,
-                              struct weft_http_request *request, bool close);
+                              struct weft_http_request *request);
 
 /* Take the route that was found, and make its parameters readable. Returns 0, -ENOMEM */
 int weft_http_exchange_route(struct weft_http_exchange *exchange, struct weft_http_match match);

@@ -14,7 +14,6 @@
 
 struct weft_http_server {
     struct weft_http_server_options options; /* with the defaults filled in */
-    struct weft_http_limits limits;
     struct weft_http_router *router;
     struct weft_http_workspaces workspaces;
     struct weft_http_date date;

@@ -64,6 +64,18 @@ static void query(struct weft_http_exchange *exchange, void *context)
     weft_http_reply(exchange, 200, "text/plain", text, (size_t)len);
 }
 
+/* Every parameter, and what it is. */
+static void pairs(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    const char *name, *value;
+    char text[256] = "";
+    int len = 0;
+    for (size_t position = 0; weft_http_query_next(exchange, &position, &name, &value) > 0;)
+        len += snprintf(text + len, sizeof text - (size_t)len, "[%s=%s]", name, value);
+    weft_http_reply(exchange, 200, "text/plain", text, (size_t)len);
+}
+
 /* Answers with as many bytes as the query says. */
 static void large(struct weft_http_exchange *exchange, void *context)
 {
@@ -139,6 +151,7 @@ static const struct weft_http_route routes[] = {
     {"GET", "/number/{id:int}/x", param},
     {"GET", "/uuid/{id:uuid}", param},
     {"GET", "/query", query},
+    {"GET", "/pairs", pairs},
     {"GET", "/large", large},
     {"GET", "/odd", odd},
     {"GET", "/failing", failing},
