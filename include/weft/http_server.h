@@ -27,7 +27,7 @@
 #ifndef WEFT_HTTP_SERVER_H
 #define WEFT_HTTP_SERVER_H
 
-#include <weft/base.h>
+#include <weft/select.h>
 
 WEFT_BEGIN_DECLS
 
@@ -99,7 +99,8 @@ WEFT_API uint16_t weft_http_server_port(const struct weft_http_server *server);
 WEFT_API int weft_http_server_run(struct weft_http_server *server);
 
 /* Stop accepting, close idle connections, let requests under way be answered (each with
- * "Connection: close"). Call it from another fiber of the same thread; it does not wait. */
+ * "Connection: close"), tell handlers that wait (weft_http_case_drain). Call it from another fiber
+ * of the same thread; it does not wait. */
 WEFT_API void weft_http_server_drain(struct weft_http_server *server);
 
 /* Copy the counters. From the server's thread; never suspends. */
@@ -148,6 +149,62 @@ WEFT_API void weft_http_reply(struct weft_http_exchange *exchange, int status,
 /* Answer {"detail": "..."} with the given status. */
 WEFT_API void weft_http_reply_error(struct weft_http_exchange *exchange, int status,
                                     const char *detail);
+
+/* ---- replies in pieces ------------------------------------------------------------------ */
+
+/* A reply whose length is not known when it begins: chunked in HTTP/1.1; in HTTP/1.0 its end is the
+ * end of the connection. It ends with weft_http_stream_end: a handler that returns without has its
+ * connection cut, so that the client sees that something is missing.
+ *
+ *     int err = weft_http_stream_begin(exchange, 200, "text/event-stream");
+ *     struct weft_case cases[] = {
+ *         weft_case_receive(&news, &text),
+ *         weft_http_case_gone(exchange),
+ *         weft_http_case_drain(exchange),
+ *     };
+ *     while (!err && weft_select(cases, 3, WEFT_FOREVER, 0) == 0 && cases[0].result == 0)
+ *         err = weft_http_stream_write(exchange, text.data, text.len);
+ *     if (!err)
+ *         weft_http_stream_end(exchange);
+ *
+ * A reply to HEAD has no body: it begins as any other, then nobody takes more. */
+
+/* Begin: what was replied to earlier requests and the head go out at once. Headers are added
+ * before.
+ *
+ * status   200 to 599, but none that has no body (204, 205, 304)
+ * Returns  0; -EINVAL (status), -EMSGSIZE (headers), -ENOMEM: nothing is replied yet; -EALREADY:
+ *          there is a reply; -EPIPE, -ETIMEDOUT, -ECANCELED, ...: the connection ends
+ * Suspends */
+WEFT_API int weft_http_stream_begin(struct weft_http_exchange *exchange, int status,
+                                    const char *content_type);
+
+/* Send a piece, at once and without copying: gather small ones. Nothing at all is no piece.
+ *
+ * Returns  0; -EPIPE: nobody takes more, the client is gone or has asked with HEAD; -ETIMEDOUT: the
+ *          piece was not taken within write_timeout_ns; -ECANCELED; -EINVAL: no reply was begun, or
+ *          it has ended. After an error nothing more can be sent, but where -ECANCELED came
+ *          before the first byte
+ * Suspends until the system has taken all of it */
+WEFT_API int weft_http_stream_write(struct weft_http_exchange *exchange, const void *data,
+                                    size_t len);
+
+/* End the reply. Returns and suspends like weft_http_stream_write; 0 after HEAD. */
+WEFT_API int weft_http_stream_end(struct weft_http_exchange *exchange);
+
+/* Whether nobody takes a reply any more: 0 or 1. A client that has closed its sending side counts
+ * as gone, as it cannot be told from one that has left; what is written still reaches it, if it is
+ * there. Unread bytes of further requests do not hide that. Never suspends. */
+WEFT_API int weft_http_gone(const struct weft_http_exchange *exchange);
+
+/* Whether the server drains, so that who streams or waits should end: 0 or 1. Never suspends. */
+WEFT_API int weft_http_draining(const struct weft_http_exchange *exchange);
+
+/* The same two to wait for beside other things, in any handler: long polls have use for them too.
+ * The first may be chosen without need, like weft_case_fd; weft_http_gone is sure. Make it after
+ * weft_http_stream_begin: before that it does not know that a reply to HEAD has no takers. */
+WEFT_API struct weft_case weft_http_case_gone(const struct weft_http_exchange *exchange);
+WEFT_API struct weft_case weft_http_case_drain(const struct weft_http_exchange *exchange);
 
 WEFT_END_DECLS
 

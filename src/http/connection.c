@@ -2,6 +2,7 @@
  * connection.c - see connection.h. Read it from the bottom: connection_main is the whole story. */
 #include <http/connection.h>
 #include <http/exchange.h>
+#include <http/stream.h>
 
 #include <os/clock.h>
 
@@ -67,8 +68,8 @@ static ssize_t read_more(struct weft_http_connection *connection, size_t wanted,
     return count;
 }
 
-/* Send the replies made so far. Most fit the socket's buffer: only when not, ask for the time. */
-static int flush(struct weft_http_connection *connection)
+/* Most replies fit the socket's buffer: only when not, ask for the time. */
+int weft_http_connection_flush(struct weft_http_connection *connection)
 {
     struct weft_http_server *server = connection->server;
     struct weft_buffer *out = &connection->workspace->out;
@@ -83,6 +84,17 @@ static int flush(struct weft_http_connection *connection)
     if (err == -ETIMEDOUT)
         server->stats.timeouts++;
     weft_buffer_clear(out);
+    return err;
+}
+
+int weft_http_connection_send(struct weft_http_connection *connection, const struct iovec *pieces,
+                              int count, size_t *ret_written)
+{
+    struct weft_http_server *server = connection->server;
+    int64_t deadline_ns = weft_now() + server->options.write_timeout_ns;
+    int err = weft_writev_all(connection->fd, pieces, count, deadline_ns, ret_written);
+    if (err == -ETIMEDOUT)
+        server->stats.timeouts++;
     return err;
 }
 
@@ -212,7 +224,7 @@ static enum next receive_rest(struct weft_http_connection *connection)
     do {
         if (request->expects_continue && invite_body(connection->workspace) < 0)
             return NEXT_CUT;
-        if (flush(connection) < 0)
+        if (weft_http_connection_flush(connection) < 0)
             return NEXT_CUT;
         if (deadline_ns == WEFT_FOREVER || body != request->head_complete) {
             body = request->head_complete;
@@ -239,6 +251,7 @@ static void begin_exchange(struct weft_http_connection *connection)
 {
     struct weft_http_server *server = connection->server;
     struct weft_http_exchange *exchange = &connection->workspace->exchange;
+    exchange->connection = connection;
     exchange->server_name = server->options.server_name;
     exchange->date = &server->date;
     exchange->draining = &server->draining;
@@ -265,9 +278,8 @@ static void handle(struct weft_http_server *server, struct weft_http_exchange *e
         exchange->close = !exchange->request->keep_alive;
         (void)decide(server, exchange);
     }
-    if (exchange->status)
-        return;
-    exchange->match.route->handler(exchange, server->options.context);
+    if (!exchange->status)
+        exchange->match.route->handler(exchange, server->options.context);
     weft_http_reply_error(exchange, 500, "the handler did not reply"); /* ignored if it did */
 }
 
@@ -287,11 +299,14 @@ static enum next answer(struct weft_http_connection *connection)
     } else {
         handle(server, exchange);
     }
+    weft_http_stream_leave(exchange);
     workspace->at += parser->end;
     if (exchange->failure)
         return NEXT_CUT;
     if (!exchange->close)
-        return workspace->out.len > OUT_BYTES_MAX && flush(connection) < 0 ? NEXT_CUT : NEXT_GO_ON;
+        return workspace->out.len > OUT_BYTES_MAX && weft_http_connection_flush(connection) < 0
+                   ? NEXT_CUT
+                   : NEXT_GO_ON;
     /* A client that asked for the end, and sent nothing since, waits for it. */
     if (!asked_to_close || workspace->at < workspace->in.len)
         connection->linger = true;
@@ -307,7 +322,7 @@ static enum next serve(struct weft_http_connection *connection)
         if (next == NEXT_ANSWER)
             next = answer(connection);
     } while (next == NEXT_GO_ON);
-    return next == NEXT_CUT || flush(connection) < 0 ? NEXT_CUT : next;
+    return next == NEXT_CUT || weft_http_connection_flush(connection) < 0 ? NEXT_CUT : next;
 }
 
 static enum next turn_away(struct weft_http_connection *connection)
@@ -329,7 +344,7 @@ static enum next turn_away(struct weft_http_connection *connection)
     };
     connection->linger = true;
     int err = weft_http_reply_append(&connection->workspace->out, &head, body, sizeof body - 1);
-    return err < 0 || flush(connection) < 0 ? NEXT_CUT : NEXT_CLOSE;
+    return err < 0 || weft_http_connection_flush(connection) < 0 ? NEXT_CUT : NEXT_CLOSE;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
@@ -358,6 +373,9 @@ static void close_connection(struct weft_http_connection *connection)
         server->refusals--;
     else
         server->stats.connections_now--;
+    const struct linger at_once = {.l_onoff = 1};
+    if (connection->reset)
+        (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     (void)weft_close(connection->fd);
     free(connection);
 }

@@ -33,6 +33,7 @@ void weft_http_exchange_begin(struct weft_http_exchange *exchange,
     exchange->request = request;
     exchange->match = (struct weft_http_match){0};
     exchange->decided = exchange->head_only = exchange->close = false;
+    exchange->stream = WEFT_HTTP_STREAM_NONE;
     exchange->status = exchange->failure = 0;
     weft_buffer_clear(&exchange->fields);
     weft_buffer_clear(&exchange->params);
@@ -143,8 +144,10 @@ int weft_http_query_next(struct weft_http_exchange *exchange, size_t *position,
 {
     const struct weft_buffer *pairs = &exchange->query;
     int err = split_query(exchange);
-    if (err || *position >= pairs->len)
+    if (err < 0)
         return err;
+    if (*position >= pairs->len)
+        return 0;
     const char *name = pairs->data + *position, *value = name + strlen(name) + 1;
     *position = (size_t)(value + strlen(value) + 1 - pairs->data);
     *ret_name = name;
@@ -170,12 +173,12 @@ static bool status_valid(int status)
     return status >= 200 && status <= 599;
 }
 
-static int append_reply(struct weft_http_exchange *exchange, int status, const char *content_type,
-                        const void *body, size_t len)
+void weft_http_exchange_head(struct weft_http_exchange *exchange, int status,
+                             const char *content_type, struct weft_http_reply_head *ret_head)
 {
     const struct weft_http_request *request = exchange->request;
     exchange->close = exchange->close || *exchange->draining;
-    struct weft_http_reply_head head = {
+    *ret_head = (struct weft_http_reply_head){
         .status = status,
         .date = weft_http_date_at(exchange->date, weft_clock_unix_us() / 1000000),
         .server_name = exchange->server_name,
@@ -186,6 +189,13 @@ static int append_reply(struct weft_http_exchange *exchange, int status, const c
         .keep_alive = request->version_minor == 0,
         .body_hidden = request->method == HTTP_HEAD,
     };
+}
+
+static int append_reply(struct weft_http_exchange *exchange, int status, const char *content_type,
+                        const void *body, size_t len)
+{
+    struct weft_http_reply_head head;
+    weft_http_exchange_head(exchange, status, content_type, &head);
     return weft_http_reply_append(exchange->out, &head, body, len);
 }
 

@@ -174,10 +174,14 @@ static int accept_all(struct weft_http_server *server)
 int weft_http_server_run(struct weft_http_server *server)
 {
     const struct weft_group_options options = {.policy = WEFT_SUPERVISE, .name = "http"};
-    int err = weft_group_init(&server->group, &options);
+    int err = weft_event_init(&server->drained, WEFT_LOCAL);
+    if (!err)
+        err = weft_group_init(&server->group, &options);
     if (err)
         return err;
-    if (!server->draining) {
+    if (server->draining) {
+        (void)weft_event_set(&server->drained);
+    } else {
         weft_scope_enter(&server->accept_scope, WEFT_FOREVER, 0);
         server->accepting = true;
         err = accept_all(server);
@@ -196,6 +200,7 @@ int weft_http_server_run(struct weft_http_server *server)
 void weft_http_server_drain(struct weft_http_server *server)
 {
     server->draining = true;
+    (void)weft_event_set(&server->drained);
     if (server->accepting)
         weft_scope_cancel(&server->accept_scope, 0);
     WEFT_LIST_FOR_EACH (link, &server->connections)

@@ -310,10 +310,11 @@ int weft_writev_all(int fd, const struct iovec *pieces, int count, int64_t deadl
 
 int weft_fd_level(int fd, unsigned direction)
 {
-    short events = direction == WEFT_READABLE   ? POLLIN | POLLRDHUP
-                   : direction == WEFT_WRITABLE ? POLLOUT
-                                                : POLLRDHUP; /* and what is always reported */
-    struct pollfd now = {.fd = fd, .events = events};
+    struct pollfd now = {.fd = fd, .events = POLLRDHUP};
+    if (direction == WEFT_READABLE)
+        now.events = POLLIN | POLLRDHUP;
+    else if (direction == WEFT_WRITABLE)
+        now.events = POLLOUT;
     int ready = poll(&now, 1, 0);
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;

@@ -145,6 +145,7 @@ FIBER_TEST(requests_survive_every_failed_allocation)
         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
         "GET /odd HTTP/1.1\r\n" HOST "\r\nGET /failing HTTP/1.1\r\n" HOST "\r\n",
         "GET /nowhere HTTP/1.1\r\n" HOST "\r\n",
+        "GET /stream HTTP/1.1\r\n" HOST "\r\n",
         "POST /nowhere HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
         "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
     };
