@@ -92,8 +92,8 @@ static size_t length_of(const char *text)
 
 /* Room for the head and body_len bytes behind it. Returns where they go; NULL with *ret_err set:
  * then what is in the buffer stays good. */
-static char *make_room(struct weft_buffer *out, const struct weft_http_reply_head *head,
-                       size_t body_len, int *ret_err)
+static inline char *make_room(struct weft_buffer *out, const struct weft_http_reply_head *head,
+                              size_t body_len, int *ret_err)
 {
     size_t head_max = FIXED_BYTES + length_of(head->content_type) + length_of(head->server_name) +
                       head->fields_len;
@@ -106,7 +106,7 @@ static char *make_room(struct weft_buffer *out, const struct weft_http_reply_hea
 }
 
 /* What comes before the framing. */
-static char *put_start(char *at, const struct weft_http_reply_head *head, bool typed)
+static inline char *put_start(char *at, const struct weft_http_reply_head *head, bool typed)
 {
     at = put_status_line(at, head->status);
     at = put_field(at, "Date: ", head->date, WEFT_HTTP_DATE_LEN);
@@ -118,7 +118,7 @@ static char *put_start(char *at, const struct weft_http_reply_head *head, bool t
 }
 
 /* What comes behind it. */
-static char *put_rest(char *at, const struct weft_http_reply_head *head)
+static inline char *put_rest(char *at, const struct weft_http_reply_head *head)
 {
     if (head->close)
         at = PUT_LITERAL(at, "Connection: close\r\n");
