@@ -31,16 +31,6 @@ static void reply_busy(struct weft_http_exchange *exchange, const char *retry_af
     weft_http_reply_error(exchange, 503, detail);
 }
 
-static bool admit(struct weft_http_exchange *exchange, const struct weft_api *api)
-{
-    const char *token = api->settings->token;
-    if (!token[0] || weft_serve_token_matches(token, weft_http_header(exchange, "Authorization")))
-        return true;
-    weft_http_reply_header(exchange, "WWW-Authenticate", "Bearer");
-    weft_http_reply_error(exchange, 401, "a bearer token is needed, and it must be the right one");
-    return false;
-}
-
 /* Start the next member of an object; the first one follows an opening bracket. */
 static void append_key(struct weft_buffer *body, const char *key)
 {
@@ -103,6 +93,22 @@ static bool is_json_type(const char *type)
            (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
+/* Whether the head promises a body that can be read; answer when not. */
+static bool check_type(struct weft_http_exchange *exchange)
+{
+    const char *type = weft_http_header(exchange, "Content-Type");
+    if (type && !is_json_type(type)) {
+        weft_http_reply_error(exchange, 415, "the body must be application/json");
+        return false;
+    }
+    const char *encoding = weft_http_header(exchange, "Content-Encoding");
+    if (encoding && strcasecmp(encoding, "identity") != 0) {
+        weft_http_reply_error(exchange, 415, "the body must not be compressed");
+        return false;
+    }
+    return true;
+}
+
 static void refuse_json(struct weft_http_exchange *exchange, const json_error_t *error)
 {
     /* JSON all the same, but with a number that no double can hold. */
@@ -116,16 +122,6 @@ static void refuse_json(struct weft_http_exchange *exchange, const json_error_t 
 /* Check the body of a request; answer and return false when it is no good. */
 static bool check_body(struct weft_http_exchange *exchange, const char *body, size_t len)
 {
-    const char *type = weft_http_header(exchange, "Content-Type");
-    if (type && !is_json_type(type)) {
-        weft_http_reply_error(exchange, 415, "the body must be application/json");
-        return false;
-    }
-    const char *encoding = weft_http_header(exchange, "Content-Encoding");
-    if (encoding && strcasecmp(encoding, "identity") != 0) {
-        weft_http_reply_error(exchange, 415, "the body must not be compressed");
-        return false;
-    }
     if (len == 0) {
         weft_http_reply_error(exchange, 400, "the body is empty");
         return false;
@@ -202,8 +198,6 @@ static void refuse_job(struct weft_http_exchange *exchange, int err)
 static void post_process(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    if (!admit(exchange, api))
-        return;
     struct weft_bytes payload = {.json = true};
     payload.data = weft_http_body(exchange, &payload.len);
     if (!check_body(exchange, payload.data, payload.len))
@@ -301,8 +295,6 @@ static void append_message(struct weft_buffer *body, const struct weft_job *job)
 static void get_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    if (!admit(exchange, api))
-        return;
     const char *text = weft_http_param(exchange, "id");
     struct weft_uuid id;
     struct weft_job *job;
@@ -371,8 +363,6 @@ int weft_api_recorder_main(void *arg)
 static void get_queue_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    if (!admit(exchange, api))
-        return;
     struct weft_engine_counts counts;
     weft_engine_counts(api->engine, &counts);
     struct weft_queue_metrics metrics = metrics_of(api, &counts);
@@ -453,8 +443,6 @@ static void append_times(struct weft_buffer *body, const struct weft_broker_stat
 static void get_database_stats(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    if (!admit(exchange, api))
-        return;
     struct weft_broker_stats stats;
     int err = api->broker->ops->stats(api->broker, &stats);
     if (err) {
@@ -476,8 +464,6 @@ static void get_database_stats(struct weft_http_exchange *exchange, void *contex
 static void get_thread_efficiency(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    if (!admit(exchange, api))
-        return;
     struct weft_engine_counts counts;
     weft_engine_counts(api->engine, &counts);
     uint64_t total = (uint64_t)counts.workers * counts.concurrency;
@@ -534,6 +520,27 @@ static void get_readyz(struct weft_http_exchange *exchange, void *context)
         reply_busy(exchange, "5", weft_strerror(api->store_err));
     else
         reply_status(exchange, "ready");
+}
+
+/* --- who comes in, decided before a body is read --- */
+
+static bool check_token(struct weft_http_exchange *exchange, const struct weft_api *api)
+{
+    const char *token = api->settings->token;
+    if (!token[0] || weft_serve_token_matches(token, weft_http_header(exchange, "Authorization")))
+        return true;
+    weft_http_reply_header(exchange, "WWW-Authenticate", "Bearer");
+    weft_http_reply_error(exchange, 401, "a bearer token is needed, and it must be the right one");
+    return false;
+}
+
+int weft_api_admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
+                   void *context)
+{
+    bool open = route->handler == get_healthz || route->handler == get_readyz;
+    if (!open && !check_token(exchange, context))
+        return false;
+    return route->handler != post_process || check_type(exchange);
 }
 
 const struct weft_http_route weft_api_routes[] = {

@@ -27,6 +27,10 @@ struct weft_api {
 /* The fiber that records what /queue-status shows; arg is the api. */
 int weft_api_recorder_main(void *arg);
 
+/* What every request must show before its body is read: a token, and a type that is understood. */
+int weft_api_admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
+                   void *context);
+
 extern const struct weft_http_route weft_api_routes[];
 extern const size_t weft_api_routes_count;
 

@@ -252,6 +252,7 @@ static int service_main(void *arg)
         .routes = weft_api_routes,
         .routes_count = weft_api_routes_count,
         .context = &service->api,
+        .admit = weft_api_admit,
         .connections_max = service->connections_max,
         .server_name = "weft",
     };
