@@ -3,6 +3,7 @@
 #include <weft/serve.h>
 
 #include <broker/sqlite.h>
+#include <job/builtin.h>
 #include <serve/api.h>
 #include <serve/log.h>
 #include <serve/settings.h>
@@ -33,7 +34,7 @@ struct service {
     const struct weft_serve_options *options;
     struct weft_serve_settings settings;
     struct weft_api api;
-    struct weft_handler handler;
+    struct weft_handler handlers[1 + WEFT_BUILTIN_HANDLERS_MAX];
     struct weft_http_server *http;
     struct weft_scope http_scope;
     struct weft_task http_task, engine_task;
@@ -164,16 +165,28 @@ static void close_store(struct service *service)
 static int open_engine(struct service *service)
 {
     const struct weft_serve_settings *settings = &service->settings;
-    service->handler = (struct weft_handler){
-        .name = "process", .run = weft_process_task, .settings = settings->steps_ns};
-    int err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
-                                                         .broker = service->api.broker,
-                                                         .handlers = &service->handler,
-                                                         .handlers_count = 1,
-                                                         .workers = settings->workers,
-                                                         .concurrency = settings->concurrency,
-                                                         .queue_size = settings->queue_size,
-                                                     });
+    struct weft_consumers *consumers = &service->api.consumers;
+    int err = weft_consumers_init(consumers, service->api.broker, settings);
+    if (err)
+        return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
+    service->handlers[0] = (struct weft_handler){
+        .name = "process",
+        .run = weft_process_task,
+        .settings = settings->steps_ns,
+        .retry = {.backoff = WEFT_BACKOFF_CONSTANT,
+                  .jitter = WEFT_JITTER_NONE,
+                  .base_ns = WEFT_SEC},
+    };
+    for (size_t i = 0; i < weft_builtin_handlers_count; i++)
+        service->handlers[1 + i] = weft_builtin_handlers[i];
+    err = weft_engine_open(&service->api.engine,
+                           &(struct weft_engine_options){
+                               .broker = service->api.broker,
+                               .handlers = service->handlers,
+                               .handlers_count = 1 + weft_builtin_handlers_count,
+                               .consumers = consumers->options,
+                               .consumers_count = consumers->workers + 1,
+                           });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
 
@@ -269,6 +282,7 @@ static int service_main(void *arg)
     }
     weft_http_server_close(service->http);
     weft_engine_close(service->api.engine);
+    weft_consumers_release(&service->api.consumers);
     close_store(service);
     weft_serve_log(service->options, err ? "error" : "info", "stopped",
                    err ? service->error : NULL);

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include <job/job.h>
+#include <job/engine.h>
 
 #define CONCURRENCY_MAX 1000000u
+#define WORKERS_MAX     64u
+_Static_assert(WORKERS_MAX < WEFT_CONSUMERS_MAX, "one more consumer serves other queues");
 
 __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, size_t bytes,
                                                         const char *format, ...)
@@ -104,11 +106,11 @@ static int check_numbers(struct weft_serve_settings *settings,
     settings->workers = options->workers ? options->workers : 4;
     settings->concurrency = options->concurrency ? options->concurrency : 1000;
     settings->queue_size = options->queue_size ? options->queue_size : 100000;
+    settings->job_concurrency = options->job_concurrency ? options->job_concurrency : 1000;
     settings->grace_ns = options->grace_ns ? options->grace_ns : 30 * WEFT_SEC;
-    if (settings->workers > WEFT_WORKERS_MAX)
-        return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers",
-                      WEFT_WORKERS_MAX);
-    if (settings->concurrency > CONCURRENCY_MAX)
+    if (settings->workers > WORKERS_MAX)
+        return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers", WORKERS_MAX);
+    if (settings->concurrency > CONCURRENCY_MAX || settings->job_concurrency > CONCURRENCY_MAX)
         return refuse(-EINVAL, error, error_bytes,
                       "a worker can have at most %u jobs under way at once", CONCURRENCY_MAX);
     if (settings->grace_ns < 0)

@@ -15,7 +15,7 @@ struct weft_serve_settings {
     uint16_t port;
     bool loopback;
     const char *database_path; /* points into the options */
-    unsigned workers, concurrency, queue_size;
+    unsigned workers, concurrency, queue_size, job_concurrency;
     int64_t steps_ns[WEFT_SERVE_STEPS];
     int64_t grace_ns;
     char token[WEFT_TOKEN_MAX + 1]; /* empty: none is asked for */
