@@ -17,7 +17,11 @@
  *   sqlite_maintain.c    ... what time brings about ...
  *   sqlite_control.c     ... cancel, retry, settings of queues, firing schedules
  *   sqlite_reader.c      connections that read, beside the writer
- *   sqlite_read.c, sqlite_list.c, sqlite_manage.c  find, list, statistics, registry, schedules
+ *   sqlite_read.c        texts of all that is asked; one job, statistics
+ *   sqlite_list.c        pages of jobs
+ *   sqlite_prune.c       what was kept long enough is removed
+ *   sqlite_manage.c      metrics, registry of workers, audit
+ *   sqlite_cron.c        the table of schedules
  *
  * A fiber puts a struct sqlite_request, which lives on its stack, into the writer's queue and parks
  * on its completion. Reading never waits for writing (WAL). In memory there is one connection and
@@ -41,7 +45,24 @@ enum sqlite_statement {
     SQL_ROLLBACK,
     SQL_TOTALS,
     SQL_QUEUE_TOTALS,
-    /* sqlite_manage.c and its neighbours add theirs here. */
+    SQL_METRICS_INSERT,
+    SQL_METRICS_TRIM,
+    SQL_WORKER_INSERT,
+    SQL_WORKERS_TRIM,
+    SQL_WORKER_BEAT,
+    SQL_WORKER_LEAVE,
+    SQL_CRON_SUMS,
+    SQL_CRON_SET,
+    SQL_CRON_REMOVE,
+    SQL_AUDIT_INSERT,
+    SQL_AUDIT_TRIM,
+    SQL_PRUNE_OUTCOME,
+    SQL_PRUNE_UNIQUE,
+    SQL_PRUNE_ERRORS,
+    SQL_PRUNE_NEEDS,
+    SQL_PRUNE_JOB,
+    SQL_RESULT_DROP,
+    SQL_RESULT_DEFER,
     SQL_STATEMENTS,
 };
 
@@ -51,7 +72,8 @@ struct sqlite_text {
     const char *sql;
 };
 
-extern const struct sqlite_text weft_sqlite_texts_writer[];
+extern const struct sqlite_text weft_sqlite_texts_writer[], weft_sqlite_texts_manage[],
+    weft_sqlite_texts_cron[], weft_sqlite_texts_prune[];
 
 /* --- the columns flags of queue and policy of needs, bits --- */
 
@@ -123,6 +145,21 @@ int weft_sqlite_write(struct sqlite_broker *broker, struct sqlite_request *reque
 /* For apply functions: run a statement that gives no rows, and reset it. */
 int weft_sqlite_run(struct sqlite_writer *writer, enum sqlite_statement statement);
 
+/* The same; what is bound is not looked at any more. */
+int weft_sqlite_run_bound(struct sqlite_writer *writer, enum sqlite_statement statement);
+
+/* A change that is one small request; arg of apply is the change. */
+struct sqlite_change {
+    const void *what;
+    int64_t number;
+    int err; /* the change's own: the transaction goes on all the same */
+};
+
+/* From a fiber. Returns the error of the transaction, else the change's. */
+int weft_sqlite_change(struct weft_broker *broker,
+                       int (*apply)(struct sqlite_writer *writer, struct sqlite_request *request),
+                       struct sqlite_change *change, size_t bytes);
+
 /* Whether a result code concerns one item only, or the whole transaction. */
 bool weft_sqlite_is_items_own(int rc);
 
@@ -130,9 +167,26 @@ bool weft_sqlite_is_items_own(int rc);
 
 /* Statements of every connection that reads, texts in sqlite_read.c. */
 enum sqlite_read_statement {
-    READ_FIND,
+    READ_JOB,
+    READ_LISTED_JOB,
+    READ_JOB_ID,
+    READ_FAILURES,
     READ_TOTALS,
     READ_METRICS,
+    READ_QUEUE_OLDEST,
+    READ_QUEUE_NUMBER,
+    READ_TASK_NUMBER,
+    READ_LIST_JOBS,
+    READ_LIST_FLOW,
+    READ_LIST_LIVE,
+    READ_LIST_COMPLETED,
+    READ_LIST_UNUSUAL,
+    READ_PRUNE_COMPLETED,
+    READ_PRUNE_UNUSUAL,
+    READ_PRUNE_RESULTS,
+    READ_WORKERS,
+    READ_CRONS,
+    READ_AUDITS,
     READ_STATEMENTS,
 };
 
@@ -154,6 +208,20 @@ void weft_sqlite_readers_close(struct sqlite_broker *broker);
 
 /* --- the broker --- */
 
+/* One walk through finished jobs in the order of their numbers, see sqlite_prune.c. */
+struct sqlite_walk {
+    int64_t seq; /* it is there */
+    int64_t began_us;
+    int64_t in_vain; /* rows it had to pass */
+};
+
+enum sqlite_walk_kind {
+    SQLITE_WALK_COMPLETED,
+    SQLITE_WALK_CANCELLED,
+    SQLITE_WALK_DEAD,
+    SQLITE_WALKS,
+};
+
 struct sqlite_checkpoint {
     sqlite3 *db;
     pthread_t thread;
@@ -174,6 +242,7 @@ struct sqlite_broker {
     struct sqlite_checkpoint checkpoint;
     pthread_mutex_t readers_lock;
     struct sqlite_reader *readers; /* idle ones */
+    struct sqlite_walk walks[SQLITE_WALKS];
 };
 
 struct sqlite_broker *weft_sqlite_of(struct weft_broker *broker);
@@ -190,10 +259,11 @@ int64_t weft_sqlite_seq(const struct weft_uuid *id);
 
 /* What was asked for, in a SELECT over `jobs j`; read by weft_sqlite_column_asked from column `at`
  * on. Texts and payload are valid until the statement's next step. */
-#define SQLITE_ASKED_COLUMNS                                                                       \
+#define SQLITE_ASKED_COLUMNS SQLITE_ASKED_WITH(" j.payload")
+#define SQLITE_ASKED_WITH(payload)                                                                 \
     "j.id, j.priority, j.attempts_max, j.created_us, j.expires_us, j.timeout_us, j.grace_us,"      \
-    " j.result_ttl_us, j.backoff, j.flow, j.limit_key, j.unique_key, j.content_type, j.headers,"   \
-    " j.payload"
+    " j.result_ttl_us, j.backoff, j.flow, j.limit_key, j.unique_key, j.content_type, "             \
+    "j.headers," payload
 #define SQLITE_ASKED_COUNT 15
 
 /* Sets all that never changes but task and queue. False: the row is not what weft writes. */
@@ -202,6 +272,8 @@ bool weft_sqlite_column_asked(sqlite3_stmt *row, int at, struct weft_job *job);
 /* A column that holds JSON (as text) or bytes; valid until the statement's next step. */
 struct weft_bytes weft_sqlite_column_bytes(sqlite3_stmt *row, int column);
 const char *weft_sqlite_column_text(sqlite3_stmt *row, int column); /* NULL: none */
+/* Cut where there is no room; "" for NULL. */
+void weft_sqlite_column_copy(sqlite3_stmt *row, int column, char *text, size_t bytes);
 bool weft_sqlite_column_id(sqlite3_stmt *row, int column, struct weft_uuid *ret_id);
 
 /* What is bound is borrowed until sqlite3_clear_bindings. NULL and data NULL bind NULL. */
@@ -210,6 +282,13 @@ void weft_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 void weft_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct weft_uuid *id);
 /* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character. */
 void weft_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *text);
+
+/* Pages of the file that a connection had to read so far: what work is bounded by. */
+int weft_sqlite_pages_read(sqlite3 *db);
+
+/* A copy of the job in a row of READ_JOB or READ_LISTED_JOB. WEFT_ECORRUPT: not what weft writes.
+ */
+int weft_sqlite_column_job(sqlite3_stmt *row, struct weft_job **ret_job);
 
 /* --- names, settings and counts of queues, sqlite_queue.c --- */
 
