@@ -24,7 +24,7 @@ int64_t weft_sqlite_now_us(struct weft_broker *broker)
     return weft_sqlite_of(broker)->clock_offset_us + weft_now() / 1000;
 }
 
-static size_t bytes_of(const struct weft_enqueue *items, size_t count)
+size_t weft_sqlite_bytes_of(const struct weft_enqueue *items, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -32,8 +32,7 @@ static size_t bytes_of(const struct weft_enqueue *items, size_t count)
     return bytes;
 }
 
-/* None of it happened. */
-static void refuse(struct weft_enqueue *items, size_t count, int err)
+void weft_sqlite_refuse(struct weft_enqueue *items, size_t count, int err)
 {
     for (size_t i = 0; i < count; i++) {
         items[i].claimed = false;
@@ -48,10 +47,10 @@ static int sqlite_enqueue(struct weft_broker *broker, struct weft_enqueue_batch 
     struct sqlite_request request = {.apply = weft_sqlite_apply_enqueue,
                                      .arg = batch,
                                      .count = batch->count,
-                                     .bytes = bytes_of(batch->items, batch->count)};
+                                     .bytes = weft_sqlite_bytes_of(batch->items, batch->count)};
     int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
     if (err)
-        refuse(batch->items, batch->count, err);
+        weft_sqlite_refuse(batch->items, batch->count, err);
     return err;
 }
 
@@ -74,12 +73,12 @@ static int sqlite_settle(struct weft_broker *broker, struct weft_settlement *ite
         .apply = weft_sqlite_apply_settle, .arg = items, .count = count};
     for (size_t i = 0; i < count; i++)
         request.bytes += items[i].result.len + SQLITE_ROW_BYTES +
-                         bytes_of(items[i].follow, items[i].follow_count);
+                         weft_sqlite_bytes_of(items[i].follow, items[i].follow_count);
     int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
     for (size_t i = 0; err && i < count; i++) {
         items[i].err = err;
         items[i].state = WEFT_JOB_NONE;
-        refuse(items[i].follow, items[i].follow_count, err);
+        weft_sqlite_refuse(items[i].follow, items[i].follow_count, err);
     }
     return err;
 }
@@ -168,17 +167,21 @@ static const struct weft_broker_ops sqlite_ops = {
     .find = weft_sqlite_find,
     .failures = weft_sqlite_failures,
     .list = weft_sqlite_list,
+    .cancel = weft_sqlite_cancel,
+    .retry = weft_sqlite_retry,
     .prune = weft_sqlite_prune,
     .stats = weft_sqlite_stats,
     .record = weft_sqlite_record,
     .queues = weft_sqlite_queues,
     .queue_find = weft_sqlite_queue_find,
+    .queue_set = weft_sqlite_queue_set,
     .worker_join = weft_sqlite_worker_join,
     .worker_beat = weft_sqlite_worker_beat,
     .worker_leave = weft_sqlite_worker_leave,
     .workers = weft_sqlite_workers,
     .cron_set = weft_sqlite_cron_set,
     .cron_remove = weft_sqlite_cron_remove,
+    .cron_fire = weft_sqlite_cron_fire,
     .crons = weft_sqlite_crons,
     .audit = weft_sqlite_audit,
     .audits = weft_sqlite_audits,

@@ -76,9 +76,8 @@ static int check_item(const struct weft_enqueue *item)
                : 0;
 }
 
-/* The state of a job with this row number. NONE: there is none. */
-static int find_state(struct sqlite_writer *writer, int64_t seq, struct weft_uuid *ret_id,
-                      enum weft_job_state *ret_state)
+int weft_sqlite_state_find(struct sqlite_writer *writer, int64_t seq, struct weft_uuid *ret_id,
+                           enum weft_job_state *ret_state)
 {
     sqlite3_stmt *select = writer->statements[SQL_STATE_SELECT];
     (void)sqlite3_bind_int64(select, 1, seq);
@@ -123,7 +122,7 @@ int weft_sqlite_unique_find(struct sqlite_writer *writer, const char *key,
         return rc == SQLITE_DONE ? SQLITE_OK : rc;
     if (unique && unique->window_us > 0 && now_us - created_us >= unique->window_us)
         return SQLITE_OK;
-    rc = find_state(writer, seq, ret_same, &state);
+    rc = weft_sqlite_state_find(writer, seq, ret_same, &state);
     *ret_there = !rc && state != WEFT_JOB_NONE && states_that_count(unique) >> state & 1u;
     return rc;
 }
@@ -152,7 +151,7 @@ static int look_at_parents(struct sqlite_writer *writer, struct entry *entry)
         int64_t seq = weft_sqlite_seq(&after->id);
         struct weft_uuid id;
         enum weft_job_state state;
-        int rc = find_state(writer, seq, &id, &state);
+        int rc = weft_sqlite_state_find(writer, seq, &id, &state);
         if (rc)
             return rc;
         if (state == WEFT_JOB_NONE || memcmp(id.bytes, after->id.bytes, sizeof id.bytes) != 0)
@@ -342,8 +341,8 @@ static int insert_cancelled(struct sqlite_writer *writer, const struct entry *en
     return rc;
 }
 
-static int take_unique_key(struct sqlite_writer *writer, const char *key, int64_t seq,
-                           int64_t created_us)
+int weft_sqlite_unique_take(struct sqlite_writer *writer, const char *key, int64_t seq,
+                            int64_t created_us)
 {
     sqlite3_stmt *insert = writer->statements[SQL_UNIQUE_INSERT];
     weft_sqlite_bind_text(insert, 1, key);
@@ -361,7 +360,7 @@ static int insert_rest(struct sqlite_writer *writer, const struct entry *entry)
     int rc = entry->state == WEFT_JOB_CANCELLED ? insert_cancelled(writer, entry)
                                                 : insert_queue(writer, entry);
     if (!rc && key_of(item->job->unique_key))
-        rc = take_unique_key(writer, item->job->unique_key, entry->seq, entry->now_us);
+        rc = weft_sqlite_unique_take(writer, item->job->unique_key, entry->seq, entry->now_us);
     if (!rc && item->after_count > 0)
         rc = insert_needs(writer, entry);
     /* A constraint that fails here is no fault of the item's: the tables do not agree. */

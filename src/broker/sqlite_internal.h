@@ -263,6 +263,7 @@ struct sqlite_writer {
     struct sqlite_queue *touched;
     struct sqlite_keys keys;
     struct sqlite_list found, skipped, ended, children;
+    uint64_t cancelled;         /* jobs, counted by weft_sqlite_finish */
     pthread_mutex_t names_lock; /* the writer changes tasks, queues and info with it */
     struct sqlite_events events;
 
@@ -600,10 +601,18 @@ int weft_sqlite_apply_maintain(struct sqlite_writer *writer, struct sqlite_reque
 
 /* When a lease of so long ends; 0: with the broker. */
 int64_t weft_sqlite_lease_end(int64_t lease_us, int64_t now_us);
+/* The state of the job with this row number, and its id. NONE: there is none. */
+int weft_sqlite_state_find(struct sqlite_writer *writer, int64_t seq, struct weft_uuid *ret_id,
+                           enum weft_job_state *ret_state);
 /* Whether a job with this key is there that counts, see struct weft_unique. */
 int weft_sqlite_unique_find(struct sqlite_writer *writer, const char *key,
                             const struct weft_unique *unique, int64_t now_us,
                             struct weft_uuid *ret_same, bool *ret_there);
+int weft_sqlite_unique_take(struct sqlite_writer *writer, const char *key, int64_t seq,
+                            int64_t created_us);
+/* About what they write; and: none of it happened. */
+size_t weft_sqlite_bytes_of(const struct weft_enqueue *items, size_t count);
+void weft_sqlite_refuse(struct weft_enqueue *items, size_t count, int err);
 /* The items of a batch, inside any transaction. */
 int weft_sqlite_enqueue_items(struct sqlite_writer *writer, struct weft_enqueue_batch *batch,
                               int64_t now_us);
@@ -640,6 +649,12 @@ void weft_sqlite_checkpoint_due(struct sqlite_checkpoint *checkpoint);
 
 /* --- the broker's functions that live in other files than sqlite.c, see job/broker.h --- */
 
+int weft_sqlite_cancel(struct weft_broker *broker, struct weft_cancel *cancel);
+int weft_sqlite_retry(struct weft_broker *broker, const struct weft_uuid *id,
+                      enum weft_job_state *ret_state);
+int weft_sqlite_queue_set(struct weft_broker *broker, const char *name,
+                          const struct weft_queue_settings *settings);
+int weft_sqlite_cron_fire(struct weft_broker *broker, struct weft_cron_fire *fire);
 int weft_sqlite_find(struct weft_broker *broker, const struct weft_uuid *id,
                      struct weft_job **ret_job);
 int weft_sqlite_failures(struct weft_broker *broker, const struct weft_uuid *id,

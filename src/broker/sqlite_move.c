@@ -185,6 +185,7 @@ int weft_sqlite_finish(struct sqlite_writer *writer, const struct sqlite_row *ro
     if (!rc && row->flags & SQLITE_NEEDED &&
         !weft_sqlite_list_add(writer, &writer->ended, row->seq, &row->id, (int)to))
         rc = SQLITE_NOMEM;
+    writer->cancelled += to == WEFT_JOB_CANCELLED;
     return rc ? rc : moved(writer, row, event, to, row->attempt, now_us);
 }
 

@@ -79,5 +79,8 @@ int weft_sqlite_recover(struct sqlite_broker *broker)
     /* Neither a token nor the number of an event ever comes again, also not after a restart. */
     writer->next_token = ((uint64_t)opened << 40) + 1;
     writer->events.opened = writer->events.last = (uint64_t)opened << 40;
-    return err ? err : weft_sqlite_transact(writer, &rest);
+    if (!err)
+        err = weft_sqlite_transact(writer, &rest);
+    atomic_store(&writer->commits, 0); /* what calls cost is counted from now on */
+    return err;
 }

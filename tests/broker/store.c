@@ -9,12 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static struct weft_random random_numbers;
+static struct weft_uuid_maker maker;
+
 void store_run(bool memory, void (*body)(struct store *store))
 {
     static unsigned number;
     char path[160], error[256];
     (void)snprintf(path, sizeof path, "%s/store-%u.db", test_directory(), ++number);
     struct store store = {.path = memory ? NULL : path};
+    weft_random_seed(&random_numbers, number); /* the former test's ids are from years ahead */
+    weft_uuid_maker_init(&maker, &random_numbers);
     int err = weft_sqlite_open(&store.broker,
                                &(struct weft_sqlite_options){.path = path, .memory = memory}, error,
                                sizeof error);
@@ -27,12 +32,6 @@ void store_run(bool memory, void (*body)(struct store *store))
 
 struct weft_job store_job(struct store *store)
 {
-    static struct weft_random random_numbers;
-    static struct weft_uuid_maker maker;
-    if (!maker.random) {
-        weft_random_seed(&random_numbers, 1);
-        weft_uuid_maker_init(&maker, &random_numbers);
-    }
     int64_t now_us = store->broker->ops->now_us(store->broker);
     return (struct weft_job){
         .id = weft_uuid_make(&maker, now_us / 1000),
