@@ -11,7 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define ROWS_MAX 50000 /* about 10 ms; a row that needs a look into a second table counts thrice   \
+#define ROWS_MAX                                                                                   \
+    50000              /* about 10 ms; a row that needs a look into a second table counts thrice   \
                         */
 #define PAGES_MAX 2000 /* about 5 ms when the system has them in memory */
 #define JOBS_MAX  1000
