@@ -235,10 +235,10 @@ static void count_runs(struct weft_scheduler *scheduler, const struct weft_cron_
     }
     if (plan->due.runs_len == 0) {
         scheduler->counts.missed++;
-        tell(scheduler, WEFT_LOG_WARN, entry, NULL, "schedule_missed",
+        tell(scheduler, WEFT_LOG_WARNING, entry, NULL, "schedule_missed",
              "nothing ran at its time: on with the next one");
     } else if (plan->due.dropped) {
-        tell(scheduler, WEFT_LOG_WARN, entry, NULL, "schedule_missed",
+        tell(scheduler, WEFT_LOG_WARNING, entry, NULL, "schedule_missed",
              "more runs were missed than are made up for: the oldest are left out");
     }
 }
@@ -319,7 +319,7 @@ static int fire_entries(struct weft_scheduler *scheduler, const struct weft_cron
         if (err) {
             round->failed++;
             scheduler->counts.errors++;
-            tell(scheduler, WEFT_LOG_WARN, &entries[i], NULL, "schedule_delayed",
+            tell(scheduler, WEFT_LOG_WARNING, &entries[i], NULL, "schedule_delayed",
                  weft_strerror(err));
         }
     }
@@ -338,7 +338,7 @@ static int fire_round(struct weft_scheduler *scheduler, struct round *round)
         free(entries);
     } else if (err != -ECANCELED) {
         scheduler->counts.errors++;
-        tell(scheduler, WEFT_LOG_WARN, NULL, NULL, "schedule_delayed", weft_strerror(err));
+        tell(scheduler, WEFT_LOG_WARNING, NULL, NULL, "schedule_delayed", weft_strerror(err));
         round->failed = 1;
         err = 0;
     }
