@@ -160,7 +160,7 @@ FIBER_TEST(finished_jobs_are_removed_when_the_time_of_their_state_is_over)
     CHECK_EQUAL(fixture_state(broker, &dead), WEFT_JOB_DEAD);
     CHECK_EQUAL(fixture_state(broker, &young), WEFT_JOB_COMPLETED);
     fixture_pass(broker, 10 * DAY_US);
-    CHECK_EQUAL(prune_all(broker, &retention), 2);
+    CHECK_EQUAL(prune_all(broker, &retention), 2); /* the dead one, and the young one */
     CHECK_EQUAL(broker->ops->find(broker, &dead, &found), -ENOENT);
     CHECK_EQUAL(fixture_state(broker, &cancelled), WEFT_JOB_CANCELLED); /* for ever */
     CHECK_EQUAL(fixture_state(broker, &waits), WEFT_JOB_AVAILABLE);
@@ -260,24 +260,28 @@ FIBER_TEST(schedules_are_kept_and_listed_by_their_next_time)
                                    .missed = "once",
                                    .job = "{\"task\":\"process\"}",
                                    .next_us = now_us + 2 * SECOND_US};
-    struct weft_cron_entry early = late;
+    struct weft_cron_entry early = late, paused = late;
     early.name = "early";
-    early.paused = true;
     early.next_us = now_us + SECOND_US;
+    paused.name = "paused";
+    paused.paused = true;
+    paused.next_us = now_us;
     CHECK_EQUAL(broker->ops->cron_set(broker, &late), 0);
+    CHECK_EQUAL(broker->ops->cron_set(broker, &paused), 0);
     CHECK_EQUAL(broker->ops->cron_set(broker, &early), 0);
     struct weft_cron_entry *entries = NULL;
     size_t count = 0;
     CHECK_EQUAL(broker->ops->crons(broker, &entries, 10, &count), 0);
-    REQUIRE(count == 2);
+    REQUIRE(count == 3);
     CHECK(strcmp(entries[0].name, "early") == 0 && strcmp(entries[1].name, "late") == 0);
-    CHECK(entries[0].paused && !entries[1].paused);
+    CHECK(strcmp(entries[2].name, "paused") == 0 && entries[2].paused && !entries[1].paused);
     CHECK(strcmp(entries[1].zone, "Europe/Berlin") == 0);
     CHECK(strcmp(entries[1].job, late.job) == 0);
     CHECK_EQUAL(entries[1].next_us, late.next_us);
     free(entries);
     CHECK_EQUAL(broker->ops->cron_remove(broker, "early"), 0);
     CHECK_EQUAL(broker->ops->cron_remove(broker, "early"), -ENOENT);
+    CHECK_EQUAL(broker->ops->cron_remove(broker, "paused"), 0);
     late.schedule = "@hourly"; /* replaces */
     CHECK_EQUAL(broker->ops->cron_set(broker, &late), 0);
     CHECK_EQUAL(broker->ops->crons(broker, &entries, 10, &count), 0);
