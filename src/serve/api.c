@@ -6,6 +6,8 @@
 #include <serve/log.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,34 +27,53 @@ void weft_api_note_store(struct weft_api *api, int err)
         weft_serve_log(api->options, "info", "store_recovered", NULL);
 }
 
+static const struct refusal {
+    int err, status;
+    const char *retry_after_s, *detail;
+} refusals[] = {
+    {WEFT_EFULL, 503, "1", "the queue is full"},
+    {-ENOSPC, 503, "5", "the disk is full: the request was not accepted"},
+    {-EIO, 503, "5",
+     "the database cannot be written: the disk fails, or the file was removed or replaced"},
+    {-EBUSY, 503, "1", "another program writes to the database"},
+    {-ESHUTDOWN, 503, "5", "the server is stopping"},
+    {-ENOMEM, 503, "5", "the server has no memory left for this"},
+    {-EMSGSIZE, 413, NULL, "the job is too large"},
+    {-EINVAL, 422, NULL, "the job is not valid"},
+    {-ENOENT, 422, NULL, "it comes after a job that is not known"},
+    {-ENOBUFS, 422, NULL, "there are too many different queues or tasks"},
+    {-ECANCELED, 409, NULL, "not put in, because another one of the request was refused"},
+    {WEFT_EDUPLICATE, 409, NULL, "a job that counts as the same is there already"},
+};
+
+static const struct refusal *refusal_of(int err)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        if (refusals[i].err == err)
+            return &refusals[i];
+    return NULL;
+}
+
+int weft_api_status_of(int err)
+{
+    const struct refusal *refusal = refusal_of(err);
+    return refusal ? refusal->status : 503;
+}
+
+const char *weft_api_detail_of(int err)
+{
+    const struct refusal *refusal = refusal_of(err);
+    return refusal ? refusal->detail : weft_strerror(err);
+}
+
 void weft_api_refuse_job(struct weft_http_exchange *exchange, int err)
 {
-    switch (err) {
-    case WEFT_EFULL:
-        weft_api_reply_busy(exchange, "1", "every worker queue is full");
-        break;
-    case -ENOSPC:
-        weft_api_reply_busy(exchange, "5", "the disk is full: the request was not accepted");
-        break;
-    case -EIO:
-        weft_api_reply_busy(
-            exchange, "5",
-            "the database cannot be written: the disk fails, or the file was removed or "
-            "replaced");
-        break;
-    case -EBUSY:
-        weft_api_reply_busy(exchange, "1", "another program writes to the database");
-        break;
-    case -ESHUTDOWN:
-        weft_api_reply_busy(exchange, "5", "the server is stopping");
-        break;
-    case -EMSGSIZE:
-        weft_http_reply_error(exchange, 413, "the body is too large");
-        break;
-    default:
-        weft_api_reply_busy(exchange, "5", weft_strerror(err));
-        break;
-    }
+    const struct refusal *refusal = refusal_of(err);
+    if (refusal && !refusal->retry_after_s)
+        weft_http_reply_error(exchange, refusal->status, refusal->detail);
+    else
+        weft_api_reply_busy(exchange, refusal ? refusal->retry_after_s : "5",
+                            weft_api_detail_of(err));
 }
 
 /* --- health: without a token, so that a probe needs none --- */
@@ -121,33 +142,125 @@ static bool check_type(struct weft_http_exchange *exchange)
     return true;
 }
 
-static bool check_token(struct weft_http_exchange *exchange, const struct weft_api *api)
+static const struct weft_token *token_of(const struct weft_api *api,
+                                         const struct weft_http_exchange *exchange)
 {
-    const char *token = api->settings->token;
-    if (!token[0] || weft_serve_token_matches(token, weft_http_header(exchange, "Authorization")))
+    return weft_tokens_find(&api->settings->tokens, weft_http_header(exchange, "Authorization"));
+}
+
+static bool check_token(struct weft_http_exchange *exchange, const struct weft_api *api,
+                        unsigned may)
+{
+    if (may == 0 || api->settings->tokens.count == 0)
         return true;
-    weft_http_reply_header(exchange, "WWW-Authenticate", "Bearer");
-    weft_http_reply_error(exchange, 401, "a bearer token is needed, and it must be the right one");
+    const struct weft_token *token = token_of(api, exchange);
+    if (token && (token->may & may) == may)
+        return true;
+    char detail[96];
+    if (!token) {
+        weft_http_reply_header(exchange, "WWW-Authenticate", "Bearer");
+        weft_http_reply_error(exchange, 401,
+                              "a bearer token is needed, and it must be the right one");
+        return false;
+    }
+    (void)snprintf(detail, sizeof detail, "this token lacks the scope \"%s\"",
+                   weft_may_name((enum weft_may)may));
+    weft_http_reply_error(exchange, 403, detail);
     return false;
 }
 
 int weft_api_admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
                    void *context)
 {
-    bool open = route->handler == get_healthz || route->handler == get_readyz;
-    if (!open && !check_token(exchange, context))
+    const struct weft_api *api = context;
+    if (!check_token(exchange, api, api->may[route - api->routes]))
         return false;
-    return strcmp(route->method, "POST") != 0 || check_type(exchange);
+    bool has_body = strcmp(route->method, "GET") != 0 && strcmp(route->method, "DELETE") != 0;
+    return !has_body || check_type(exchange);
 }
 
-/* A route with the handler's file: api_process.c has the seed's. */
-const struct weft_http_route weft_api_routes[] = {
-    {.method = "POST", .pattern = "/process", .handler = weft_api_post_process},
-    {.method = "GET", .pattern = "/status/{id:uuid}", .handler = weft_api_get_status},
-    {.method = "GET", .pattern = "/queue-status", .handler = weft_api_get_queue_status},
-    {.method = "GET", .pattern = "/database/stats", .handler = weft_api_get_database_stats},
-    {.method = "GET", .pattern = "/thread-efficiency", .handler = weft_api_get_thread_efficiency},
-    {.method = "GET", .pattern = "/healthz", .handler = get_healthz},
-    {.method = "GET", .pattern = "/readyz", .handler = get_readyz},
+const char *weft_api_who(const struct weft_api *api, const struct weft_http_exchange *exchange)
+{
+    const struct weft_token *token = token_of(api, exchange);
+    return token ? token->name : "local";
+}
+
+void weft_api_audit(struct weft_api *api, const struct weft_http_exchange *exchange,
+                    const char *action, const char *target, const char *detail)
+{
+    struct weft_audit_entry entry = {0};
+    (void)snprintf(entry.who, sizeof entry.who, "%s", weft_api_who(api, exchange));
+    (void)snprintf(entry.action, sizeof entry.action, "%s", action);
+    (void)snprintf(entry.target, sizeof entry.target, "%s", target);
+    (void)snprintf(entry.detail, sizeof entry.detail, "%s", detail ? detail : "");
+    int err = api->broker->ops->audit(api->broker, &entry);
+    if (err) {
+        char line[512];
+        (void)snprintf(line, sizeof line, "%s %s %s: %s", entry.who, action, target,
+                       weft_strerror(err));
+        weft_serve_log(api->options, "error", "audit_failed", line);
+    }
+}
+
+/* Whether word stands in a list of words between spaces. */
+static bool is_in(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = strstr(list, word); at && len > 0; at = strstr(at + 1, word))
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+bool weft_api_check_query(struct weft_http_exchange *exchange, const char *known)
+{
+    const char *name, *value;
+    size_t position = 0;
+    while (weft_http_query_next(exchange, &position, &name, &value) > 0) {
+        if (is_in(known, name))
+            continue;
+        char detail[160];
+        (void)snprintf(detail, sizeof detail, "there is no parameter \"%.64s\" here", name);
+        weft_http_reply_error(exchange, 422, detail);
+        return false;
+    }
+    return true;
+}
+
+/* --- routes --- */
+
+static const struct weft_api_route health_routes[] = {
+    {{.method = "GET", .pattern = "/healthz", .handler = get_healthz}, 0},
+    {{.method = "GET", .pattern = "/readyz", .handler = get_readyz}, 0},
+    {{0}, 0},
 };
-const size_t weft_api_routes_count = sizeof weft_api_routes / sizeof *weft_api_routes;
+
+static const struct weft_api_route *const tables[] = {
+    health_routes,         weft_api_process_routes, weft_api_job_routes,
+    weft_api_queue_routes, weft_api_work_routes,    weft_api_event_routes,
+};
+
+int weft_api_init(struct weft_api *api)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct weft_api_route *route = tables[i]; route->http.method; route++)
+            count++;
+    api->routes = calloc(count, sizeof *api->routes);
+    api->may = calloc(count, sizeof *api->may);
+    if (!api->routes || !api->may)
+        return -ENOMEM;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        for (const struct weft_api_route *route = tables[i]; route->http.method; route++) {
+            api->routes[api->routes_count] = route->http;
+            api->may[api->routes_count++] = route->may;
+        }
+    }
+    return 0;
+}
+
+void weft_api_release(struct weft_api *api)
+{
+    free(api->routes);
+    free(api->may);
+}

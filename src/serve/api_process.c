@@ -91,7 +91,7 @@ static int submit(struct weft_api *api, struct weft_submission *job, unsigned *r
     return WEFT_EFULL;
 }
 
-void weft_api_post_process(struct weft_http_exchange *exchange, void *context)
+static void post_process(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     struct weft_submission job = {.task = "process", .priority = -1, .payload.json = true};
@@ -202,7 +202,7 @@ static void append_message(struct weft_buffer *body, const struct weft_job *job)
     weft_api_text(body, "message", message);
 }
 
-void weft_api_get_status(struct weft_http_exchange *exchange, void *context)
+static void get_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     const char *text = weft_http_param(exchange, "id");
@@ -270,7 +270,7 @@ int weft_api_recorder_main(void *arg)
     return 0;
 }
 
-void weft_api_get_queue_status(struct weft_http_exchange *exchange, void *context)
+static void get_queue_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     const struct weft_serve_settings *settings = api->settings;
@@ -353,7 +353,7 @@ static void append_times(struct weft_buffer *body, const struct weft_broker_stat
     weft_buffer_append_char(body, '}');
 }
 
-void weft_api_get_database_stats(struct weft_http_exchange *exchange, void *context)
+static void get_database_stats(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     struct weft_broker_stats stats;
@@ -374,7 +374,7 @@ void weft_api_get_database_stats(struct weft_http_exchange *exchange, void *cont
     weft_api_reply(exchange, &body);
 }
 
-void weft_api_get_thread_efficiency(struct weft_http_exchange *exchange, void *context)
+static void get_thread_efficiency(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     struct weft_engine_counts counts;
@@ -393,3 +393,13 @@ void weft_api_get_thread_efficiency(struct weft_http_exchange *exchange, void *c
     weft_buffer_append_char(&body, '}');
     weft_api_reply(exchange, &body);
 }
+
+const struct weft_api_route weft_api_process_routes[] = {
+    {{.method = "POST", .pattern = "/process", .handler = post_process}, WEFT_MAY_ENQUEUE},
+    {{.method = "GET", .pattern = "/status/{id:uuid}", .handler = get_status}, WEFT_MAY_READ},
+    {{.method = "GET", .pattern = "/queue-status", .handler = get_queue_status}, WEFT_MAY_READ},
+    {{.method = "GET", .pattern = "/database/stats", .handler = get_database_stats}, WEFT_MAY_READ},
+    {{.method = "GET", .pattern = "/thread-efficiency", .handler = get_thread_efficiency},
+     WEFT_MAY_READ},
+    {{0}, 0},
+};

@@ -214,7 +214,7 @@ static void announce(struct service *service)
     (void)snprintf(address, sizeof address, strchr(settings->address, ':') ? "[%s]:%u" : "%s:%u",
                    settings->address, (unsigned)weft_http_server_port(service->http));
     weft_serve_log(service->options, "info", "listening", address);
-    if (!settings->loopback && !settings->token[0])
+    if (!settings->loopback && settings->tokens.count == 0)
         weft_serve_log(service->options, "warning", "insecure",
                        "anybody who reaches this address can use the service");
     if (service->options->ready)
@@ -259,17 +259,19 @@ static int service_main(void *arg)
 {
     struct service *service = arg;
     log_connections(service);
+    int err = weft_api_init(&service->api);
     struct weft_http_server_options http_options = {
         .address = service->settings.address,
         .port = service->settings.port,
-        .routes = weft_api_routes,
-        .routes_count = weft_api_routes_count,
+        .routes = service->api.routes,
+        .routes_count = service->api.routes_count,
         .context = &service->api,
         .admit = weft_api_admit,
         .connections_max = service->connections_max,
         .server_name = "weft",
     };
-    int err = open_http(service, &http_options); /* first: it changes nothing when it fails */
+    if (!err)
+        err = open_http(service, &http_options); /* first: it changes nothing when it fails */
     if (!err)
         err = open_store(service);
     if (!err)
@@ -281,6 +283,7 @@ static int service_main(void *arg)
         weft_wake_deinit(&service->api.metrics_wake);
     }
     weft_http_server_close(service->http);
+    weft_api_release(&service->api);
     weft_engine_close(service->api.engine);
     weft_consumers_release(&service->api.consumers);
     close_store(service);
@@ -321,17 +324,21 @@ int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t
         .error_bytes = error_bytes,
     };
     int err = weft_serve_settings_parse(&service.settings, options, ret_error, error_bytes);
-    if (!err)
-        err = weft_signal_block(stop_signals, STOP_SIGNALS);
-    if (!err)
-        err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
     if (err)
         return err;
+    err = weft_signal_block(stop_signals, STOP_SIGNALS);
+    if (!err)
+        err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
+    if (err) {
+        weft_serve_settings_release(&service.settings);
+        return err;
+    }
     service.connections_max = connections_for(raise_descriptor_limit());
     if (error_bytes > 0)
         ret_error[0] = '\0';
     err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, &service);
     if (err && error_bytes > 0 && !ret_error[0])
         (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
+    weft_serve_settings_release(&service.settings);
     return err;
 }
