@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * sqlite_schema.c - the database file: lock, checks, tables, versions, recovery after a crash.
+ * sqlite_schema.c - the database file: lock, checks, tables, versions.
  *
  * A job is written three times at most, always as a new row, so that nothing large is written
  * twice and nothing in the middle of a table grows:
@@ -38,10 +38,7 @@
 _Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RUNNING == 3 &&
                    WEFT_JOB_RETRYABLE == 4 && WEFT_JOB_COMPLETED == 5 && WEFT_JOB_CANCELLED == 6 &&
                    WEFT_JOB_DEAD == 7 && WEFT_JOB_BLOCKED == 8,
-               "the SQL of this file and of sqlite_write.c has these numbers in it");
-
-#define CRASHED_TOO_OFTEN "state = 3 AND crashes >= 10"
-_Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of the recovery has this number in it");
+               "the SQL of all these files has these numbers in it");
 
 #define ISO_TIME(column)                                                                           \
     "CASE WHEN " column " > 0 THEN strftime('%Y-%m-%dT%H:%M:%f', " column                          \
@@ -253,24 +250,6 @@ static const char *const migrations[] = {
 // clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
-/* Jobs a dead server left running go back to the queue without having spent the attempt, which
- * says nothing about them. A job that brings the server down must not do so for ever, so these
- * ends are counted, and the last one that is allowed makes it dead. */
-static const char recovery[] =
-    "UPDATE queue SET attempt = attempt - 1, crashes = crashes + 1 WHERE state = 3;"
-    "INSERT INTO outcomes SELECT seq, 7, worker, attempt, NULL, started_us,"
-    "  strftime('%s', 'now') * 1000000, NULL,"
-    "  'the server ended ' || crashes || ' times while it ran', crashes"
-    "  FROM queue WHERE " CRASHED_TOO_OFTEN ";"
-    "UPDATE totals SET dead = dead + (SELECT count(*) FROM queue WHERE " CRASHED_TOO_OFTEN ");"
-    "DELETE FROM queue WHERE " CRASHED_TOO_OFTEN ";"
-    "UPDATE queue SET state = 2, lease_token = NULL, started_us = NULL WHERE state = 3;"
-    "UPDATE totals SET opened = opened + 1, running = 0,"
-    "  scheduled = (SELECT count(*) FROM queue WHERE state = 1),"
-    "  available = (SELECT count(*) FROM queue WHERE state = 2),"
-    "  retryable = (SELECT count(*) FROM queue WHERE state = 4),"
-    "  blocked = (SELECT count(*) FROM queue WHERE state = 8);";
-
 /* Whether the last I/O error was that the file cannot grow. A failed commit tells the reason only
  * to the file of the log. */
 static bool is_for_want_of_space(sqlite3 *db)
@@ -337,8 +316,7 @@ int weft_sqlite_connect(sqlite3 **ret_db, const char *path, int flags)
     return 0;
 }
 
-/* Read the number that a statement gives. */
-static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value)
+int weft_sqlite_read_int(sqlite3 *db, const char *sql, int64_t *ret_value)
 {
     sqlite3_stmt *statement;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -434,11 +412,11 @@ static int check_file(sqlite3 *db, const char *path, char *error, size_t error_b
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (sqlite3_db_readonly(db, "main") == 1)
         return refuse(-EROFS, error, error_bytes, "the database %s cannot be written to", path);
-    int err = read_int(db, "PRAGMA user_version", &version);
+    int err = weft_sqlite_read_int(db, "PRAGMA user_version", &version);
     if (!err)
-        err = read_int(db, "PRAGMA application_id", &application);
+        err = weft_sqlite_read_int(db, "PRAGMA application_id", &application);
     if (!err)
-        err = read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
+        err = weft_sqlite_read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
     if (err == WEFT_ECORRUPT)
         return refuse(err, error, error_bytes,
                       (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB ? "%s is not an SQLite database"
@@ -480,22 +458,10 @@ static int migrate(sqlite3 *db, int version)
     return err;
 }
 
-static int recover(sqlite3 *db)
-{
-    int err = run(db, "BEGIN IMMEDIATE");
-    if (!err)
-        err = run(db, recovery);
-    if (!err)
-        err = run(db, "COMMIT");
-    if (err)
-        (void)run(db, "ROLLBACK");
-    return err;
-}
-
 int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
 {
     int64_t page_bytes = 0;
-    int err = read_int(db, "PRAGMA page_size", &page_bytes);
+    int err = weft_sqlite_read_int(db, "PRAGMA page_size", &page_bytes);
     if (err)
         return err;
     if (page_bytes <= 0)
@@ -512,6 +478,9 @@ int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
  * Returns the version, 0 for an empty file, or an error */
 static int open_file(struct sqlite_broker *broker, char *error, size_t error_bytes)
 {
+    if (broker->memory)
+        return weft_sqlite_connect(&broker->writer.db,
+                                   ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int result = connect_writer(broker, error, error_bytes);
     if (!result)
         result = check_file(broker->writer.db, broker->path, error, error_bytes);
@@ -529,22 +498,16 @@ int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqli
     if (version < 0)
         return version;
     sqlite3 *db = broker->writer.db;
-    int64_t opened = 0;
     int err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                       "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
                       "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)
         err = migrate(db, version);
     if (!err)
-        err = recover(db);
-    if (!err)
-        err = read_int(db, "SELECT opened FROM totals", &opened);
+        err = weft_sqlite_recover(broker);
     if (!err)
         err = weft_sqlite_limit_pages(db, options->size_bytes_max);
-    if (err)
-        return refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
-                      weft_strerror(err));
-    /* A token never comes again, also not after a restart. */
-    broker->writer.next_token = ((uint64_t)opened << 40) + 1;
-    return 0;
+    return err ? refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
+                        weft_strerror(err))
+               : 0;
 }

@@ -166,7 +166,7 @@ struct weft_job_filter {
     const char *queue, *task;
     struct weft_uuid flow;
     struct weft_uuid before; /* only older ones than this: where the last page ended */
-    size_t jobs_max;         /* at most 1,000 */
+    size_t jobs_max;         /* 1 to 1,000 */
 };
 
 struct weft_job_page {
@@ -194,7 +194,8 @@ struct weft_queue_info {
     const char *name; /* valid while the broker is open */
     struct weft_queue_settings settings;
     uint64_t jobs[WEFT_JOB_STATES]; /* final ones: since the queue was made */
-    int64_t oldest_us; /* run_at of the available job that has waited longest; 0: none */
+    int64_t oldest_us; /* run_at of the available job that has waited longest, not counting those
+                          held back by a limit per key; 0: none */
 };
 
 struct weft_worker_info {
@@ -243,7 +244,7 @@ struct weft_queue_metrics {
 #define WEFT_BROKER_METRICS_RECENT 10
 
 struct weft_broker_stats {
-    uint64_t jobs[WEFT_JOB_STATES];                                  /* by state */
+    uint64_t jobs[WEFT_JOB_STATES]; /* by state; final ones: since the store was made */
     int64_t processing_sum_us, processing_min_us, processing_max_us; /* of completed jobs */
     struct weft_queue_metrics metrics[WEFT_BROKER_METRICS_RECENT];   /* newest first */
     unsigned metrics_count;
@@ -282,8 +283,10 @@ struct weft_broker_ops {
     int (*find)(struct weft_broker *broker, const struct weft_uuid *id, struct weft_job **ret_job);
 
     /* The rest with WEFT_BROKER_MANAGES only. */
+    /* The latest `max`, newest last. -ENOENT. */
     int (*failures)(struct weft_broker *broker, const struct weft_uuid *id,
                     struct weft_job_failure *failures, size_t max, size_t *ret_count);
+    /* -EINVAL: jobs_max, state. A name that nothing has is no error. */
     int (*list)(struct weft_broker *broker, const struct weft_job_filter *filter,
                 struct weft_job_page *page);
     /* -ENOENT; -EALREADY: it is over. */
@@ -293,7 +296,9 @@ struct weft_broker_ops {
      * *ret_state tells; WEFT_EDUPLICATE: another one has its unique key meanwhile. */
     int (*retry)(struct weft_broker *broker, const struct weft_uuid *id,
                  enum weft_job_state *ret_state);
-    /* Remove finished jobs older than that, a bounded number: *ret_more: call again. */
+    /* Remove jobs that ended longer ago than that, and results that are to go before their jobs; a
+     * bounded number: *ret_more: call again. What an unfinished job waits for stays. It may take
+     * an hour until a job that ran or waited for long is noticed. */
     int (*prune)(struct weft_broker *broker, const struct weft_retention *retention,
                  uint64_t *ret_removed, bool *ret_more);
     int (*stats)(struct weft_broker *broker, struct weft_broker_stats *ret_stats);
@@ -307,24 +312,30 @@ struct weft_broker_ops {
     int (*queue_set)(struct weft_broker *broker, const char *name,
                      const struct weft_queue_settings *settings);
 
-    /* Enter the registry; worker->number is set. */
+    /* Enter the registry; worker->number is set. -EINVAL: the name. */
     int (*worker_join)(struct weft_broker *broker, struct weft_worker_info *worker);
+    /* number, concurrency, running and done are read. -ENOENT: it has left, or was not seen for
+     * too long: it has to join again. */
     int (*worker_beat)(struct weft_broker *broker, const struct weft_worker_info *worker);
-    int (*worker_leave)(struct weft_broker *broker, int64_t number);
-    /* Newest first; those that ended are kept for a day. */
+    int (*worker_leave)(struct weft_broker *broker, int64_t number); /* -ENOENT */
+    /* Newest first, at most max. Those that were last seen a day ago are removed when another one
+     * joins, and the oldest beyond 10,000. */
     int (*workers)(struct weft_broker *broker, struct weft_worker_info *workers, size_t max,
                    size_t *ret_count);
 
-    /* Put in or replace, by name. At most 10,000: -ENOBUFS. */
+    /* Put in or replace, by name; when it was made, last_us and last_job stay as they were.
+     * -EINVAL: name; schedule or job NULL; a text longer than WEFT_JOB_KEY_MAX. -EMSGSIZE: job is
+     * longer than WEFT_JOB_PAYLOAD_MAX. -ENOBUFS: more than 10,000, or 16 MiB of their jobs. */
     int (*cron_set)(struct weft_broker *broker, const struct weft_cron_entry *entry);
     int (*cron_remove)(struct weft_broker *broker, const char *name); /* -ENOENT */
     int (*cron_fire)(struct weft_broker *broker, struct weft_cron_fire *fire);
-    /* In order of next_us, at most max; one block, freed with free(). */
+    /* In order of next_us, paused ones last, at most max; one block, freed with free(). */
     int (*crons)(struct weft_broker *broker, struct weft_cron_entry **ret_entries, size_t max,
                  size_t *ret_count);
 
+    /* at_us 0: now. The latest 100,000 are kept. */
     int (*audit)(struct weft_broker *broker, const struct weft_audit_entry *entry);
-    /* Newest first. */
+    /* Newest first, at most max. */
     int (*audits)(struct weft_broker *broker, struct weft_audit_entry *entries, size_t max,
                   size_t *ret_count);
 };

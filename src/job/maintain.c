@@ -100,8 +100,10 @@ static void sign_of_life(struct weft_engine *engine)
     weft_engine_counts(engine, &counts);
     engine->worker.running = counts.running;
     engine->worker.done = counts.completed + counts.failed;
-    (void)weft_engine_heard(engine,
-                            engine->broker->ops->worker_beat(engine->broker, &engine->worker));
+    int err = engine->broker->ops->worker_beat(engine->broker, &engine->worker);
+    if (err == -ENOENT) /* we were silent for too long */
+        err = engine->broker->ops->worker_join(engine->broker, &engine->worker);
+    (void)weft_engine_heard(engine, err);
 }
 
 /* Something that is done every so often, from a moment that is not the same for all workers. */
