@@ -91,7 +91,8 @@ static int host_progress(struct weft_attempt *attempt, char *json)
 static bool host_is_cancelled(const struct weft_attempt *attempt)
 {
     const struct weft_engine_job *job = (const void *)attempt;
-    return atomic_load_explicit(&job->cancelled, memory_order_relaxed);
+    /* The deadline of the scope may be a moment faster than our own. */
+    return atomic_load_explicit(&job->cancelled, memory_order_relaxed) || weft_cancel_reason() != 0;
 }
 
 static const struct weft_attempt_host host = {host_log, host_progress, host_is_cancelled};
@@ -369,7 +370,7 @@ static void rouse_due(struct weft_consumer *consumer, int64_t now_ns)
     }
 }
 
-static bool too_many_stuck(struct weft_engine *engine)
+bool weft_engine_too_many_stuck(struct weft_engine *engine)
 {
     bool too_many = weft_stuck_count(engine->stuck) > engine->options.stuck_max;
     if (too_many && !engine->too_many_stuck)
@@ -387,7 +388,7 @@ static int claim_some(struct weft_consumer *consumer)
     int64_t now_ns = weft_now();
     if (now_ns >= consumer->again_ns)
         rouse_due(consumer, now_ns);
-    if (too_many_stuck(consumer->engine))
+    if (weft_engine_too_many_stuck(consumer->engine))
         return -EBUSY;
     if (places(consumer) == 0)
         return 0;

@@ -272,7 +272,8 @@ void weft_services_stop(struct weft_engine *engine, struct weft_group *group);
 int weft_lanes_open(struct weft_engine *engine);
 void weft_lanes_close(struct weft_engine *engine);
 
-/* Look a queue up, and take it in when it is new and a consumer takes from all.
+/* Look a queue up, and take it in when it is new and a consumer takes from all; to rouse it, or
+ * not, is the caller's business.
  * Returns 0, with *ret_queue NULL when nobody here takes from it; -ENOMEM */
 int weft_engine_queue(struct weft_engine *engine, const char *name,
                       struct weft_engine_queue **ret_queue);
@@ -324,6 +325,9 @@ struct weft_engine_job *weft_engine_job_find_any(struct weft_engine *engine,
 
 /* Give back a reference; the last one frees it. Any thread. */
 void weft_engine_job_unref(struct weft_engine_job *job);
+
+/* Whether nothing is to be begun until some of those that are stuck have ended. */
+bool weft_engine_too_many_stuck(struct weft_engine *engine);
 
 /* A place has become free. */
 void weft_consumer_place_free(struct weft_consumer *consumer);

@@ -120,7 +120,6 @@ static int add_lane(struct weft_engine_queue *queue, struct weft_consumer *consu
     queue->lanes = lane;
     weft_list_init(&lane->maybe);
     weft_list_append(&consumer->lanes, &lane->all);
-    weft_lane_rouse(lane);
     return 0;
 }
 
@@ -209,7 +208,10 @@ static int open_lane(struct weft_engine *engine, struct weft_consumer *consumer,
     if (!queue)
         return -ENOMEM;
     queue->named = true;
-    return add_lane(queue, consumer, position);
+    int err = add_lane(queue, consumer, position);
+    if (err == 0)
+        weft_lane_rouse(queue->lanes);
+    return err;
 }
 
 int weft_lanes_open(struct weft_engine *engine)

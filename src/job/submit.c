@@ -144,11 +144,12 @@ static struct weft_consumer *consumer_for(const struct weft_engine_queue *queue)
 
 static bool may_run_at_once(const struct submit *submit, size_t index)
 {
-    const struct weft_engine *engine = submit->engine;
+    struct weft_engine *engine = submit->engine;
     const struct weft_job *job = &submit->jobs[index];
     return (engine->capabilities & WEFT_BROKER_CLAIMS_ON_ENQUEUE) && engine->running &&
-           !engine->stopping && !engine->too_many_stuck && submit->asked[index].after_count == 0 &&
-           job->run_at_us <= job->created_us && weft_engine_handler(engine, job->task);
+           !engine->stopping && !weft_engine_too_many_stuck(engine) &&
+           submit->asked[index].after_count == 0 && job->run_at_us <= job->created_us &&
+           weft_engine_handler(engine, job->task);
 }
 
 /* Without memory it waits like any other. */
