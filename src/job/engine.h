@@ -10,7 +10,9 @@
 #include <job/broker.h>
 #include <weft/task.h>
 
-#define WEFT_CONSUMERS_MAX 64u
+#define WEFT_CONSUMERS_MAX    64u
+#define WEFT_SUBMIT_MAX       10000u /* jobs per call */
+#define WEFT_ATTEMPTS_DEFAULT 3u
 
 /* Which queue comes first when several have jobs. */
 enum weft_queue_order {
@@ -32,7 +34,8 @@ struct weft_consumer_options {
 };
 
 /* What a program wants to know of each line: level, event name, one sentence or NULL; job NULL when
- * it is not about one. Called on the runtime's thread, or on the thread a handler runs on. */
+ * it is not about one. Called on the runtime's thread, or on the thread a handler runs on; must not
+ * wait for a fiber. */
 struct weft_engine_log {
     void (*write)(void *context, enum weft_log_level level, const struct weft_job *job,
                   const char *event, const char *text);
@@ -50,8 +53,9 @@ struct weft_engine_options {
     int64_t
         lease_ns;    /* 30 s; brokers that hold leases until they are closed are not asked for it */
     int64_t poll_ns; /* how often to ask a broker that has no events; 1 s, with jitter */
+    unsigned threads_max; /* handlers at once on threads, WEFT_EXECUTOR_THREAD; 32, at most 512 */
     unsigned stuck_max; /* handlers that do not end although they must: beyond so many nothing more
-                           is claimed; 100 */
+                           is claimed; 100, at most 512 */
     struct weft_retention retention; /* 7, 7 and 30 days; negative: for ever */
     const struct weft_engine_log *log;
     uint64_t seed; /* 0: drawn */
@@ -64,9 +68,10 @@ struct weft_engine;
 int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_options *options);
 
 /* Run jobs until weft_engine_drain was obeyed or the caller is cancelled, which is a drain without
- * grace. When it returns nothing runs any more, and every job was settled, or, where the broker
- * refused to the end, is left to its lease.
- * Returns  0, -ENOMEM. Suspends */
+ * grace. Once. When it returns nothing runs any more but threads that were given up as stuck, and
+ * those do not touch the engine; every job was settled, or, where the broker refused to the end, is
+ * left to its lease. A fiber that does not end is waited for.
+ * Returns  0, -ENOMEM, -EAGAIN (no thread for the heartbeat). Suspends */
 int weft_engine_run(struct weft_engine *engine);
 
 /* Claim nothing more; let what runs go on for grace_ns, then cancel it and give it back without
@@ -94,8 +99,9 @@ struct weft_submission {
     const char *unique_key;
     struct weft_unique unique;
     struct weft_uuid flow;
-    const struct weft_after *after; /* id all zeros: `index` ... */
-    const int *after_index;         /* ... in the same call, before this one; -1: after[i].id */
+    const struct weft_after *after; /* to wait for ... */
+    const int *after_index; /* ... the one with this index in the same call, before this one; -1, or
+                               NULL: after[i].id */
     size_t after_count;
 
     struct weft_uuid id;       /* out */
@@ -108,7 +114,8 @@ struct weft_submission {
 /* Accept jobs: when this returns 0 each with err 0 is durable. A job whose consumer has a place
  * free begins to run in the same commit. Tasks nobody here has a handler for are taken all the
  * same: another worker may have one.
- * Returns  0; -EINVAL (count 0), -ESHUTDOWN (draining), the broker's errors
+ * Returns  0; -EINVAL (count 0, or more than WEFT_SUBMIT_MAX), -ENOMEM, -ESHUTDOWN (draining), the
+ *          broker's errors: then no item counts, whatever it says
  * Suspends; no checkpoint: a job is either accepted, and said to be, or not */
 int weft_engine_submit(struct weft_engine *engine, struct weft_submission *jobs, size_t count,
                        bool atomic);
@@ -121,9 +128,10 @@ int weft_engine_wait(struct weft_engine *engine, const struct weft_uuid *id, int
 
 /* --- for tests of programs: no run loop --- */
 
-/* Run what is due now, one job after the other or `concurrency` at once, until nothing is due;
- * with_scheduled: also what is not due yet, as if its time had come (jobs that put in others until
- * jobs_max were run). Not while weft_engine_run runs.
+/* Run what is due now, in every queue, as many at once as the first consumer may, or one after the
+ * other where there is none; then what has become due meanwhile, until nothing is or jobs_max were
+ * run. with_scheduled: also what is not due yet, in the order of its times, as if they had come.
+ * Not while weft_engine_run runs, and not after it.
  * Returns  how many were run, or an error. Suspends */
 int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, unsigned jobs_max);
 

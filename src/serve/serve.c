@@ -34,7 +34,7 @@ struct service {
     const struct weft_serve_options *options;
     struct weft_serve_settings settings;
     struct weft_api api;
-    struct weft_handler handlers[1 + WEFT_BUILTIN_HANDLERS_MAX];
+    struct weft_handler handlers[WEFT_BUILTINS];
     struct weft_http_server *http;
     struct weft_scope http_scope;
     struct weft_task http_task, engine_task;
@@ -169,21 +169,12 @@ static int open_engine(struct service *service)
     int err = weft_consumers_init(consumers, service->api.broker, settings);
     if (err)
         return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
-    service->handlers[0] = (struct weft_handler){
-        .name = "process",
-        .run = weft_process_task,
-        .settings = settings->steps_ns,
-        .retry = {.backoff = WEFT_BACKOFF_CONSTANT,
-                  .jitter = WEFT_JITTER_NONE,
-                  .base_ns = WEFT_SEC},
-    };
-    for (size_t i = 0; i < weft_builtin_handlers_count; i++)
-        service->handlers[1 + i] = weft_builtin_handlers[i];
+    weft_builtin_handlers(service->handlers, settings->steps_ns);
     err = weft_engine_open(&service->api.engine,
                            &(struct weft_engine_options){
                                .broker = service->api.broker,
                                .handlers = service->handlers,
-                               .handlers_count = 1 + weft_builtin_handlers_count,
+                               .handlers_count = WEFT_BUILTINS,
                                .consumers = consumers->options,
                                .consumers_count = consumers->workers + 1,
                            });
