@@ -177,10 +177,13 @@ struct weft_job_page {
     struct weft_uuid next;  /* out */
 };
 
+#define WEFT_QUEUE_SIZE_DEFAULT ((uint64_t)1000000)
+#define WEFT_QUEUE_SIZE_MAX     ((uint64_t)1 << 40)
+
 /* Zero: no such limit. */
 struct weft_queue_settings {
     bool paused;                  /* nothing is claimed from it */
-    uint64_t size_max;            /* waiting jobs; 0: 1,000,000 */
+    uint64_t size_max;            /* waiting jobs; 0: WEFT_QUEUE_SIZE_DEFAULT */
     uint32_t running_max;         /* at once, over all workers */
     uint32_t running_max_per_key; /* of jobs with the same limit_key */
     double rate_per_s;            /* claims */

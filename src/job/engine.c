@@ -312,6 +312,7 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     engine->deadline_ns = WEFT_FOREVER;
     engine->maintain_at_ns = WEFT_NOWAIT;
     weft_list_init(&engine->finished);
+    weft_list_init(&engine->watches);
     draw_seed(engine);
     init_services(engine);
     err = weft_beat_init(engine);

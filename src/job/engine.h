@@ -8,9 +8,11 @@
 #define WEFT_JOB_ENGINE_H
 
 #include <job/broker.h>
+#include <job/wake.h>
+#include <weft/select.h>
 #include <weft/task.h>
 
-#define WEFT_CONSUMERS_MAX    64u
+#define WEFT_CONSUMERS_MAX    80u
 #define WEFT_SUBMIT_MAX       10000u /* jobs per call */
 #define WEFT_ATTEMPTS_DEFAULT 3u
 
@@ -104,7 +106,7 @@ struct weft_submission {
                                NULL: after[i].id */
     size_t after_count;
 
-    struct weft_uuid id;       /* out */
+    struct weft_uuid id;       /* in: all zeros, or from weft_engine_make_id; out: the job's */
     enum weft_job_state state; /* out: where it began; NONE with WEFT_EDUPLICATE, id is the other */
     uint64_t waiting;          /* out: jobs that wait in its queue */
     int64_t created_us;        /* out */
@@ -120,11 +122,50 @@ struct weft_submission {
 int weft_engine_submit(struct weft_engine *engine, struct weft_submission *jobs, size_t count,
                        bool atomic);
 
+/* An id for a job that is yet to be submitted, for those whose queue depends on it. Never suspends.
+ */
+struct weft_uuid weft_engine_make_id(struct weft_engine *engine);
+
+/* The job that a submission stands for, with a new id, for those who put it in by other means; it
+ * points to what the submission points to. Jobs it waits for are not in it.
+ * Returns 0, -EINVAL, -EMSGSIZE. Never suspends. */
+int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission *asked,
+                        struct weft_job *ret_job);
+
 /* Wait until the job is over, without polling where the broker has events.
  * Returns  0 with *ret_job, the caller's; -ENOENT, -ETIMEDOUT (*ret_job is set to what it is now),
  *          -ECANCELED. Suspends */
 int weft_engine_wait(struct weft_engine *engine, const struct weft_uuid *id, int64_t deadline_ns,
                      struct weft_job **ret_job);
+
+/* --- for workers elsewhere --- */
+
+/* A look at queues of the broker that ends with "now there may be something to claim":
+ *
+ *     weft_queue_watch_begin(&watch, engine, queues, count);
+ *     while (nothing was claimed) weft_select(weft_queue_watch_case(&watch), ...);
+ *     weft_queue_watch_end(&watch);
+ *
+ * What becomes available between begin and the case is not missed. With a broker that has no events
+ * it never ends by itself. */
+struct weft_queue_watch {
+    struct weft_link link; /* in the engine's list */
+    const char *const *queues;
+    size_t count;
+    struct weft_wake wake;
+};
+
+/* Returns 0, or what weft_wake_init does. queues: borrowed until end. Never suspend. */
+int weft_queue_watch_begin(struct weft_queue_watch *watch, struct weft_engine *engine,
+                           const char *const *queues, size_t count);
+struct weft_case weft_queue_watch_case(struct weft_queue_watch *watch);
+void weft_queue_watch_end(struct weft_queue_watch *watch);
+
+/* What a failure means for a job that ran elsewhere: settlement->event becomes WEFT_JOB_RETRY or
+ * WEFT_JOB_DIE by the attempts that are left, and delay_us, if it is negative, the delay that the
+ * job's backoff, or its handler's, has for this attempt. Never suspends. */
+void weft_engine_judge(struct weft_engine *engine, const struct weft_job *job,
+                       struct weft_settlement *settlement);
 
 /* --- for tests of programs: no run loop --- */
 

@@ -189,6 +189,7 @@ struct weft_engine {
     struct weft_table queues;  /* by name; owned */
     struct weft_table jobs;    /* by id */
     struct weft_table waiters; /* by id */
+    struct weft_link watches;  /* struct weft_queue_watch */
     bool has_star;             /* a consumer takes from every queue that none names */
 
     bool running;        /* weft_engine_run is on its way: what is claimed gets run */
@@ -228,6 +229,11 @@ struct weft_engine {
     size_t consumers_count;
     struct weft_consumer consumers[];
 };
+
+/* --- watch.c --- */
+
+/* Tell those who watch a queue; NULL: any queue. */
+void weft_watches_tell(struct weft_engine *engine, const char *queue);
 
 /* --- engine.c --- */
 

@@ -24,6 +24,7 @@ static bool may_rouse(const struct weft_broker_event *event)
 static int rouse(struct weft_engine *engine, const struct weft_broker_event *event)
 {
     struct weft_engine_queue *queue;
+    weft_watches_tell(engine, event->queue);
     int err = weft_engine_queue(engine, event->queue, &queue);
     if (err || !queue)
         return err;
@@ -84,6 +85,7 @@ static int begin(struct weft_engine *engine)
         err = weft_lanes_learn(engine);
         weft_maintain_soon(engine);
         weft_waiters_tell_all(engine);
+        weft_watches_tell(engine, NULL);
         if (err < 0)
             err = weft_sleep(WEFT_BACKOFF_NS) < 0 ? -ECANCELED : err;
     }

@@ -302,7 +302,10 @@ static size_t fill_items(struct submit *submit, bool again)
         struct weft_job *job = &submit->jobs[i];
         if (!is_to_send(submit, i, again))
             continue;
-        job->id = weft_uuid_make(&engine->ids, job->created_us / 1000);
+        if (!again && !is_zero(&submit->asked[i].id))
+            job->id = submit->asked[i].id;
+        else
+            job->id = weft_uuid_make(&engine->ids, job->created_us / 1000);
         if (submit->run[i])
             submit->run[i]->job->id = job->id;
         submit->sent[sent] = i;
@@ -374,6 +377,23 @@ static int submit_all(struct submit *submit)
     for (int try = 1; err == 0 && again && try < ID_TRIES; try++)
         err = send_items(submit, true, &again);
     return err;
+}
+
+int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission *asked,
+                        struct weft_job *ret_job)
+{
+    int err = check(asked, 0);
+    if (err)
+        return err;
+    int64_t now_us = engine->broker->ops->now_us(engine->broker);
+    *ret_job = job_of(asked, weft_engine_handler(engine, asked->task), now_us);
+    ret_job->id = weft_uuid_make(&engine->ids, now_us / 1000);
+    return 0;
+}
+
+struct weft_uuid weft_engine_make_id(struct weft_engine *engine)
+{
+    return weft_uuid_make(&engine->ids, engine->broker->ops->now_us(engine->broker) / 1000);
 }
 
 int weft_engine_submit(struct weft_engine *engine, struct weft_submission *jobs, size_t count,

@@ -33,10 +33,11 @@ static int64_t longer(int64_t one_ns, int64_t other_ns)
 }
 
 /* The job's own wish, else the handler's, else ours. */
-static struct weft_retry_options curve_of(const struct weft_engine_job *job)
+static struct weft_retry_options curve_of(const struct weft_job *job,
+                                          const struct weft_handler *handler)
 {
     static const struct weft_retry_options ours = {.jitter = WEFT_JITTER_EQUAL};
-    const struct weft_job_backoff *asked = &job->job->backoff;
+    const struct weft_job_backoff *asked = &job->backoff;
     struct weft_retry_options curve = ours;
     if (asked->base_us > 0)
         curve = (struct weft_retry_options){
@@ -45,8 +46,8 @@ static struct weft_retry_options curve_of(const struct weft_engine_job *job)
             .base_ns = weft_ns_from_us(asked->base_us),
             .cap_ns = weft_ns_from_us(asked->cap_us),
         };
-    else if (job->handler && !says_nothing(&job->handler->retry))
-        curve = job->handler->retry;
+    else if (handler && !says_nothing(&handler->retry))
+        curve = handler->retry;
     if (curve.base_ns <= 0)
         curve.base_ns = RETRY_BASE_NS;
     if (curve.cap_ns <= 0)
@@ -54,13 +55,23 @@ static struct weft_retry_options curve_of(const struct weft_engine_job *job)
     return curve;
 }
 
-static int64_t delay_after_failure(struct weft_engine_job *job)
+static int64_t delay_after_failure(struct weft_engine *engine, const struct weft_job *job,
+                                   const struct weft_handler *handler)
 {
-    struct weft_retry_options curve = curve_of(job);
-    struct weft_backoff_state state = {.retries =
-                                           job->job->attempt > 0 ? job->job->attempt - 1u : 0};
-    double draw = (double)(weft_random_next(&job->engine->random) >> 11) * 0x1p-53;
+    struct weft_retry_options curve = curve_of(job, handler);
+    struct weft_backoff_state state = {.retries = job->attempt > 0 ? job->attempt - 1u : 0};
+    double draw = (double)(weft_random_next(&engine->random) >> 11) * 0x1p-53;
     return weft_backoff_next(&curve, &state, draw);
+}
+
+void weft_engine_judge(struct weft_engine *engine, const struct weft_job *job,
+                       struct weft_settlement *settlement)
+{
+    bool again = job->attempt < job->attempts_max;
+    settlement->event = again ? WEFT_JOB_RETRY : WEFT_JOB_DIE;
+    if (settlement->delay_us < 0)
+        settlement->delay_us =
+            delay_after_failure(engine, job, weft_engine_handler(engine, job->task)) / 1000;
 }
 
 /* ---- verdicts --------------------------------------------------------------------------- */
@@ -98,7 +109,8 @@ static void fail(struct weft_engine_job *job, int64_t delay_ns)
     struct weft_verdict *verdict = &job->verdict;
     bool again = job->job->attempt < job->job->attempts_max;
     verdict->event = again ? WEFT_JOB_RETRY : WEFT_JOB_DIE;
-    verdict->delay_us = (delay_ns < 0 ? delay_after_failure(job) : delay_ns) / 1000;
+    verdict->delay_us =
+        (delay_ns < 0 ? delay_after_failure(job->engine, job->job, job->handler) : delay_ns) / 1000;
     weft_engine_log(job->engine, again ? WEFT_LOG_WARNING : WEFT_LOG_ERROR, job->job,
                     again ? "failed" : "dead", verdict->error);
 }

@@ -123,6 +123,8 @@ static bool is_json_type(const char *type)
     while (len > 0 && (type[len - 1] == ' ' || type[len - 1] == '\t'))
         len--;
     return (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
+           (len == 20 && strncasecmp(type, "application/x-ndjson", 20) == 0) ||
+           (len == 18 && strncasecmp(type, "application/ndjson", 18) == 0) ||
            (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
@@ -225,6 +227,42 @@ bool weft_api_check_query(struct weft_http_exchange *exchange, const char *known
         return false;
     }
     return true;
+}
+
+bool weft_api_query_count(struct weft_http_exchange *exchange, const char *name,
+                          uint64_t *ret_value, uint64_t max)
+{
+    const char *text = weft_http_query(exchange, name);
+    if (!text)
+        return true;
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && value >= 1 && value <= max) {
+        *ret_value = value;
+        return true;
+    }
+    char detail[120];
+    (void)snprintf(detail, sizeof detail, "the parameter \"%s\" must be a number from 1 to %llu",
+                   name, (unsigned long long)max);
+    weft_http_reply_error(exchange, 422, detail);
+    return false;
+}
+
+bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, bool *ret_value)
+{
+    const char *text = weft_http_query(exchange, name);
+    if (!text)
+        return true;
+    bool yes = !*text || strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    bool no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    *ret_value = yes;
+    if (yes || no)
+        return true;
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "the parameter \"%s\" must be true or false", name);
+    weft_http_reply_error(exchange, 422, detail);
+    return false;
 }
 
 /* --- routes --- */

@@ -72,6 +72,12 @@ void weft_api_audit(struct weft_api *api, const struct weft_http_exchange *excha
 /* Refuse query parameters that nobody knows: names between spaces, "" for none. Answers then. */
 bool weft_api_check_query(struct weft_http_exchange *exchange, const char *known);
 
+/* A whole number from 1 to max in the query; absent leaves it. False: answered. */
+bool weft_api_query_count(struct weft_http_exchange *exchange, const char *name,
+                          uint64_t *ret_value, uint64_t max);
+/* "true", "1" or nothing behind the name; "false" or "0". False: answered. */
+bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, bool *ret_value);
+
 /* One line in the log when storing begins to fail, one when it works again. */
 void weft_api_note_store(struct weft_api *api, int err);
 /* Answer that a job was not accepted, or that the store failed, and why. */

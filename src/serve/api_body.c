@@ -24,9 +24,9 @@ struct parse_call {
 static int parse(void *arg)
 {
     struct parse_call *call = arg;
-    call->root = json_loadb(call->body, call->len,
-                            JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
-                            &call->error);
+    call->root =
+        json_loadb(call->body, call->len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
+                   &call->error);
     return 0;
 }
 
@@ -175,8 +175,9 @@ void weft_api_get_duration(struct weft_api_fault *fault, const json_t *object, c
              weft_duration_parse(&ns, json_string_value(value), json_string_length(value)) == 0)
         us = ns / 1000;
     if (us < 0 || us > max_us)
-        weft_api_fault(fault, "the field \"%s\" must be seconds, or text like \"1m30s\", up to %g s",
-                       name, (double)max_us / 1e6);
+        weft_api_fault(fault,
+                       "the field \"%s\" must be seconds, or text like \"1m30s\", up to %g s", name,
+                       (double)max_us / 1e6);
     else
         *ret_us = us;
 }

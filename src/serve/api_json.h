@@ -8,7 +8,8 @@
 #include <job/job.h>
 #include <weft/http_server.h>
 
-#define WEFT_API_REPLY_MAX ((size_t)8 << 20) /* bytes */
+#define WEFT_API_REPLY_MAX ((size_t)8 << 20)  /* bytes */
+#define WEFT_API_LEASE_MAX ((size_t)64 << 20) /* of leased jobs: payloads and inputs are large */
 
 /* Send what is in the buffer with 200, or 500 when it failed; releases it. */
 void weft_api_reply(struct weft_http_exchange *exchange, struct weft_buffer *body);

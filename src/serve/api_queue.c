@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * api_queue.c - /v1/queues, /v1/workers, /v1/stats, /v1/audit: what there is, and how it is doing. */
+ * api_queue.c - /v1/queues, /v1/workers, /v1/stats, /v1/audit: what there is, and how it is doing.
+ */
 #include <serve/api.h>
 
 #include <serve/api_body.h>
@@ -55,8 +56,8 @@ static void get_queues(struct weft_http_exchange *exchange, void *context)
         return;
     struct weft_queue_info *queues = calloc(WEFT_QUEUES_MAX, sizeof *queues);
     size_t count = 0;
-    int err = queues ? api->broker->ops->queues(api->broker, queues, WEFT_QUEUES_MAX, &count)
-                     : -ENOMEM;
+    int err =
+        queues ? api->broker->ops->queues(api->broker, queues, WEFT_QUEUES_MAX, &count) : -ENOMEM;
     if (err) {
         free(queues);
         weft_api_refuse_job(exchange, err);
@@ -76,8 +77,7 @@ static void get_queues(struct weft_http_exchange *exchange, void *context)
     weft_api_reply(exchange, &body);
 }
 
-static void reply_queue(struct weft_http_exchange *exchange, struct weft_api *api,
-                        const char *name)
+static void reply_queue(struct weft_http_exchange *exchange, struct weft_api *api, const char *name)
 {
     struct weft_queue_info info;
     int err = api->broker->ops->queue_find(api->broker, name, &info);
@@ -295,8 +295,7 @@ static void put_worker(struct weft_http_exchange *exchange, void *context)
 static void delete_worker(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    reply_worker_done(exchange,
-                      api->broker->ops->worker_leave(api->broker, number_of(exchange)));
+    reply_worker_done(exchange, api->broker->ops->worker_leave(api->broker, number_of(exchange)));
 }
 
 /* --- numbers --- */

@@ -6,8 +6,8 @@
 #include <serve/api.h>
 
 #include <serve/api_body.h>
-#include <serve/api_json.h>
 #include <serve/api_job.h>
+#include <serve/api_json.h>
 
 #include <weft/runtime.h>
 
@@ -154,8 +154,7 @@ static void give_back(struct weft_api *api, struct weft_claim *claim)
 {
     struct weft_settlement *items = calloc(claim->count, sizeof *items);
     for (unsigned i = 0; items && i < claim->count; i++)
-        items[i] =
-            (struct weft_settlement){.job = claim->jobs[i], .event = WEFT_JOB_RELEASE};
+        items[i] = (struct weft_settlement){.job = claim->jobs[i], .event = WEFT_JOB_RELEASE};
     if (items)
         (void)api->broker->ops->settle(api->broker, items, claim->count);
     free(items); /* without memory, or with an error, their leases run out */
@@ -345,8 +344,8 @@ static const struct {
     const char *name;
     enum weft_job_event event;
 } outcomes[] = {
-    {"complete", WEFT_JOB_COMPLETE}, {"fail", WEFT_JOB_RETRY},      {"retry", WEFT_JOB_RETRY},
-    {"die", WEFT_JOB_DIE},           {"discard", WEFT_JOB_DIE},     {"snooze", WEFT_JOB_SNOOZE},
+    {"complete", WEFT_JOB_COMPLETE}, {"fail", WEFT_JOB_RETRY},    {"retry", WEFT_JOB_RETRY},
+    {"die", WEFT_JOB_DIE},           {"discard", WEFT_JOB_DIE},   {"snooze", WEFT_JOB_SNOOZE},
     {"release", WEFT_JOB_RELEASE},   {"cancel", WEFT_JOB_CANCEL},
 };
 

@@ -170,14 +170,13 @@ static int open_engine(struct service *service)
     if (err)
         return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
     weft_builtin_handlers(service->handlers, settings->steps_ns);
-    err = weft_engine_open(&service->api.engine,
-                           &(struct weft_engine_options){
-                               .broker = service->api.broker,
-                               .handlers = service->handlers,
-                               .handlers_count = WEFT_BUILTINS,
-                               .consumers = consumers->options,
-                               .consumers_count = consumers->workers + 1,
-                           });
+    err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
+                                                     .broker = service->api.broker,
+                                                     .handlers = service->handlers,
+                                                     .handlers_count = WEFT_BUILTINS,
+                                                     .consumers = consumers->options,
+                                                     .consumers_count = consumers->workers + 1,
+                                                 });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
 
