@@ -3,6 +3,9 @@
 #include <serve/api_job.h>
 
 #include <base/buffer.h>
+#include <base/hash.h>
+#include <base/list.h>
+#include <base/table.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,22 +44,51 @@ static int join_headers(struct weft_arena *arena, const struct weft_job_request 
     return copy ? 0 : -ENOMEM;
 }
 
-/* Jobs with the same group belong together: a group that is an id is that flow, another word stands
- * for a flow named by the id of the first job of the body with this word. */
-static void join_flows(struct weft_submissions *submissions, struct weft_engine *engine)
+struct group {
+    struct weft_table_node node;
+    const char *name;
+    struct weft_uuid flow;
+};
+
+static struct group *find_group(const struct weft_table *groups, const char *name, uint64_t hash)
 {
-    const struct weft_job_request *requests = submissions->requests.items;
-    for (size_t i = 0; i < submissions->requests.count; i++) {
-        struct weft_submission *item = &submissions->items[i];
-        const char *group = requests[i].group;
-        if (!group || weft_uuid_parse(&item->flow, group, strlen(group)) == 0)
-            continue;
-        size_t first = requests[i].group_first;
-        if (first == i)
-            item->flow = item->id = weft_engine_make_id(engine);
-        else
-            item->flow = submissions->items[first].flow;
+    struct weft_table_node *node = weft_table_first(groups, hash);
+    while (node && strcmp(weft_container_of(node, struct group, node)->name, name) != 0)
+        node = weft_table_next(node);
+    return node ? weft_container_of(node, struct group, node) : NULL;
+}
+
+/* The flow of a word: named by the id of the first job of the body that has the word. */
+static int join_group(struct weft_submissions *submissions, struct weft_table *groups,
+                      const char *name, struct weft_engine *engine, struct weft_submission *item)
+{
+    uint64_t hash = weft_hash(name, strlen(name));
+    struct group *group = find_group(groups, name, hash);
+    if (!group) {
+        group = weft_arena_alloc(&submissions->requests.arena, sizeof *group);
+        if (!group)
+            return -ENOMEM;
+        item->id = weft_engine_make_id(engine);
+        *group = (struct group){.name = name, .flow = item->id};
+        weft_table_put(groups, &group->node, hash);
     }
+    item->flow = group->flow;
+    return 0;
+}
+
+/* Jobs with the same group belong together. A group that is an id is the flow with that id. */
+static int join_flows(struct weft_submissions *submissions, struct weft_engine *engine)
+{
+    struct weft_table groups;
+    int err = weft_table_init(&groups);
+    for (size_t i = 0; !err && i < submissions->requests.count; i++) {
+        struct weft_submission *item = &submissions->items[i];
+        const char *name = submissions->requests.items[i].group;
+        if (name && weft_uuid_parse(&item->flow, name, strlen(name)) != 0)
+            err = join_group(submissions, &groups, name, engine, item);
+    }
+    weft_table_deinit(&groups);
+    return err;
 }
 
 static int join_after(struct weft_arena *arena, const struct weft_job_request *request,
@@ -132,9 +164,7 @@ int weft_submissions_make(struct weft_submissions *ret_submissions, struct weft_
     for (size_t i = 0; !err && i < requests->count; i++)
         err = translate(&submissions->requests.arena, &submissions->requests.items[i],
                         &submissions->items[i]);
-    if (!err)
-        join_flows(submissions, engine);
-    return err;
+    return err ? err : join_flows(submissions, engine);
 }
 
 void weft_submissions_release(struct weft_submissions *submissions)
