@@ -92,9 +92,8 @@ static void work_on(struct faulty *faulty)
     CHECK_EQUAL(counts.running, 0);
     CHECK_EQUAL(counts.broker_errors, faulty->refused);
     if (faulty->refused > 0) {
-        CHECK(world_logged(&world, "broker_failing", NULL) > 0);
-        CHECK_EQUAL(world_logged(&world, "broker_recovered", NULL),
-                    world_logged(&world, "broker_failing", NULL));
+        CHECK(world_logged("broker_failing", NULL) > 0);
+        CHECK_EQUAL(world_logged("broker_recovered", NULL), world_logged("broker_failing", NULL));
     }
     world_close(&world, 0);
 }
