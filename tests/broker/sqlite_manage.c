@@ -221,7 +221,7 @@ STORE_TEST(statistics_count_jobs_by_state_and_their_times)
     CHECK_EQUAL(stats.processing_sum_us, 3000000);
     CHECK_EQUAL(stats.processing_min_us, 1000000);
     CHECK_EQUAL(stats.processing_max_us, 2000000);
-    CHECK(stats.commits > 0 && stats.operations >= stats.commits);
+    CHECK(stats.commits > 0 && stats.operations > 0);
 }
 
 STORE_TEST(statistics_have_the_latest_metrics_first)
