@@ -26,7 +26,8 @@ const struct sqlite_text weft_sqlite_texts_move[] = {
      " progress = NULL WHERE seq = ?1"},
     {SQL_READY, "UPDATE queue SET state = ?2, run_at_us = ?3, waits_for = NULL WHERE seq = ?1"},
     {SQL_ERROR_INSERT,
-     "INSERT OR REPLACE INTO errors (seq, at_us, attempt, error) VALUES (?1, ?2, ?3, ?4)"},
+     "INSERT INTO errors (seq, at_us, attempt, error) VALUES (?1, " SQLITE_ERROR_TIME("?2", "?1") ","
+     " ?3, ?4)"},
     {SQL_ERRORS_TRIM,
      "DELETE FROM errors WHERE seq = ?1 AND at_us <= (SELECT at_us FROM errors WHERE seq = ?1"
      " ORDER BY at_us DESC LIMIT 1 OFFSET 20)"},
