@@ -234,7 +234,8 @@ static void give_back_unmade(struct weft_consumer *consumer, struct weft_job *jo
 {
     struct weft_engine *engine = consumer->engine;
     struct weft_settlement item = {.job = job, .event = WEFT_JOB_RELEASE};
-    int err = weft_engine_heard(engine, engine->broker->ops->settle(engine->broker, &item, 1));
+    int err = engine->broker->ops->settle(engine->broker, &item, 1);
+    weft_engine_heard(engine, WEFT_CALL_SETTLE, err);
     if (err || item.err)
         engine->counts.lost++; /* until its lease ends */
     else
@@ -346,7 +347,8 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
     int64_t begun_ns = weft_now();
     consumer->claiming = claim.jobs_max;
     unsigned epoch = weft_engine_call_begin(engine);
-    int err = weft_engine_heard(engine, engine->broker->ops->claim(engine->broker, &claim));
+    int err = engine->broker->ops->claim(engine->broker, &claim);
+    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
     consumer->claiming = 0;
     unsigned more_from = err ? 0 : claimed(consumer, &claim, lanes, count, begun_ns, &err);
     weft_engine_call_end(engine, epoch);

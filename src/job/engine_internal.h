@@ -166,6 +166,19 @@ struct weft_progress {
     struct weft_event wake; /* shared: handlers on threads tell as well */
 };
 
+/* Kinds of calls to the broker. */
+enum weft_engine_call {
+    WEFT_CALL_ENQUEUE,
+    WEFT_CALL_CLAIM,
+    WEFT_CALL_SETTLE,
+    WEFT_CALL_EXTEND,
+    WEFT_CALL_MAINTAIN,
+    WEFT_CALL_EVENTS,
+    WEFT_CALL_QUEUES,
+    WEFT_CALL_PRUNE,
+    WEFT_CALL_REGISTRY,
+};
+
 enum weft_engine_service {
     WEFT_SERVICE_TIMEOUTS,
     WEFT_SERVICE_MAINTAIN,
@@ -220,7 +233,7 @@ struct weft_engine {
     struct weft_broker_event *events;
     int64_t maintain_at_ns, maintained_at_ns;
     struct weft_wake maintain_wake;
-    int broker_err; /* 0, or what it failed with last time */
+    unsigned failing; /* kinds of calls to the broker that failed last time */
 
     struct weft_beat beat;
     struct weft_progress progress;
@@ -244,9 +257,10 @@ const struct weft_handler *weft_engine_handler(const struct weft_engine *engine,
 void weft_engine_log(const struct weft_engine *engine, enum weft_log_level level,
                      const struct weft_job *job, const char *event, const char *text);
 
-/* Every call to the broker that can fail comes by here: counts, and says once that it fails and
- * once that it works again. Returns err. */
-int weft_engine_heard(struct weft_engine *engine, int err);
+/* What the broker's calls came to passes here. Failures are counted. The log has one line when a
+ * kind of call begins to fail, and one when none does any more; not for those that may not come
+ * again: enqueue, whose caller hears of it, and extend. */
+void weft_engine_heard(struct weft_engine *engine, enum weft_engine_call call, int err);
 
 /* Around calls to the broker that may bring jobs here, until those are known here. begin returns
  * the epoch to be given to end. */

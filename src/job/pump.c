@@ -100,19 +100,22 @@ int weft_pump_main(void *arg)
     int err = begin(engine);
     while (err != -ECANCELED) {
         uint64_t oldest;
-        int count = broker->ops->events(broker, engine->events_after, engine->events,
-                                        WEFT_EVENTS_MAX, WEFT_FOREVER, &oldest);
-        err = 0;
-        if (count == -ESTALE)
+        bool failing = engine->failing & 1u << WEFT_CALL_EVENTS; /* look soon whether it works */
+        int count =
+            broker->ops->events(broker, engine->events_after, engine->events, WEFT_EVENTS_MAX,
+                                failing ? weft_now() + WEFT_BACKOFF_NS : WEFT_FOREVER, &oldest);
+        if (count == -ETIMEDOUT)
+            count = 0;
+        weft_engine_heard(engine, WEFT_CALL_EVENTS, count == -ESTALE ? 0 : count);
+        err = count;
+        if (count > 0) {
+            engine->events_after = engine->events[count - 1].number;
+            err = hand_out(engine, engine->events, count) < 0 ? -ESTALE : 0;
+        }
+        if (err == -ESTALE)
             err = begin(engine);
-        else if (count < 0)
-            err = weft_engine_heard(engine, count) == -ECANCELED ? -ECANCELED
-                                                                 : weft_sleep(WEFT_BACKOFF_NS);
-        if (count <= 0)
-            continue;
-        engine->events_after = engine->events[count - 1].number;
-        if (hand_out(engine, engine->events, count) < 0)
-            err = begin(engine);
+        else if (err < 0 && err != -ECANCELED)
+            err = weft_sleep(WEFT_BACKOFF_NS);
     }
     engine->pumping = false;
     weft_waiters_tell_all(engine);
