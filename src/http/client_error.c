@@ -29,8 +29,9 @@ int weft_http_error_of(CURLcode code, long os_error)
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
         return socket_error(os_error, -ECONNRESET);
+    case CURLE_RECV_ERROR: /* chunks and TLS records as well */
+        return socket_error(os_error, -EPROTO);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:

@@ -212,16 +212,18 @@ static int deliver(struct journey *journey)
     return err < 0 ? fail(journey, err, "the caller did not want the body") : 0;
 }
 
+static bool is_connecting(const struct weft_http_transfer *transfer)
+{
+    return transfer->stage == WEFT_HTTP_RUNNING && !transfer->connected &&
+           transfer->connect_by_ns > 0;
+}
+
 /* Until when to wait before having a look at the time. */
 static int64_t next_look(const struct journey *journey)
 {
     const struct weft_http_transfer *transfer = journey->transfer;
-    int64_t timeout_ns = journey->engine->options.connect_timeout_ns;
-    int64_t look_ns = journey->deadline_ns;
-    if (transfer->stage == WEFT_HTTP_RUNNING && !transfer->connected)
-        look_ns = transfer->connect_by_ns ? transfer->connect_by_ns
-                                          : weft_time_after(weft_now(), timeout_ns);
-    return look_ns < journey->deadline_ns ? look_ns : journey->deadline_ns;
+    bool sooner = is_connecting(transfer) && transfer->connect_by_ns < journey->deadline_ns;
+    return sooner ? transfer->connect_by_ns : journey->deadline_ns;
 }
 
 /* A time is over: which? Returns 0 when it does not matter. */
@@ -231,8 +233,7 @@ static int check_time(struct journey *journey)
     int64_t now_ns = weft_now();
     if (now_ns >= journey->deadline_ns)
         return fail(journey, -ETIMEDOUT, "no whole response in time");
-    if (transfer->stage == WEFT_HTTP_RUNNING && !transfer->connected && transfer->connect_by_ns &&
-        now_ns >= transfer->connect_by_ns)
+    if (is_connecting(transfer) && now_ns >= transfer->connect_by_ns)
         return fail(journey, -ETIMEDOUT, "no connection in time");
     return 0;
 }

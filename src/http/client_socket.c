@@ -12,7 +12,9 @@
  * when libcurl begins to want something, because the edge may have come and gone; but not for the
  * response to a request on a new or an idle connection, the usual case: an edge that has come is
  * in ready, and before libcurl uses an idle connection it looks itself that nothing has come there.
- */
+ *
+ * A socket that libcurl gives up while it is still connecting it may close without telling us
+ * (7.88: all of them): see bury. */
 #include <http/client.h>
 
 #include <weft/io.h>
@@ -21,6 +23,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct weft_http_socket {
@@ -32,6 +35,8 @@ struct weft_http_socket {
     unsigned ready, wants; /* WEFT_READY_READ, _WRITE */
     bool fresh;            /* nothing of ready was ever taken back */
     bool lost;             /* the reactor has to be told again to watch it */
+    bool connected;        /* libcurl closes it through us */
+    ino_t number;          /* of the socket itself, which fd may not be any more */
 };
 
 #define BOTH (WEFT_READY_READ | WEFT_READY_WRITE)
@@ -78,7 +83,43 @@ static void edge_came(struct weft_fd_watcher *watcher, unsigned events)
 static struct weft_http_socket *find(const struct weft_http_engine *engine, int fd)
 {
     struct weft_fd_watcher *watcher = weft_fd_watcher_of(engine->worker, fd);
-    return watcher ? weft_container_of(watcher, struct weft_http_socket, watcher) : NULL;
+    if (!watcher || watcher->ready != edge_came)
+        return NULL;
+    struct weft_http_socket *socket = weft_container_of(watcher, struct weft_http_socket, watcher);
+    return socket->engine == engine ? socket : NULL;
+}
+
+static void free_socket(struct weft_http_socket *socket)
+{
+    if (socket->engine->current == socket)
+        socket->engine->current = NULL;
+    weft_http_count(&socket->engine->counts.connections_now, -1u);
+    weft_list_unlink(&socket->link);
+    weft_list_unlink(&socket->all);
+    free(socket);
+}
+
+static ino_t number_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+/* It was closed behind our back. The reactor may still hold it: io_uring would keep it open. */
+static void bury(struct weft_http_socket *socket)
+{
+    weft_fd_forget(socket->engine->worker, socket->fd);
+    free_socket(socket);
+}
+
+/* libcurl does not want anything of it for now, or has closed it. */
+static void put_aside(struct weft_http_socket *socket)
+{
+    socket->wants = socket->ready = 0;
+    socket->fresh = false;
+    weft_list_unlink(&socket->link);
+    if (!socket->connected && number_of(socket->fd) != socket->number)
+        bury(socket);
 }
 
 /* Whether an edge for the response may have been taken back before it was wanted: a body was held
@@ -98,15 +139,14 @@ int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     (void)unused;
     if (!socket)
         return 0; /* the worker has ended */
+    if (what == CURL_POLL_REMOVE) {
+        put_aside(socket);
+        return 0;
+    }
     unsigned before = socket->wants;
     socket->wants =
         (what & CURL_POLL_IN ? WEFT_READY_READ : 0) | (what & CURL_POLL_OUT ? WEFT_READY_WRITE : 0);
-    if (what == CURL_POLL_REMOVE) {
-        socket->wants = socket->ready = 0;
-        socket->fresh = false;
-        weft_list_unlink(&socket->link);
-        return 0;
-    }
+    socket->connected = socket->connected || (socket->wants & WEFT_READY_READ);
     unsigned new = socket->wants & ~before;
     bool is_response = before == 0 && new == WEFT_READY_READ;
     if (!socket->fresh && new && !(is_response && !may_have_missed(easy, engine)))
@@ -148,13 +188,6 @@ static bool is_allowed(struct weft_http_transfer *transfer, const struct curl_so
     return false;
 }
 
-static void free_socket(struct weft_http_socket *socket)
-{
-    weft_list_unlink(&socket->link);
-    weft_list_unlink(&socket->all);
-    free(socket);
-}
-
 static struct weft_http_socket *make_socket(struct weft_http_engine *engine, int fd)
 {
     struct weft_http_socket *made = calloc(1, sizeof *made);
@@ -163,19 +196,28 @@ static struct weft_http_socket *make_socket(struct weft_http_engine *engine, int
     made->watcher.ready = edge_came;
     made->engine = engine;
     made->fd = fd;
+    made->number = number_of(fd);
     made->fresh = true;
     weft_list_init(&made->link);
     weft_list_append(&engine->sockets, &made->all);
+    weft_http_count(&engine->counts.connections, 1);
+    weft_http_count(&engine->counts.connections_now, 1);
     return made;
 }
 
-/* Returns 0, -ENOMEM, ... */
+/* Under the number of one that was closed behind our back, libcurl believes that it has told what
+ * it wants. Returns 0, -ENOMEM, ... */
 static int register_socket(struct weft_http_engine *engine, int fd)
 {
+    struct weft_http_socket *closed = find(engine, fd);
+    unsigned wants = closed ? closed->wants : 0;
+    if (closed)
+        bury(closed);
     weft_fd_made(engine->worker, fd, true);
     struct weft_http_socket *made = make_socket(engine, fd);
     if (!made)
         return -ENOMEM;
+    made->wants = wants;
     int err = weft_fd_watch_by(engine->worker, fd, &made->watcher);
     if (err < 0)
         free_socket(made);
@@ -190,6 +232,7 @@ curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl
     if (transfer->connect_by_ns == 0)
         transfer->connect_by_ns =
             weft_worker_now(engine->worker) + engine->options.connect_timeout_ns;
+    weft_http_transfer_news(transfer); /* who waits has to wait no longer than that */
     if (!is_allowed(transfer, address))
         return CURL_SOCKET_BAD;
     int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -200,8 +243,6 @@ curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl
             (void)weft_close(fd);
         return CURL_SOCKET_BAD;
     }
-    weft_http_count(&engine->counts.connections, 1);
-    weft_http_count(&engine->counts.connections_now, 1);
     return fd;
 }
 
@@ -221,12 +262,10 @@ static int close_orphan(struct weft_http_engine *engine, int fd)
 int weft_http_socket_close(void *arg, curl_socket_t fd)
 {
     struct weft_http_engine *engine = arg;
-    weft_http_count(&engine->counts.connections_now, -1u);
     if (!engine->worker)
         return close_orphan(engine, fd);
     struct weft_http_socket *socket = find(engine, fd);
-    if (engine->current == socket)
-        engine->current = NULL;
-    free_socket(socket);
+    if (socket)
+        free_socket(socket);
     return weft_close(fd) < 0 ? -1 : 0;
 }

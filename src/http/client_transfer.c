@@ -115,6 +115,8 @@ static CURLcode set_constants(struct weft_http_transfer *transfer)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_DNS_CACHE_TIMEOUT, ADDRESSES_KEPT_S);
+    /* Ours is kept by the fiber; libcurl's says how long it tries each of several addresses. */
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(options->connect_timeout_ns / WEFT_MSEC) + 1000L);
     SET(CURLOPT_MAXAGE_CONN, (long)((options->idle_timeout_ns + WEFT_SEC - 1) / WEFT_SEC));
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_HTTP_VERSION,
