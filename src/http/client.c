@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * client.c - a client from open to close. See weft/http_client.h. */
-#include <http/client.h>
+#include <http/client_internal.h>
 #include <runtime/fork.h>
 #include <runtime/runtime.h>
 

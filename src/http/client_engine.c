@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * client_engine.c - what the client does on a worker, between its fibers. See client.h. */
+ * client_engine.c - what the client does on a worker, between its fibers. See client_internal.h. */
 #include <flow/pattern.h>
-#include <http/client.h>
+#include <http/client_internal.h>
 #include <runtime/completion.h>
 
 #include <errno.h>
@@ -299,6 +299,7 @@ void weft_http_transfer_give_back(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
     transfer->stage = WEFT_HTTP_IDLE;
+    weft_buffer_deinit(&transfer->pieces); /* what was not taken is not for the next */
     if (transfer->has_turn) {
         transfer->has_turn = false;
         weft_http_queue_leave(&engine->queue, &transfer->place);

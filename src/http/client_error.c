@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * client_error.c - libcurl's errors as weft's. */
-#include <http/client.h>
+#include <http/client_internal.h>
 
 /* What the socket said is more exact, where it said something. */
 static int socket_error(long os_error, int otherwise)

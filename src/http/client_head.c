@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * client_head.c - the head of a response, line by line, and the response's fields. */
-#include <http/client.h>
+#include <http/client_internal.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * its redirects (travel), each through as many attempts as names are missing (visit), each of them
  * is handed over and waited for (attempt). */
 #include <base/time.h>
-#include <http/client.h>
+#include <http/client_internal.h>
 #include <runtime/resolve.h>
 #include <runtime/runtime.h>
 

@@ -15,7 +15,7 @@
  *
  * A socket that libcurl gives up while it is still connecting it may close without telling us
  * (7.88: all of them): see bury. */
-#include <http/client.h>
+#include <http/client_internal.h>
 
 #include <weft/io.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * client_transfer.c - one request as libcurl is told of it, and what it says of the response. */
-#include <http/client.h>
+#include <http/client_internal.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -257,7 +257,6 @@ static int forget_answer(struct weft_http_transfer *transfer)
     transfer->why = NULL;
     transfer->body_bytes = 0;
     transfer->error[0] = '\0';
-    weft_buffer_clear(&transfer->pieces);
     weft_buffer_clear(&transfer->reply);
     size_t room = question->streams ? 0 : question->body_max;
     size_t url_bytes = strlen(question->url) + 1;

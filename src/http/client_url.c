@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * client_url.c - what the client has to know of a URL, as libcurl itself reads it: who reads a URL
  * differently from who connects can be made to check another host than it talks to. */
-#include <http/client.h>
+#include <http/client_internal.h>
 
 #include <stdlib.h>
 #include <string.h>
