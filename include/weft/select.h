@@ -59,8 +59,8 @@ WEFT_API struct weft_case weft_case_acquire(struct weft_semaphore *semaphore, ui
 /* The end of a task; result is what its function returned. From the group's own worker. */
 WEFT_API struct weft_case weft_case_task(struct weft_task *task);
 
-/* A descriptor that is readable or writable (flags: WEFT_READABLE, WEFT_WRITABLE, one of them). May
- * be chosen without need, like weft_wait_fd. */
+/* A descriptor that is readable or writable, or whose other end hangs up (flags: WEFT_READABLE,
+ * WEFT_WRITABLE, WEFT_HANGUP, one of them). May be chosen without need, like weft_wait_fd. */
 WEFT_API struct weft_case weft_case_fd(int fd, unsigned flags);
 
 /* The clock shows deadline_ns; one that is over is ready at once. */

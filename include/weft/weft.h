@@ -15,6 +15,7 @@
 #include <weft/flight.h>
 #include <weft/group.h>
 #include <weft/hedge.h>
+#include <weft/http_client.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
@@ -47,6 +48,7 @@
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/task.h>
 #include <weft/throttle.h>
 #include <weft/timing.h>
 

@@ -16,7 +16,7 @@ static int permit(const struct weft_case *c)
 {
     if (!weft_current_worker)
         return -EPERM;
-    return c->flags == WEFT_READABLE || c->flags == WEFT_WRITABLE ? 0 : -EINVAL;
+    return weft_fd_direction_valid(c->flags) ? 0 : -EINVAL;
 }
 
 static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
@@ -32,7 +32,7 @@ static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
     if (err != -EAGAIN)
         return err;
     /* What is remembered is older than the level. */
-    entry->ready &= (uint8_t) ~(c->flags == WEFT_READABLE ? WEFT_READY_READ : WEFT_READY_WRITE);
+    entry->ready &= (uint8_t)~c->flags;
     return WEFT_WOULD_WAIT;
 }
 
@@ -46,7 +46,7 @@ static struct weft_link *queue(struct weft_case *c)
 {
     struct weft_fd *entry = entry_of(c);
     weft_current_worker->fd_waiters++;
-    return c->flags == WEFT_READABLE ? &entry->readers : &entry->writers;
+    return weft_fd_waiters(entry, c->flags);
 }
 
 static void left(const struct weft_case *c, bool served)

@@ -443,9 +443,94 @@ FIBER_TEST(pipes_and_their_hang_up_work_too)
     CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 4);
     CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_NOWAIT), -EAGAIN);
     CHECK_EQUAL(weft_wait_fd(ends[0], 0, WEFT_NOWAIT), -EINVAL);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE | WEFT_HANGUP, WEFT_NOWAIT), -EINVAL);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_HANGUP, weft_now() + 5), -ETIMEDOUT);
     CHECK_EQUAL(weft_close(ends[1]), 0);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_HANGUP, WEFT_FOREVER), 0);
     CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 0);
     CHECK_EQUAL(weft_close(ends[0]), 0);
+}
+
+static int shut_down(void *arg)
+{
+    const int *fd = arg;
+    CHECK_EQUAL(weft_yield(), 0);
+    return shutdown(*fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+FIBER_TEST(a_hang_up_is_seen_behind_bytes_that_nobody_has_read)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    char buffer[8];
+    CHECK_EQUAL(weft_write(pair.client, "unread", 6, WEFT_FOREVER), 6);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_READABLE, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, weft_now() + WEFT_SEC), -ETIMEDOUT);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, shut_down, &pair.client), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_NOWAIT), 0); /* and stays so */
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 6);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    disconnect(&pair);
+}
+
+/* Bytes that come meanwhile wake nobody who waits for the end. */
+static int write_and_shut_down(void *arg)
+{
+    struct pair *pair = arg;
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(weft_write(pair->client, "x", 1, WEFT_FOREVER), 1);
+        CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    }
+    return shutdown(pair->client, SHUT_WR) < 0 ? -errno : 0;
+}
+
+FIBER_TEST(a_hang_up_is_a_case)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    struct weft_case c = weft_case_fd(pair.server, WEFT_HANGUP);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_NOWAIT, 0), -EAGAIN);
+    int64_t began_ns = weft_now();
+    CHECK_EQUAL(weft_spawn(&group, write_and_shut_down, &pair), 0);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+    CHECK_EQUAL(c.result, 0);
+    CHECK_EQUAL(weft_now() - began_ns, 10 * WEFT_SEC);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0); /* a level */
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    disconnect(&pair);
+}
+
+static int await_hang_up(void *arg)
+{
+    const int *fd = arg;
+    return weft_wait_fd(*fd, WEFT_HANGUP, WEFT_FOREVER);
+}
+
+FIBER_TEST(waiting_for_a_hang_up_ends_with_the_descriptor_and_with_a_cancellation)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    struct weft_task cancelled, closed;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &cancelled, await_hang_up, &pair.client), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    weft_group_cancel(&group, 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(cancelled.result, -ECANCELED);
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &closed, await_hang_up, &pair.server), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_close(pair.server), 0);
+    CHECK_EQUAL(weft_group_wait(&group), -EBADF);
+    CHECK_EQUAL(closed.result, -EBADF);
+    CHECK_EQUAL(weft_wait_fd(pair.client, WEFT_HANGUP, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_close(pair.client), 0);
+    CHECK_EQUAL(weft_close(pair.listener), 0);
 }
 
 FIBER_TEST(bad_descriptors_say_so)
@@ -561,6 +646,93 @@ FIBER_TEST(room_to_write_can_be_waited_for)
     while (weft_write(fds[1], bytes, sizeof bytes, WEFT_NOWAIT) > 0)
         ;
     CHECK_EQUAL(weft_wait_fd(fds[1], WEFT_WRITABLE, weft_now() + 10), -ETIMEDOUT);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+/* ---- watchers: who reads and writes itself ----------------------------------------------- */
+
+struct told {
+    struct weft_fd_watcher watcher;
+    unsigned events, times;
+};
+
+static void note_events(struct weft_fd_watcher *watcher, unsigned events)
+{
+    struct told *told = weft_container_of(watcher, struct told, watcher);
+    told->events |= events;
+    told->times++;
+}
+
+/* What was told since the last time, once it holds what is expected. */
+static unsigned await_events(struct told *told, unsigned expected)
+{
+    weft_current_worker->fd_waiters++;
+    for (int i = 0; i < 1000 && (told->events & expected) != expected; i++)
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+    weft_current_worker->fd_waiters--;
+    unsigned events = told->events;
+    told->events = 0;
+    return events;
+}
+
+FIBER_TEST(a_watcher_is_told_of_the_level_and_then_of_every_edge)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == NULL);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    REQUIRE(weft_fd_watch_by(weft_current_worker, fds[0], &told.watcher) == 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == &told.watcher);
+    CHECK_EQUAL(await_events(&told, WEFT_READY_READ | WEFT_READY_WRITE),
+                WEFT_READY_READ | WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "2", 1, WEFT_FOREVER), 1);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
+    CHECK_EQUAL(shutdown(fds[1], SHUT_WR), 0);
+    CHECK(await_events(&told, WEFT_READY_HANGUP) & WEFT_READY_HANGUP);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(a_watcher_of_a_closed_descriptor_is_told_nothing)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    CHECK_EQUAL(weft_fd_watch_by(weft_current_worker, 999999, &told.watcher), -EBADF);
+    CHECK(weft_fd_watcher_of(weft_current_worker, 999999) == NULL);
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    REQUIRE(weft_fd_watch_by(weft_current_worker, fds[0], &told.watcher) == 0);
+    (void)await_events(&told, WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == NULL);
+    unsigned times = told.times;
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(told.times, times);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(a_watcher_hears_that_the_poller_has_stopped_and_can_watch_again)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    struct weft_worker *worker = weft_current_worker;
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    REQUIRE(weft_fd_watch_by(worker, fds[0], &told.watcher) == 0);
+    (void)await_events(&told, WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
+    /* As io_uring does when it ends a poll by itself. */
+    struct weft_fd *entry = weft_fd_entry(&worker->fds, fds[0]);
+    worker->poller_ops->unwatch(worker->poller, fds[0], entry->generation);
+    const struct weft_ready lost = {
+        .fd = fds[0], .generation = entry->generation, .events = WEFT_READY_LOST};
+    weft_fd_event(&worker->fds, &lost);
+    CHECK_EQUAL(await_events(&told, WEFT_READY_LOST), WEFT_READY_LOST);
+    CHECK(!entry->watched);
+    REQUIRE(weft_fd_watch_by(worker, fds[0], &told.watcher) == 0);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
     CHECK_EQUAL(weft_close(fds[0]), 0);
     CHECK_EQUAL(weft_close(fds[1]), 0);
 }
