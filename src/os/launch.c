@@ -112,9 +112,8 @@ IN_CHILD static int arrange_stdio(const int *stdio)
 /* What is lower already stays. */
 IN_CHILD static int lower_limit(int resource, rlim_t soft, rlim_t hard)
 {
-    struct rlimit limit;
-    if (getrlimit(resource, &limit) < 0)
-        return -1;
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)getrlimit(resource, &limit);
     if (limit.rlim_cur > soft)
         limit.rlim_cur = soft;
     if (limit.rlim_max > hard)

@@ -198,9 +198,7 @@ static void measure(const struct weft_process *process, struct weft_process_stat
 {
     struct rusage usage = {.ru_maxrss = 0};
     siginfo_t info;
-    if (syscall(SYS_waitid, P_PIDFD, process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT, &usage) <
-        0)
-        return;
+    (void)syscall(SYS_waitid, P_PIDFD, process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT, &usage);
     const struct timeval *user = &usage.ru_utime, *system = &usage.ru_stime;
     status->cpu_ns =
         (user->tv_sec + system->tv_sec) * WEFT_SEC + (user->tv_usec + system->tv_usec) * WEFT_USEC;

@@ -439,6 +439,14 @@ REAL_TIME_FIBER_TEST(a_process_has_the_limits_it_was_given_and_no_higher_ones)
     options = (struct weft_process_options){.cpu_seconds_max = 100, .nice = 1000};
     check_says("ulimit -S -t; nice", &options, "90\n19\n");
     REQUIRE(setrlimit(RLIMIT_CPU, &before) == 0);
+    /* Only the privileged may be less nice. */
+    static const char *const command[] = {"true", NULL};
+    struct weft_process_status status;
+    options = (struct weft_process_options){.nice = -1000};
+    int err = weft_process_run(command, &options, weft_now() + PATIENCE, &status);
+    CHECK(err == 0 || err == -EACCES || err == -EPERM);
+    if (err == 0)
+        check_says("nice", &options, "-20\n");
 }
 
 REAL_TIME_FIBER_TEST(who_uses_up_its_processor_time_is_ended)
