@@ -73,6 +73,16 @@ void weft_outcome_say(struct weft_outcome *outcome, enum weft_outcome_kind kind,
     outcome->kind = kind;
 }
 
+void weft_outcome_quote(struct weft_outcome *outcome, enum weft_outcome_kind kind, const char *text,
+                        size_t len)
+{
+    char line[WEFT_JOB_ERROR_MAX];
+    len = append_clean(line, 0, sizeof line, text, len);
+    free(outcome->reason);
+    outcome->reason = strndup(line, len);
+    outcome->kind = kind;
+}
+
 void weft_outcome_note(struct weft_outcome *outcome, const struct weft_process_status *status)
 {
     outcome->exit_code = status->exit_code;

@@ -39,14 +39,15 @@ struct weft_outcome {
         retry_after_ns; /* failed: the next attempt should wait at least so long; 0: as planned */
     char *result;       /* done: from malloc, may be taken over; NULL: nothing, or no result */
     size_t result_len;
-    char *reason; /* why it is not done, or has no result: one line of UTF-8, at most
-                     WEFT_JOB_ERROR_MAX bytes; NULL: none, or no memory for it */
+    bool result_json; /* who made it says that it is JSON; nobody has looked */
+    char *reason;     /* why it is not done, or has no result: one line of UTF-8, at most
+                         WEFT_JOB_ERROR_MAX bytes; NULL: none, or no memory for it */
     char *said; /* the last it wrote to its standard error, not as clean as reason; NULL: nothing */
     size_t said_len;
     int exit_code; /* of the process, when it ended by itself; else -1 */
     int signal;    /* that ended it, or 0 */
     int64_t cpu_ns;
-    size_t resident_bytes; /* as in weft_process_status */
+    size_t resident_bytes; /* as in weft_process_status; of a process that lives on, at present */
 };
 
 /* Free what it holds, and make it all zeros. */
@@ -55,6 +56,10 @@ void weft_outcome_release(struct weft_outcome *outcome);
 /* Set kind and reason: the sentence, and after a colon the last line of what it said, if any. */
 void weft_outcome_say(struct weft_outcome *outcome, enum weft_outcome_kind kind, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
+
+/* Set kind and reason to a text as it is, without what it said. */
+void weft_outcome_quote(struct weft_outcome *outcome, enum weft_outcome_kind kind, const char *text,
+                        size_t len);
 
 /* How a process ended, and what it used. */
 void weft_outcome_note(struct weft_outcome *outcome, const struct weft_process_status *status);

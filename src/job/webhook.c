@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- the request ------------------------------------------------------------------------- */
 
@@ -83,6 +84,14 @@ static int64_t retry_after(const struct weft_webhook_rules *rules,
     return delay_ns < max_ns ? delay_ns : max_ns;
 }
 
+/* "application/json", "application/problem+json", with parameters or without. */
+static bool is_json(const char *type)
+{
+    size_t len = type ? strcspn(type, "; \t") : 0;
+    return (len == 16 && strncasecmp(type, "application/json", len) == 0) ||
+           (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
+}
+
 static void keep_result(struct weft_webhook_answer *answer, struct weft_outcome *outcome)
 {
     outcome->kind = WEFT_OUTCOME_DONE;
@@ -92,6 +101,7 @@ static void keep_result(struct weft_webhook_answer *answer, struct weft_outcome 
     }
     outcome->result = answer->body;
     outcome->result_len = answer->body_len;
+    outcome->result_json = is_json(answer->content_type);
     answer->body = NULL;
     answer->body_len = 0;
 }

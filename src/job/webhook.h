@@ -130,6 +130,7 @@ struct weft_webhook_answer {
     const char *retry_after; /* headers, or NULL */
     const char *date;
     const char *location;
+    const char *content_type;
 };
 
 /* Say what an answer means. A body that was cut is no result: the job is done without one.

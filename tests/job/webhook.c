@@ -652,6 +652,30 @@ TEST(the_body_of_a_success_is_the_result)
     weft_outcome_release(&outcome);
 }
 
+static bool is_taken_for_json(const char *content_type)
+{
+    static const struct weft_webhook_rules usual;
+    struct weft_outcome outcome;
+    struct weft_webhook_answer answer = {
+        .status = 200, .body = strdup("{}"), .body_len = 2, .content_type = content_type};
+    weft_webhook_judge(&usual, &answer, SENT_S, &outcome);
+    bool json = outcome.result_json;
+    weft_outcome_release(&outcome);
+    return json;
+}
+
+TEST(a_result_is_json_when_its_type_says_so)
+{
+    CHECK(is_taken_for_json("application/json"));
+    CHECK(is_taken_for_json("Application/JSON; charset=utf-8"));
+    CHECK(is_taken_for_json("application/problem+json"));
+    CHECK(!is_taken_for_json(NULL));
+    CHECK(!is_taken_for_json(""));
+    CHECK(!is_taken_for_json("+json"));
+    CHECK(!is_taken_for_json("application/json5"));
+    CHECK(!is_taken_for_json("text/plain; application/json"));
+}
+
 TEST(a_success_whose_body_is_too_long_is_one_without_a_result)
 {
     static const struct weft_webhook_rules usual;
