@@ -55,6 +55,18 @@ static void left(const struct weft_case *c, bool served)
     weft_current_worker->fd_waiters--;
 }
 
+static struct weft_link *queue_owed(struct weft_case *c)
+{
+    weft_current_worker->outstanding++;
+    return queue(c);
+}
+
+static void left_owed(const struct weft_case *c, bool served)
+{
+    weft_current_worker->outstanding--;
+    left(c, served);
+}
+
 static int outcome(const struct weft_case *c)
 {
     return entry_of(c)->generation == c->generation ? 0 : -EBADF;
@@ -69,4 +81,15 @@ struct weft_case weft_case_fd(int fd, unsigned flags)
                                              .left = left,
                                              .outcome = outcome};
     return (struct weft_case){.ops = &ops, .fd = fd, .flags = flags};
+}
+
+struct weft_case weft_case_owed_fd(int fd)
+{
+    static const struct weft_case_ops ops = {.permit = permit,
+                                             .attempt = attempt,
+                                             .ready = ready,
+                                             .queue = queue_owed,
+                                             .left = left_owed,
+                                             .outcome = outcome};
+    return (struct weft_case){.ops = &ops, .fd = fd, .flags = WEFT_READABLE};
 }
