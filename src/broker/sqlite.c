@@ -213,7 +213,8 @@ static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
     (void)pthread_mutex_init(&broker->checkpoint.lock, NULL);
     (void)pthread_cond_init(&broker->checkpoint.wake, NULL);
     broker->path = strdup(broker->memory ? ":memory:" : path);
-    if (broker->path && !weft_sqlite_events_init(&broker->writer.events))
+    if (broker->path && !weft_sqlite_leases_init(&broker->writer) &&
+        !weft_sqlite_events_init(&broker->writer.events))
         return broker;
     (void)close_on_thread(broker);
     return NULL;

@@ -29,7 +29,7 @@ const struct sqlite_text weft_sqlite_texts_claim[] = {
      "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq WHERE q.seq = ?1"},
     {SQL_CLAIM_UPDATE,
      "UPDATE queue SET state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3,"
-     " lease_until_us = ?4, worker = ?5 WHERE seq = ?1"},
+     " lease_until_us = ?4, wake_us = ?4, worker = ?5 WHERE seq = ?1"},
     /* The first job of the priority after ?2. */
     {SQL_CLAIM_HEAD,
      "SELECT seq, priority, run_at_us FROM queue WHERE queue = ?1 AND priority > ?2"
@@ -149,6 +149,24 @@ static int copy_job(struct pass *pass, sqlite3_stmt *row, struct weft_job **ret_
     return *ret_job ? SQLITE_OK : SQLITE_NOMEM;
 }
 
+/* For its settlement. */
+static void remember(const struct pass *pass, sqlite3_stmt *row, const struct weft_job *job)
+{
+    struct sqlite_row lease = {
+        .seq = sqlite3_column_int64(row, 0),
+        .queue = pass->queue,
+        .token = pass->token,
+        .started_us = pass->now_us,
+        .worker = job->worker,
+        .run_at_us = job->run_at_us,
+        .attempt = job->attempt,
+        .crashes = job->crashes,
+        .flags = (unsigned)sqlite3_column_int(row, 5),
+    };
+    lease.task = weft_sqlite_name_numbered(&pass->writer->tasks, sqlite3_column_int64(row, 1));
+    weft_sqlite_lease_keep(pass->writer, &lease);
+}
+
 /* Take the job of a row, or note why not. */
 static int visit(struct pass *pass, sqlite3_stmt *row)
 {
@@ -167,6 +185,8 @@ static int visit(struct pass *pass, sqlite3_stmt *row)
     int rc = copy_job(pass, row, &claim->jobs[claim->count]);
     if (rc)
         return rc;
+    if (!key)
+        remember(pass, row, claim->jobs[claim->count]);
     claim->count++;
     weft_sqlite_limits_begin(writer, pass->queue, key, pass->now_us);
     return SQLITE_OK;

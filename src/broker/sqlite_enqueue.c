@@ -21,8 +21,9 @@ const struct sqlite_text weft_sqlite_texts_enqueue[] = {
      " ?16, ?17, ?18)"},
     {SQL_QUEUE_INSERT,
      "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
-     " flags, lease_token, lease_until_us, started_us, worker, waits_for, expires_us, limit_key)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
+     " flags, wake_us, lease_token, lease_until_us, started_us, worker, waits_for, expires_us,"
+     " limit_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+     " ?17)"},
     {SQL_STATE_SELECT,
      "SELECT j.id, coalesce(o.state, q.state) FROM jobs j LEFT JOIN queue q ON q.seq = j.seq"
      " LEFT JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
@@ -183,6 +184,7 @@ static int insert_needs(struct sqlite_writer *writer, const struct entry *entry)
         if (rc)
             break;
         bool ended = sqlite3_changes(writer->db) == 0;
+        weft_sqlite_lease_forget(writer, parent);
         (void)sqlite3_bind_int64(insert, 1, parent);
         (void)sqlite3_bind_int64(insert, 2, entry->seq);
         (void)sqlite3_bind_int64(insert, 3, (int64_t)i);
@@ -293,14 +295,18 @@ static int insert_job(struct sqlite_writer *writer, const struct entry *entry)
     return rc;
 }
 
+static unsigned flags_of(const struct entry *entry)
+{
+    return (entry->item->after_count > 0 ? SQLITE_NEEDS : 0u) |
+           (entry->item->job->result_ttl_us > 0 ? SQLITE_RESULT_TTL : 0u);
+}
+
 static int insert_queue(struct sqlite_writer *writer, const struct entry *entry)
 {
     const struct weft_enqueue *item = entry->item;
     const struct weft_job *job = item->job;
     sqlite3_stmt *insert = writer->statements[SQL_QUEUE_INSERT];
     bool running = entry->state == WEFT_JOB_RUNNING;
-    unsigned flags = (item->after_count > 0 ? SQLITE_NEEDS : 0u) |
-                     (job->result_ttl_us > 0 ? SQLITE_RESULT_TTL : 0u);
     (void)sqlite3_bind_int64(insert, 1, entry->seq);
     (void)sqlite3_bind_int(insert, 2, (int)entry->state);
     (void)sqlite3_bind_int64(insert, 3, entry->queue->name.number);
@@ -309,16 +315,21 @@ static int insert_queue(struct sqlite_writer *writer, const struct entry *entry)
     (void)sqlite3_bind_int64(insert, 6, job->run_at_us);
     (void)sqlite3_bind_int(insert, 7, running);
     (void)sqlite3_bind_int(insert, 8, job->attempts_max);
-    (void)sqlite3_bind_int(insert, 9, (int)flags);
+    (void)sqlite3_bind_int(insert, 9, (int)flags_of(entry));
+    int64_t wake_us = job->expires_us;
+    if (entry->state == WEFT_JOB_SCHEDULED && (wake_us <= 0 || job->run_at_us < wake_us))
+        wake_us = job->run_at_us;
     if (running) {
-        (void)sqlite3_bind_int64(insert, 10, (int64_t)item->lease_token);
-        bind_positive(insert, 11, weft_sqlite_lease_end(entry->batch->lease_us, entry->now_us));
-        (void)sqlite3_bind_int64(insert, 12, entry->now_us);
-        bind_positive(insert, 13, entry->batch->worker);
+        wake_us = weft_sqlite_lease_end(entry->batch->lease_us, entry->now_us);
+        (void)sqlite3_bind_int64(insert, 11, (int64_t)item->lease_token);
+        bind_positive(insert, 12, wake_us);
+        (void)sqlite3_bind_int64(insert, 13, entry->now_us);
+        bind_positive(insert, 14, entry->batch->worker);
     }
-    bind_positive(insert, 14, entry->waits_for);
-    bind_positive(insert, 15, job->expires_us);
-    weft_sqlite_bind_text(insert, 16, key_of(job->limit_key));
+    bind_positive(insert, 10, wake_us);
+    bind_positive(insert, 15, entry->waits_for);
+    bind_positive(insert, 16, job->expires_us);
+    weft_sqlite_bind_text(insert, 17, key_of(job->limit_key));
     int rc = weft_sqlite_run(writer, SQL_QUEUE_INSERT);
     (void)sqlite3_clear_bindings(insert);
     return rc;
@@ -367,6 +378,26 @@ static int insert_rest(struct sqlite_writer *writer, const struct entry *entry)
     return weft_sqlite_is_items_own(rc) ? SQLITE_CORRUPT : rc;
 }
 
+static void begin(struct sqlite_writer *writer, const struct entry *entry)
+{
+    const struct weft_job *job = entry->item->job;
+    struct sqlite_row row;
+    weft_sqlite_limits_begin(writer, entry->queue, job->limit_key, entry->now_us);
+    if (key_of(job->limit_key))
+        return;
+    row.seq = entry->seq;
+    row.queue = entry->queue;
+    row.task = entry->task;
+    row.token = entry->item->lease_token;
+    row.started_us = entry->now_us;
+    row.worker = entry->batch->worker;
+    row.run_at_us = job->run_at_us;
+    row.attempt = 1;
+    row.crashes = 0;
+    row.flags = flags_of(entry);
+    weft_sqlite_lease_keep(writer, &row);
+}
+
 static void note(struct sqlite_writer *writer, const struct entry *entry)
 {
     struct weft_enqueue *item = entry->item;
@@ -380,7 +411,7 @@ static void note(struct sqlite_writer *writer, const struct entry *entry)
                                             .attempt = entry->state == WEFT_JOB_RUNNING};
     weft_sqlite_queue_count(writer, entry->queue, WEFT_JOB_NONE, entry->state);
     if (entry->state == WEFT_JOB_RUNNING)
-        weft_sqlite_limits_begin(writer, entry->queue, job->limit_key, entry->now_us);
+        begin(writer, entry);
     weft_sqlite_tell(writer, &event);
     item->claimed = entry->state == WEFT_JOB_RUNNING;
     item->state = entry->state;

@@ -15,6 +15,7 @@
  *   sqlite_claim.c       ... take out ...
  *   sqlite_settle.c      ... end, give back, extend ...
  *   sqlite_move.c        ... from state to state, whoever asks ...
+ *   sqlite_lease.c       ... what is remembered of those that run ...
  *   sqlite_needs.c       ... what waits for what ...
  *   sqlite_limit.c       ... limits of a queue ...
  *   sqlite_maintain.c    ... what time brings about ...
@@ -69,6 +70,8 @@ enum sqlite_statement {
     SQL_INPUTS_SELECT,
     SQL_HOLD,
     SQL_UNHOLD,
+    SQL_HELD_INSERT,
+    SQL_HELD_DELETE,
     SQL_HELD_SELECT,
     SQL_ROW_SELECT,
     SQL_ID_SELECT,
@@ -84,13 +87,9 @@ enum sqlite_statement {
     SQL_NEEDS_END,
     SQL_NEEDS_DELETE,
     SQL_WAITS_UPDATE,
-    SQL_DUE_SELECT,
-    SQL_DUE_NEXT,
-    SQL_LOST_SELECT,
-    SQL_LOST_NEXT,
+    SQL_WAKE_SELECT,
+    SQL_WAKE_NEXT,
     SQL_LOST_UNTIL_CLOSE,
-    SQL_EXPIRED_SELECT,
-    SQL_EXPIRED_NEXT,
     SQL_CANCELLING,
     SQL_FLOW_SELECT,
     SQL_REVIVE_SELECT,
@@ -229,6 +228,7 @@ struct sqlite_queue {
 };
 
 struct sqlite_key;
+struct sqlite_lease;
 
 /* Jobs of a queue that have the same limit_key. */
 struct sqlite_keys {
@@ -262,6 +262,7 @@ struct sqlite_writer {
     struct sqlite_names tasks, queues;
     struct sqlite_queue *touched;
     struct sqlite_keys keys;
+    struct sqlite_lease *leases; /* claimed lately */
     struct sqlite_list found, skipped, ended, children;
     uint64_t cancelled;         /* jobs, counted by weft_sqlite_finish */
     pthread_mutex_t names_lock; /* the writer changes tasks, queues and info with it */
@@ -557,6 +558,17 @@ void weft_sqlite_row_tell(struct sqlite_writer *writer, const struct sqlite_row 
                           enum weft_job_event event, enum weft_job_state to, unsigned attempt,
                           int64_t now_us);
 
+/* --- leases of late, sqlite_lease.c --- */
+
+int weft_sqlite_leases_init(struct sqlite_writer *writer);
+void weft_sqlite_lease_keep(struct sqlite_writer *writer, const struct sqlite_row *row);
+/* All of the row but its id. False: read the table. */
+bool weft_sqlite_lease_find(const struct sqlite_writer *writer, int64_t seq, uint64_t token,
+                            struct sqlite_row *ret_row);
+/* The row has changed; and: no row is what it was. */
+void weft_sqlite_lease_forget(struct sqlite_writer *writer, int64_t seq);
+void weft_sqlite_leases_forget(struct sqlite_writer *writer);
+
 /* --- what waits for what, sqlite_needs.c --- */
 
 /* Why a job is cancelled: one that it needed has ended so. */
@@ -584,6 +596,8 @@ int weft_sqlite_limits_leave(struct sqlite_writer *writer, const struct sqlite_r
 /* Hold a job back until one with its key has ended. */
 int weft_sqlite_hold(struct sqlite_writer *writer, struct sqlite_queue *queue, int64_t seq,
                      const char *key);
+/* Before its row goes: it is no longer listed as held back. */
+int weft_sqlite_held_delete(struct sqlite_writer *writer, int64_t seq);
 /* Let go what is held back without need, at most max jobs; *ret_more: there may be more. */
 int weft_sqlite_let_go(struct sqlite_writer *writer, struct sqlite_queue *queue, unsigned max,
                        int64_t now_us, bool *ret_more);

@@ -8,6 +8,9 @@
 
 _Static_assert(WEFT_JOB_ERRORS_MAX == 20, "SQL_ERRORS_TRIM has this number in it");
 
+/* Of state ?2 at ?3, which is one in which a job waits. */
+#define WAKE_US "CASE ?2 WHEN 2 THEN expires_us ELSE min(?3, coalesce(expires_us, ?3)) END"
+
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_move[] = {
     {SQL_ROW_SELECT,
@@ -21,9 +24,12 @@ const struct sqlite_text weft_sqlite_texts_move[] = {
      " result_until_us, error, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
     {SQL_RESULT_TTL_SELECT, "SELECT result_ttl_us FROM jobs WHERE seq = ?1"},
     {SQL_RETURN,
-     "UPDATE queue SET state = ?2, run_at_us = ?3, attempt = ?4, crashes = ?5, lease_token = NULL,"
-     " lease_until_us = NULL, started_us = NULL, progress = NULL WHERE seq = ?1"},
-    {SQL_READY, "UPDATE queue SET state = ?2, run_at_us = ?3, waits_for = NULL WHERE seq = ?1"},
+     "UPDATE queue SET state = ?2, run_at_us = ?3, wake_us = " WAKE_US ", attempt = ?4,"
+     " crashes = ?5, lease_token = NULL, lease_until_us = NULL, started_us = NULL, progress = NULL"
+     " WHERE seq = ?1"},
+    {SQL_READY,
+     "UPDATE queue SET state = ?2, run_at_us = ?3, wake_us = " WAKE_US ", waits_for = NULL"
+     " WHERE seq = ?1"},
     {SQL_ERROR_INSERT,
      "INSERT INTO errors (seq, at_us, attempt, error) VALUES (?1, " SQLITE_ERROR_TIME("?2", "?1") ","
      " ?3, ?4)"},
@@ -97,6 +103,8 @@ static int moved(struct sqlite_writer *writer, const struct sqlite_row *row,
                  enum weft_job_event event, enum weft_job_state to, unsigned attempt,
                  int64_t now_us)
 {
+    if (row->state == WEFT_JOB_RUNNING)
+        weft_sqlite_lease_forget(writer, row->seq);
     weft_sqlite_queue_count(writer, row->queue, row->state, to);
     weft_sqlite_row_tell(writer, row, event, to, attempt, now_us);
     return weft_sqlite_limits_leave(writer, row, now_us);
@@ -173,8 +181,13 @@ int weft_sqlite_finish(struct sqlite_writer *writer, const struct sqlite_row *ro
                        enum weft_job_event event, const struct sqlite_end *end, int64_t now_us)
 {
     enum weft_job_state to = weft_job_next(row->state, event);
+    int rc = row->flags & SQLITE_HELD ? weft_sqlite_held_delete(writer, row->seq) : SQLITE_OK;
+    if (rc)
+        return rc;
     (void)sqlite3_bind_int64(writer->statements[SQL_ROW_DELETE], 1, row->seq);
-    int rc = weft_sqlite_run(writer, SQL_ROW_DELETE);
+    rc = weft_sqlite_run(writer, SQL_ROW_DELETE);
+    if (!rc && sqlite3_changes(writer->db) != 1)
+        rc = SQLITE_CORRUPT;
     if (!rc)
         rc = insert_outcome(writer, row, to, end, now_us);
     /* Those of others can begin again, and are to find their inputs then. */

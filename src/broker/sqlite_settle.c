@@ -11,7 +11,7 @@
 const struct sqlite_text weft_sqlite_texts_settle[] = {
     {SQL_EXTEND,
      "UPDATE queue SET lease_until_us = coalesce(?2, lease_until_us),"
-     " progress = coalesce(?3, progress) WHERE seq = ?1"},
+     " wake_us = coalesce(?2, wake_us), progress = coalesce(?3, progress) WHERE seq = ?1"},
     {SQL_STATEMENTS, NULL},
 };
 // clang-format on
@@ -20,7 +20,11 @@ const struct sqlite_text weft_sqlite_texts_settle[] = {
 static int find_lease(struct sqlite_writer *writer, const struct weft_uuid *id, uint64_t token,
                       struct sqlite_row *ret_row)
 {
-    int rc = weft_sqlite_row_find(writer, weft_sqlite_seq(id), id, ret_row);
+    int64_t seq = weft_sqlite_seq(id);
+    ret_row->id = *id;
+    if (weft_sqlite_lease_find(writer, seq, token, ret_row))
+        return SQLITE_ROW;
+    int rc = weft_sqlite_row_find(writer, seq, id, ret_row);
     bool holds = rc == SQLITE_ROW && ret_row->state == WEFT_JOB_RUNNING && ret_row->token == token;
     return rc == SQLITE_ROW && !holds ? SQLITE_DONE : rc;
 }

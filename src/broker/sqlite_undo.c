@@ -81,6 +81,7 @@ void weft_sqlite_take_back(struct sqlite_writer *writer, const struct sqlite_mar
     writer->events.pending_count = mark->events;
     writer->ended.count = mark->ended;
     writer->times = mark->times;
+    weft_sqlite_leases_forget(writer);
     forget_touched(writer, mark->last_queue);
     if (writer->tasks.last > mark->last_task || writer->queues.last > mark->last_queue) {
         (void)pthread_mutex_lock(&writer->names_lock);

@@ -267,6 +267,7 @@ void weft_sqlite_writer_stop(struct sqlite_writer *writer)
         (void)sqlite3_finalize(writer->statements[i]);
     (void)sqlite3_close(writer->db);
     weft_sqlite_keys_free(&writer->keys);
+    free(writer->leases);
     weft_sqlite_names_free(&writer->tasks);
     weft_sqlite_names_free(&writer->queues);
     weft_sqlite_events_deinit(&writer->events);
