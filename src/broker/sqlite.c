@@ -46,6 +46,7 @@ static int sqlite_enqueue(struct weft_broker *broker, struct weft_enqueue_batch 
 {
     struct sqlite_request request = {.apply = weft_sqlite_apply_enqueue,
                                      .arg = batch,
+                                     .gathers = true,
                                      .count = batch->count,
                                      .bytes = weft_sqlite_bytes_of(batch->items, batch->count)};
     int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
@@ -70,7 +71,7 @@ static int sqlite_claim(struct weft_broker *broker, struct weft_claim *claim)
 static int sqlite_settle(struct weft_broker *broker, struct weft_settlement *items, size_t count)
 {
     struct sqlite_request request = {
-        .apply = weft_sqlite_apply_settle, .arg = items, .count = count};
+        .apply = weft_sqlite_apply_settle, .arg = items, .gathers = true, .count = count};
     for (size_t i = 0; i < count; i++)
         request.bytes += items[i].result.len + SQLITE_ROW_BYTES +
                          weft_sqlite_bytes_of(items[i].follow, items[i].follow_count);

@@ -10,6 +10,7 @@
  *   sqlite_names.c       names of tasks and queues, which rows have as numbers
  *   sqlite_queue.c       settings and counts of the queues, in memory
  *   sqlite_undo.c        takes back what was changed in memory when a transaction fails
+ *   sqlite_gather.c      rows of one transaction that are written together
  *   sqlite_event.c       the ring of events
  *   sqlite_enqueue.c     inside the transaction: put in ...
  *   sqlite_claim.c       ... take out ...
@@ -56,8 +57,11 @@ enum sqlite_statement {
     SQL_TASK_INSERT,
     SQL_QUEUE_NAME_INSERT,
     SQL_QUEUE_SETTINGS,
-    SQL_JOB_INSERT,
+    SQL_JOBS_INSERT_PLAIN,
+    SQL_JOBS_INSERT,
+    SQL_QUEUE_INSERT_PLAIN,
     SQL_QUEUE_INSERT,
+    SQL_OUTCOMES_INSERT,
     SQL_STATE_SELECT,
     SQL_UNIQUE_SELECT,
     SQL_UNIQUE_INSERT,
@@ -66,6 +70,7 @@ enum sqlite_statement {
     SQL_CLAIM_SELECT,
     SQL_CLAIM_SELECT_ONE,
     SQL_CLAIM_UPDATE,
+    SQL_CLAIM_UPDATE_ALL,
     SQL_CLAIM_HEAD,
     SQL_INPUTS_SELECT,
     SQL_HOLD,
@@ -79,7 +84,6 @@ enum sqlite_statement {
     SQL_RETURN,
     SQL_READY,
     SQL_ROW_DELETE,
-    SQL_OUTCOME_INSERT,
     SQL_RESULT_TTL_SELECT,
     SQL_ERROR_INSERT,
     SQL_ERRORS_TRIM,
@@ -125,10 +129,10 @@ struct sqlite_text {
 };
 
 extern const struct sqlite_text weft_sqlite_texts_writer[], weft_sqlite_texts_queue[],
-    weft_sqlite_texts_enqueue[], weft_sqlite_texts_claim[], weft_sqlite_texts_limit[],
-    weft_sqlite_texts_move[], weft_sqlite_texts_settle[], weft_sqlite_texts_needs[],
-    weft_sqlite_texts_maintain[], weft_sqlite_texts_control[], weft_sqlite_texts_manage[],
-    weft_sqlite_texts_cron[], weft_sqlite_texts_prune[];
+    weft_sqlite_texts_gather[], weft_sqlite_texts_enqueue[], weft_sqlite_texts_claim[],
+    weft_sqlite_texts_limit[], weft_sqlite_texts_move[], weft_sqlite_texts_settle[],
+    weft_sqlite_texts_needs[], weft_sqlite_texts_maintain[], weft_sqlite_texts_control[],
+    weft_sqlite_texts_manage[], weft_sqlite_texts_cron[], weft_sqlite_texts_prune[];
 
 /* --- the columns flags of queue and policy of needs, bits --- */
 
@@ -157,6 +161,7 @@ struct sqlite_request {
      * again from the start after a rollback. */
     int (*apply)(struct sqlite_writer *writer, struct sqlite_request *request);
     void *arg;
+    bool gathers;   /* apply looks at no row that may still have to be written */
     size_t count;   /* items, for statistics */
     size_t bytes;   /* about so much is written: bounds a transaction */
     int64_t now_us; /* when the fiber called: the writer reads no clock */
@@ -193,9 +198,36 @@ struct sqlite_undo {
     size_t count, capacity;
 };
 
+/* Rows to be written. What is pointed to is borrowed until they are. */
+struct sqlite_new_job {
+    const struct weft_job *job; /* what was asked is read, and run_at_us */
+    int64_t seq, task, queue;
+    enum weft_job_state state; /* CANCELLED: no row in queue */
+    unsigned flags, waits_for;
+    int64_t wake_us, lease_until_us, started_us, worker; /* 0: NULL */
+    uint64_t lease_token;
+};
+
+struct sqlite_new_outcome {
+    int64_t seq;
+    enum weft_job_state state;
+    unsigned attempt, crashes;
+    int64_t worker, thread, started_us, finished_us, result_until_us;
+    const char *error;
+    const struct weft_bytes *result;
+};
+
+struct sqlite_gather {
+    struct sqlite_new_job *jobs;
+    struct sqlite_new_outcome *outcomes;
+    size_t jobs_count, jobs_capacity, outcomes_count, outcomes_capacity;
+    struct sqlite_list claimed; /* only their seq */
+    bool one_by_one; /* no row but the one that is about to be written: its error is its own */
+};
+
 /* Where a transaction was at some point, as far as memory is concerned. */
 struct sqlite_mark {
-    size_t words, events, ended;
+    size_t words, events, ended, jobs, outcomes;
     int64_t last_task, last_queue;
     struct sqlite_times times;
 };
@@ -261,6 +293,7 @@ struct sqlite_writer {
     struct sqlite_undo undo;
     struct sqlite_names tasks, queues;
     struct sqlite_queue *touched;
+    struct sqlite_gather gather;
     struct sqlite_keys keys;
     struct sqlite_lease *leases; /* claimed lately */
     struct sqlite_list found, skipped, ended, children;
@@ -423,7 +456,8 @@ bool weft_sqlite_column_id(sqlite3_stmt *row, int column, struct weft_uuid *ret_
 void weft_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const struct weft_bytes *bytes);
 void weft_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 void weft_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct weft_uuid *id);
-/* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character. */
+/* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character: so much of it is kept. */
+size_t weft_sqlite_error_len(const char *text);
 void weft_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *text);
 
 /* Pages of the file that a connection had to read so far: what work is bounded by. */
@@ -496,6 +530,17 @@ bool weft_sqlite_list_add(struct sqlite_writer *writer, struct sqlite_list *list
 
 /* Make room for one more of `count` things. Returns the array, NULL if memory is out. */
 void *weft_sqlite_grow(void *array, size_t count, size_t *capacity, size_t size);
+
+/* --- rows that are written together, sqlite_gather.c --- */
+
+int weft_sqlite_gather_init(struct sqlite_writer *writer); /* a negative code */
+void weft_sqlite_gather_free(struct sqlite_gather *gather);
+/* False: out of memory. */
+bool weft_sqlite_gather_job(struct sqlite_writer *writer, const struct sqlite_new_job *job);
+bool weft_sqlite_gather_outcome(struct sqlite_writer *writer,
+                                const struct sqlite_new_outcome *outcome);
+/* Write them: before any of the tables jobs, queue and outcomes is read. */
+int weft_sqlite_flush(struct sqlite_writer *writer);
 
 /* --- events, sqlite_event.c --- */
 

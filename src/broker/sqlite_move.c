@@ -19,9 +19,6 @@ const struct sqlite_text weft_sqlite_texts_move[] = {
     {SQL_ID_SELECT, "SELECT id FROM jobs WHERE seq = ?1"},
     {SQL_REASON_SELECT, "SELECT reason FROM queue WHERE seq = ?1"},
     {SQL_ROW_DELETE, "DELETE FROM queue WHERE seq = ?1"},
-    {SQL_OUTCOME_INSERT,
-     "INSERT INTO outcomes (seq, state, worker, attempt, crashes, thread, started_us, finished_us,"
-     " result_until_us, error, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
     {SQL_RESULT_TTL_SELECT, "SELECT result_ttl_us FROM jobs WHERE seq = ?1"},
     {SQL_RETURN,
      "UPDATE queue SET state = ?2, run_at_us = ?3, wake_us = " WAKE_US ", attempt = ?4,"
@@ -138,43 +135,31 @@ static int find_result_end(struct sqlite_writer *writer, const struct sqlite_row
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static void bind_positive(sqlite3_stmt *statement, int at, int64_t value)
-{
-    if (value > 0)
-        (void)sqlite3_bind_int64(statement, at, value);
-    else
-        (void)sqlite3_bind_null(statement, at);
-}
-
 static int insert_outcome(struct sqlite_writer *writer, const struct sqlite_row *row,
                           enum weft_job_state state, const struct sqlite_end *end, int64_t now_us)
 {
-    static const struct weft_bytes nothing;
     bool completed = state == WEFT_JOB_COMPLETED;
-    int64_t result_until_us = 0;
-    int rc = completed ? find_result_end(writer, row, now_us, &result_until_us) : SQLITE_OK;
-    if (rc)
-        return rc;
-    sqlite3_stmt *insert = writer->statements[SQL_OUTCOME_INSERT];
-    (void)sqlite3_bind_int64(insert, 1, row->seq);
-    (void)sqlite3_bind_int(insert, 2, (int)state);
-    bind_positive(insert, 3, row->worker);
-    (void)sqlite3_bind_int(insert, 4, (int)row->attempt);
-    (void)sqlite3_bind_int(insert, 5, (int)row->crashes);
-    if (end->thread)
-        (void)sqlite3_bind_int64(insert, 6, end->thread);
-    else
-        (void)sqlite3_bind_null(insert, 6);
-    bind_positive(insert, 7, row->started_us);
-    (void)sqlite3_bind_int64(insert, 8, now_us);
-    bind_positive(insert, 9, result_until_us);
-    weft_sqlite_bind_error(insert, 10, completed ? NULL : end->error);
-    weft_sqlite_bind_bytes(insert, 11, completed && end->result ? end->result : &nothing);
-    rc = weft_sqlite_run(writer, SQL_OUTCOME_INSERT);
-    (void)sqlite3_clear_bindings(insert);
-    if (!rc && completed)
+    struct sqlite_new_outcome outcome = {
+        .seq = row->seq,
+        .state = state,
+        .attempt = row->attempt,
+        .crashes = row->crashes,
+        .worker = row->worker,
+        .thread = end->thread,
+        .started_us = row->started_us,
+        .finished_us = now_us,
+        .error = completed ? NULL : end->error,
+        .result = completed ? end->result : NULL,
+    };
+    int rc = SQLITE_OK;
+    if (completed) {
+        rc = find_result_end(writer, row, now_us, &outcome.result_until_us);
         count_time(&writer->times, now_us > row->started_us ? now_us - row->started_us : 0);
-    return rc;
+    }
+    if (!rc && !weft_sqlite_gather_outcome(writer, &outcome))
+        rc = SQLITE_NOMEM;
+    /* An error lives no longer than this call; what waits is dealt with next, and looks. */
+    return rc || completed ? rc : weft_sqlite_flush(writer);
 }
 
 int weft_sqlite_finish(struct sqlite_writer *writer, const struct sqlite_row *row,
