@@ -221,7 +221,7 @@ enum {
     MANY = 60
 };
 
-STORE_TEST(pages_to_the_end_have_each_job_once_while_others_are_put_in)
+STORE_TEST(pages_to_the_end_have_each_job_once_while_others_arrive)
 {
     struct weft_uuid ids[MANY];
     unsigned seen[MANY] = {0};

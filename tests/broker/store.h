@@ -31,6 +31,14 @@ void store_run(bool memory, void (*body)(struct store *store));
     }                                                                                              \
     static void id##_store(struct store *store)
 
+#define STORE_MEMORY_TEST(id)                                                                      \
+    static void id##_store(struct store *store);                                                   \
+    FIBER_TEST(id##_in_memory)                                                                     \
+    {                                                                                              \
+        store_run(true, id##_store);                                                               \
+    }                                                                                              \
+    static void id##_store(struct store *store)
+
 /* A test that is run twice, under two names. */
 #define STORE_TEST(id)                                                                             \
     static void id##_store(struct store *store);                                                   \
