@@ -342,6 +342,9 @@ void weft_engine_close(struct weft_engine *engine)
         return;
     if (engine->worker.number != 0)
         (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
+    weft_consumer_deinit(&engine->inline_consumer);
+    for (size_t i = 0; i < engine->consumers_count; i++)
+        weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
@@ -418,7 +421,7 @@ int weft_engine_run(struct weft_engine *engine)
     weft_settle_last(engine);
     (void)weft_group_wait(&settling);
     weft_services_stop(engine, &services);
-    return err;
+    return err == -ECANCELED ? 0 : err; /* the caller was, before it began */
 }
 
 void weft_engine_drain(struct weft_engine *engine, int64_t grace_ns)

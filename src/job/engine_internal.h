@@ -136,6 +136,8 @@ struct weft_consumer {
     uint64_t pass;    /* of the lane that was asked last */
     int64_t again_ns; /* the earliest of its lanes */
     struct weft_link ready;
+    struct weft_link spares; /* for jobs to be claimed; nothing in them is set */
+    unsigned spares_count;
     struct weft_wake start_wake, claim_wake;
     struct weft_service claimer, starter;
     struct weft_job *claimed[WEFT_CLAIM_MAX];
@@ -317,6 +319,7 @@ void weft_lane_pass(struct weft_lane *lane, unsigned jobs);
 /* Returns 0, -EPERM */
 int weft_consumer_init(struct weft_engine *engine, struct weft_consumer *consumer,
                        const struct weft_consumer_options *options);
+void weft_consumer_deinit(struct weft_consumer *consumer);
 
 /* For a job that is or will be claimed. The job becomes its own only when it is started.
  * Returns NULL when memory is out */
@@ -329,8 +332,12 @@ void weft_engine_job_start(struct weft_engine_job *job);
  * Returns 0, or -ENOMEM when there was no stack for one: it and what follows stay ready */
 int weft_consumer_start_ready(struct weft_consumer *consumer, struct weft_group *group);
 
-/* Make what was claimed ready to run. Suspends only where memory is out. */
-void weft_consumer_take(struct weft_consumer *consumer, const struct weft_claim *claim);
+/* Have memory for so many jobs before they are claimed: afterwards it must not fail. Returns for
+ * how many there is */
+unsigned weft_consumer_stock(struct weft_consumer *consumer, unsigned wanted);
+
+/* Make a claimed job, for which there is memory, ready to run. */
+void weft_consumer_start(struct weft_consumer *consumer, struct weft_job *job);
 
 /* The running job with this id and token; NULL when there is none. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,

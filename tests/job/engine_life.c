@@ -236,6 +236,30 @@ FIBER_TEST(an_engine_that_was_drained_before_it_ran_ends_at_once)
     world.broker->ops->close(world.broker);
 }
 
+FIBER_TEST(an_engine_whose_caller_is_cancelled_does_not_begin)
+{
+    struct world world = {0};
+    sleep_ns = 0;
+    open_world(&world, &three);
+    end_engine(&world, 0);
+    struct weft_engine_options options = {.broker = world.broker,
+                                          .handlers = handlers,
+                                          .handlers_count = 4,
+                                          .consumers = &three,
+                                          .consumers_count = 1};
+    REQUIRE(weft_engine_open(&world.engine, &options) == 0);
+    struct weft_uuid id = put(&world, 0);
+    struct weft_scope scope;
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    weft_scope_cancel(&scope, 0);
+    CHECK_EQUAL(weft_engine_run(world.engine), 0);
+    (void)weft_scope_leave(&scope, 0);
+    CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(seen.runs, 0);
+    weft_engine_close(world.engine);
+    world.broker->ops->close(world.broker);
+}
+
 FIBER_TEST(an_engine_without_consumers_takes_jobs_in_for_others)
 {
     struct world world = {0};
