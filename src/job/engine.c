@@ -316,8 +316,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     draw_seed(engine);
     init_services(engine);
     err = weft_beat_init(engine);
-    if (weft_progress_init(engine) < 0 && err == 0)
-        err = -EPERM;
+    int also = weft_progress_init(engine); /* both, because both are undone */
+    err = err ? err : also;
     if (err == 0)
         err = open_arrays(engine);
     if (err == 0)
