@@ -317,8 +317,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     draw_seed(engine);
     init_services(engine);
     err = weft_beat_init(engine);
-    if (weft_progress_init(engine) < 0 && err == 0)
-        err = -EPERM;
+    int also = weft_progress_init(engine); /* both, because both are undone */
+    err = err ? err : also;
     if (err == 0)
         err = open_arrays(engine);
     if (err == 0)
@@ -343,6 +343,9 @@ void weft_engine_close(struct weft_engine *engine)
         return;
     if (engine->worker.number != 0)
         (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
+    weft_consumer_deinit(&engine->inline_consumer);
+    for (size_t i = 0; i < engine->consumers_count; i++)
+        weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
@@ -419,7 +422,7 @@ int weft_engine_run(struct weft_engine *engine)
     weft_settle_last(engine);
     (void)weft_group_wait(&settling);
     weft_services_stop(engine, &services);
-    return err;
+    return err == -ECANCELED ? 0 : err; /* the caller was, before it began */
 }
 
 void weft_engine_drain(struct weft_engine *engine, int64_t grace_ns)

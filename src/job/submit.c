@@ -211,7 +211,7 @@ static int submit_open(struct submit *submit)
 {
     size_t count = submit->count, total = after_total(submit);
     submit->jobs = calloc(count, sizeof *submit->jobs);
-    submit->run = calloc(count, sizeof *submit->run);
+    submit->run = calloc(count, sizeof(struct weft_engine_job *));
     submit->sent = calloc(count, sizeof *submit->sent);
     submit->items = calloc(count, sizeof *submit->items);
     submit->after = calloc(total > 0 ? total : 1, sizeof *submit->after);
