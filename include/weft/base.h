@@ -39,12 +39,13 @@ WEFT_BEGIN_DECLS
 #define WEFT_NAME_MAX 63
 
 /* Conditions that errno has no word for. */
-#define WEFT_EFULL    (-4097) /* a bounded queue is full and the caller asked not to wait */
-#define WEFT_EVERSION (-4098) /* data was written by a newer weft than this one */
-#define WEFT_ECORRUPT (-4099) /* stored data contradicts itself */
-#define WEFT_EOPEN    (-4100) /* a circuit breaker lets no call through */
-#define WEFT_ELIMIT   (-4101) /* more than a limiter has, ever or before the deadline */
-#define WEFT_ELEAK    (-4102) /* closed while something it gave out had not come back */
+#define WEFT_EFULL      (-4097) /* a bounded queue is full and the caller asked not to wait */
+#define WEFT_EVERSION   (-4098) /* data was written by a newer weft than this one */
+#define WEFT_ECORRUPT   (-4099) /* stored data contradicts itself */
+#define WEFT_EOPEN      (-4100) /* a circuit breaker lets no call through */
+#define WEFT_ELIMIT     (-4101) /* more than a limiter has, ever or before the deadline */
+#define WEFT_ELEAK      (-4102) /* closed while something it gave out had not come back */
+#define WEFT_EDUPLICATE (-4103) /* a job that counts as the same is there already */
 
 /* Explain a negative result of any weft function.
  *

@@ -19,6 +19,7 @@ WEFT_BEGIN_DECLS
 
 #define WEFT_READABLE 1u
 #define WEFT_WRITABLE 2u
+#define WEFT_HANGUP   4u
 
 #define WEFT_IOV_MAX  1024 /* pieces in one call of the vector functions */
 
@@ -71,8 +72,11 @@ WEFT_API int weft_pipe(int ret_fds[2]);
  * Returns  0, -EMFILE, -EPROTONOSUPPORT (type), ... Never suspends */
 WEFT_API int weft_socketpair(int type, int ret_fds[2]);
 
-/* Wait until a descriptor is readable or writable (flags: WEFT_READABLE, WEFT_WRITABLE, one of
- * them). May wake without need: try the operation, and wait again on -EAGAIN.
+/* Wait until a descriptor is readable or writable, or its other end hangs up (flags: WEFT_READABLE,
+ * WEFT_WRITABLE, WEFT_HANGUP, one of them). May wake without need: try the operation, and wait
+ * again on -EAGAIN. A hang-up is that the other end will send no more, or takes no more, or that
+ * the connection broke; bytes that are there to be read do not hide it, and are not touched. A
+ * regular file is always ready, for all three.
  * Returns  0, -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF (closed meanwhile) */
 WEFT_API int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns);
 

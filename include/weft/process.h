@@ -41,6 +41,11 @@ struct weft_process_options {
     const char *const *environment; /* "NAME=value", ends with NULL; NULL means the caller's */
     const char *directory;          /* where it starts; NULL means the caller's */
     int64_t grace_ns;               /* between SIGTERM and SIGKILL; 0 means 5 s, WEFT_NO_GRACE */
+    /* Limits of each process that comes of it; 0 means as the caller's, and so does what is higher.
+     * A program whose start needs more memory is killed then, or is not started: -ENOMEM. */
+    size_t memory_bytes_max;  /* of address space, not only of memory in use (RLIMIT_AS) */
+    unsigned cpu_seconds_max; /* of processor time: SIGXCPU, a second later SIGKILL (RLIMIT_CPU) */
+    int nice;                 /* added to the caller's; below 0 takes a privilege: -EACCES */
 };
 
 /* How a process ended. */
@@ -48,6 +53,10 @@ struct weft_process_status {
     int exit_code;   /* 0 to 255, or -1 when a signal ended it */
     int signal;      /* that signal, or 0 */
     int core_dumped; /* 1 when it left a core */
+    /* What it used, with the processes that it waited for. */
+    int64_t cpu_ns;        /* processor time */
+    size_t resident_bytes; /* memory, the most at once; 0: no more than the caller has had, which
+                              the kernel cannot tell apart */
 };
 
 struct weft_process; /* one child */
@@ -74,7 +83,8 @@ WEFT_API int weft_process_pipe(const struct weft_process *process, int number);
 /* Close our end of a pipe; on 0, the child reads the end. Never suspends. */
 WEFT_API void weft_process_close_pipe(struct weft_process *process, int number);
 
-/* Wait until it has ended; it can be asked for again. Cancelled or late, it goes on running.
+/* Wait until it has ended; it can be asked for again. As one of several things: weft_case_process
+ * in select.h. Cancelled or late, it goes on running.
  * While it is waited for, virtual time stands still.
  *
  * Returns  0 with *ret_status set; -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -ECHILD (the

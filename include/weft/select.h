@@ -23,6 +23,7 @@
 WEFT_BEGIN_DECLS
 
 struct weft_case_ops;
+struct weft_process;
 
 /* Made by a function below, and good for any number of selects. */
 struct weft_case {
@@ -59,9 +60,13 @@ WEFT_API struct weft_case weft_case_acquire(struct weft_semaphore *semaphore, ui
 /* The end of a task; result is what its function returned. From the group's own worker. */
 WEFT_API struct weft_case weft_case_task(struct weft_task *task);
 
-/* A descriptor that is readable or writable (flags: WEFT_READABLE, WEFT_WRITABLE, one of them). May
- * be chosen without need, like weft_wait_fd. */
+/* A descriptor that is readable or writable, or whose other end hangs up (flags: WEFT_READABLE,
+ * WEFT_WRITABLE, WEFT_HANGUP, one of them). May be chosen without need, like weft_wait_fd. */
 WEFT_API struct weft_case weft_case_fd(int fd, unsigned flags);
+
+/* The end of a process; weft_process_wait with WEFT_NOWAIT tells how it ended. Virtual time stands
+ * still meanwhile. */
+WEFT_API struct weft_case weft_case_process(const struct weft_process *process);
 
 /* The clock shows deadline_ns; one that is over is ready at once. */
 WEFT_API struct weft_case weft_case_timer(int64_t deadline_ns);

@@ -11,11 +11,12 @@ WEFT_BEGIN_DECLS
 
 /* Zero or NULL means the default. */
 struct weft_serve_options {
-    const char *listen;   /* "127.0.0.1:8001"; port 0 picks a free one */
-    const char *broker;   /* "sqlite:weft.db" */
-    unsigned workers;     /* 4, at most 64 */
-    unsigned concurrency; /* jobs at once per worker, 1000, at most 1,000,000 */
-    unsigned queue_size;  /* jobs waiting per worker, 100,000 */
+    const char *listen;       /* "127.0.0.1:8001"; port 0 picks a free one */
+    const char *broker;       /* "sqlite:weft.db" */
+    unsigned workers;         /* 4, at most 64 */
+    unsigned concurrency;     /* jobs at once per worker, 1000, at most 1,000,000 */
+    unsigned queue_size;      /* jobs waiting per worker, 100,000 */
+    unsigned job_concurrency; /* jobs at once of all queues that are no worker's, 1000 */
     /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
     const int64_t *steps_ns;
     int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */

@@ -48,6 +48,7 @@
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
+#include <weft/task.h>
 #include <weft/throttle.h>
 #include <weft/timing.h>
 

@@ -24,6 +24,8 @@ const char *weft_strerror(int err)
         return "The rate limit is reached";
     case WEFT_ELEAK:
         return "Something that was given out has not come back";
+    case WEFT_EDUPLICATE:
+        return "A job that counts as the same is there already";
     default:
         break;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * sqlite_schema.c - the database file: lock, checks, tables, versions, recovery after a crash.
+ * sqlite_schema.c - the database file: lock, checks, tables, versions.
  *
  * A job is written three times at most, always as a new row, so that nothing large is written
  * twice and nothing in the middle of a table grows:
@@ -8,8 +8,12 @@
  *   queue     what is to do; one small row per job that is not finished, removed at the end.
  *             Its size is that of the backlog, whatever the history is
  *   outcomes  what came of it; inserted when the job is finished
- *   errors    one row per attempt that failed
+ *   errors    one row per attempt that failed or was cut off
+ *   needs     one row per job that a job waits or waited for; removed when that one is completed
+ *   uniques   the newest job with each unique key
  *   totals    one row: jobs by state and processing times, kept by every transaction
+ *   tasks, queues  names that jobs carry as numbers; settings of queues and what came of their jobs
+ *   workers, crons, audit  who works, what is put in when, what was done by hand
  *
  * `requests` is a view over them with the columns of the seed, `queue_metrics` a table.
  *
@@ -34,10 +38,7 @@
 _Static_assert(WEFT_JOB_SCHEDULED == 1 && WEFT_JOB_AVAILABLE == 2 && WEFT_JOB_RUNNING == 3 &&
                    WEFT_JOB_RETRYABLE == 4 && WEFT_JOB_COMPLETED == 5 && WEFT_JOB_CANCELLED == 6 &&
                    WEFT_JOB_DEAD == 7 && WEFT_JOB_BLOCKED == 8,
-               "the SQL of this file and of sqlite_write.c has these numbers in it");
-
-#define CRASHED_TOO_OFTEN "state = 3 AND crashes >= 10"
-_Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of the recovery has this number in it");
+               "the SQL of all these files has these numbers in it");
 
 #define ISO_TIME(column)                                                                           \
     "CASE WHEN " column " > 0 THEN strftime('%Y-%m-%dT%H:%M:%f', " column                          \
@@ -45,6 +46,11 @@ _Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of the recovery has this num
 #define TEXT_OF(column, path)                                                                      \
     "CASE WHEN typeof(" column ") = 'text' AND json_valid(" column ") THEN json_extract(" column   \
     ", '" path "') END"
+
+#define UUID_TEXT(column)                                                                          \
+    "lower(substr(hex(" column "), 1, 8) || '-' || substr(hex(" column "), 9, 4) || '-' ||"        \
+    " substr(hex(" column "), 13, 4) || '-' || substr(hex(" column "), 17, 4) || '-' ||"           \
+    " substr(hex(" column "), 21))"
 
 // clang-format off
 static const char *const migrations[] = {
@@ -104,27 +110,145 @@ static const char *const migrations[] = {
     " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
     "  WHERE e.seq = j.seq ORDER BY e.attempt DESC LIMIT 1)) END AS error_message"
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq;",
+    /* 2: named queues and tasks, leases with an end, workers, limits, dependencies, schedules.
+     * What may be large stands last in its row, where it is in nobody's way. */
+    "DROP VIEW requests;"
+    "CREATE TABLE tasks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "INSERT INTO tasks (name) SELECT DISTINCT task FROM jobs;"
+    "CREATE TABLE queues ("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, paused INTEGER NOT NULL DEFAULT 0,"
+    " size_max INTEGER NOT NULL DEFAULT 0, running_max INTEGER NOT NULL DEFAULT 0,"
+    " running_max_per_key INTEGER NOT NULL DEFAULT 0, rate_per_s REAL NOT NULL DEFAULT 0,"
+    " burst INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,"
+    " cancelled INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0);"
+    /* Each worker of version 1 had a queue of its own. */
+    "INSERT INTO queues (id, name) SELECT worker + 1, 'process-' || worker FROM queue"
+    " UNION SELECT worker + 1, 'process-' || worker FROM outcomes;"
+    "UPDATE queues SET"
+    " completed = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 5),"
+    " cancelled = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 6),"
+    " dead = (SELECT count(*) FROM outcomes o WHERE o.worker + 1 = id AND o.state = 7);"
+    "ALTER TABLE jobs RENAME TO jobs_1;"
+    "CREATE TABLE jobs ("
+    " seq INTEGER PRIMARY KEY," /* weft_sqlite_seq(id) */
+    " id BLOB NOT NULL, task INTEGER NOT NULL, queue INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL, attempts_max INTEGER NOT NULL, created_us INTEGER NOT NULL,"
+    " expires_us INTEGER, timeout_us INTEGER, grace_us INTEGER, result_ttl_us INTEGER,"
+    " backoff TEXT," /* kind jitter base_us cap_us */
+    " flow BLOB, limit_key TEXT, unique_key TEXT, content_type TEXT, headers TEXT,"
+    " payload BLOB);" /* stored as TEXT: JSON; as BLOB: bytes */
+    "INSERT INTO jobs (seq, id, task, queue, priority, attempts_max, created_us, payload)"
+    " SELECT j.seq, j.id, t.id, 1 + coalesce(q.worker, o.worker, 0), j.priority, j.attempts_max,"
+    "  j.created_us, j.payload FROM jobs_1 j JOIN tasks t ON t.name = j.task"
+    "  LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq ORDER BY j.seq;"
+    "DROP TABLE jobs_1;"
+    "CREATE INDEX jobs_flow ON jobs (flow) WHERE flow IS NOT NULL;"
+    "ALTER TABLE queue RENAME TO queue_1;"
+    "DROP INDEX queue_ready;"
+    "DROP INDEX queue_due;"
+    "CREATE TABLE queue ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, queue INTEGER NOT NULL,"
+    " task INTEGER NOT NULL, priority INTEGER NOT NULL, run_at_us INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, attempts_max INTEGER NOT NULL,"
+    " crashes INTEGER NOT NULL DEFAULT 0," /* times its holder was lost while it ran */
+    " flags INTEGER NOT NULL DEFAULT 0," /* enum sqlite_flag */
+    " lease_token INTEGER, lease_until_us INTEGER, started_us INTEGER, worker INTEGER,"
+    " waits_for INTEGER," /* state 8: so many jobs */
+    " expires_us INTEGER, limit_key TEXT," /* as in jobs, where they stand behind more */
+    " reason TEXT," /* flag 2: why it is to be cancelled */
+    " progress TEXT);"
+    "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
+    "  crashes, lease_token, started_us)"
+    " SELECT q.seq, q.state, q.worker + 1, j.task, q.priority, q.run_at_us, q.attempt,"
+    "  q.attempts_max, q.crashes, q.lease_token, q.started_us"
+    "  FROM queue_1 q JOIN jobs j ON j.seq = q.seq ORDER BY q.seq;"
+    "DROP TABLE queue_1;"
+    /* What is claimed at once is in none of these and costs none of them. Flag 1: held back because
+     * as many jobs with its limit_key run as may. */
+    "CREATE INDEX queue_ready ON queue (queue, priority, run_at_us)"
+    " WHERE state = 2 AND flags & 1 = 0;"
+    "CREATE INDEX queue_held ON queue (queue, limit_key, priority, run_at_us)"
+    " WHERE state = 2 AND flags & 1 = 1;"
+    "CREATE INDEX queue_due ON queue (run_at_us) WHERE state IN (1, 4);"
+    "CREATE INDEX queue_leases ON queue (lease_until_us) WHERE lease_until_us IS NOT NULL;"
+    "CREATE INDEX queue_expires ON queue (expires_us)"
+    " WHERE expires_us IS NOT NULL AND state <> 3;"
+    "ALTER TABLE outcomes RENAME TO outcomes_1;"
+    "CREATE TABLE outcomes ("
+    " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER, attempt INTEGER NOT NULL,"
+    " crashes INTEGER NOT NULL, thread INTEGER, started_us INTEGER, finished_us INTEGER NOT NULL,"
+    " result_until_us INTEGER," /* then the result is dropped; NULL: kept with the job */
+    " error TEXT, result BLOB);"
+    "INSERT INTO outcomes SELECT seq, state, NULL, attempt, crashes, thread, started_us,"
+    " finished_us, NULL, error, result FROM outcomes_1 ORDER BY seq;"
+    "DROP TABLE outcomes_1;"
+    "CREATE INDEX outcomes_results ON outcomes (result_until_us)"
+    " WHERE result_until_us IS NOT NULL;"
+    /* An attempt that was cut off by the loss of its worker is made again: it can fail twice. */
+    "ALTER TABLE errors RENAME TO errors_1;"
+    "CREATE TABLE errors ("
+    " seq INTEGER NOT NULL, at_us INTEGER NOT NULL, attempt INTEGER NOT NULL, error TEXT,"
+    " PRIMARY KEY (seq, at_us, attempt)) WITHOUT ROWID;"
+    "INSERT INTO errors SELECT seq, at_us, attempt, error FROM errors_1 ORDER BY seq, at_us;"
+    "DROP TABLE errors_1;"
+    /* The few among the many that people look for. */
+    "CREATE INDEX outcomes_unusual ON outcomes (state, seq) WHERE state <> 5;"
+    "CREATE TABLE needs (" /* parent has to end before child; policy: enum sqlite_policy */
+    " parent INTEGER NOT NULL, child INTEGER NOT NULL, position INTEGER NOT NULL,"
+    " policy INTEGER NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;"
+    "CREATE INDEX needs_child ON needs (child, position);"
+    "CREATE TABLE uniques ("
+    " key TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_us INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE workers ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, host TEXT, pid INTEGER,"
+    " version TEXT, queues TEXT, concurrency INTEGER, running INTEGER, done INTEGER,"
+    " started_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, ended_us INTEGER);"
+    "CREATE TABLE crons ("
+    " name TEXT PRIMARY KEY, schedule TEXT NOT NULL, zone TEXT, missed TEXT, job TEXT NOT NULL,"
+    " paused INTEGER NOT NULL, created_us INTEGER NOT NULL, next_us INTEGER NOT NULL,"
+    " last_us INTEGER, last_job BLOB);"
+    "CREATE TABLE audit (at_us INTEGER NOT NULL, who TEXT, action TEXT NOT NULL, target TEXT,"
+    " detail TEXT);"
+    /* Where things are, under the names of the seed. */
+    "CREATE VIEW requests AS SELECT"
+    " " UUID_TEXT("j.id") " AS id,"
+    " " TEXT_OF("j.payload", "$.text") " AS text,"
+    " CASE WHEN n.name GLOB 'process-[0-9]*' THEN CAST(substr(n.name, 9) AS INTEGER) END"
+    "  AS worker_id,"
+    " CASE coalesce(o.state, q.state) WHEN 5 THEN 'completed' WHEN 6 THEN 'failed'"
+    "  WHEN 7 THEN 'failed' WHEN 3 THEN 'processing' ELSE 'queued' END AS status,"
+    " " ISO_TIME("j.created_us") " AS created_at,"
+    " " ISO_TIME("j.created_us") " AS queued_at,"
+    " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
+    " " ISO_TIME("o.finished_us") " AS completed_at,"
+    " (o.finished_us - o.started_us) / 1000000.0 AS processing_time,"
+    " " TEXT_OF("o.result", "$.step1_result") " AS step1_result,"
+    " " TEXT_OF("o.result", "$.step2_result") " AS step2_result,"
+    " " TEXT_OF("o.result", "$.final_result") " AS final_result,"
+    " o.thread AS thread_id,"
+    /* What went wrong before it went right is in errors; here it would look like a failure. */
+    " CASE WHEN o.state IS NOT 5 THEN coalesce(o.error, (SELECT e.error FROM errors e"
+    "  WHERE e.seq = j.seq ORDER BY e.at_us DESC LIMIT 1)) END AS error_message"
+    " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
+    "  LEFT JOIN queues n ON n.id = j.queue;"
+    /* Everything about a job in one line, for the sqlite3 shell. */
+    "CREATE VIEW job_list AS SELECT"
+    " " UUID_TEXT("j.id") " AS id, t.name AS task, n.name AS queue,"
+    " CASE coalesce(o.state, q.state) WHEN 1 THEN 'scheduled' WHEN 2 THEN 'available'"
+    "  WHEN 3 THEN 'running' WHEN 4 THEN 'retryable' WHEN 5 THEN 'completed'"
+    "  WHEN 6 THEN 'cancelled' WHEN 7 THEN 'dead' WHEN 8 THEN 'blocked' END AS state,"
+    " j.priority, coalesce(o.attempt, q.attempt) AS attempt, j.attempts_max,"
+    " " ISO_TIME("j.created_us") " AS created_at, " ISO_TIME("q.run_at_us") " AS run_at,"
+    " " ISO_TIME("coalesce(o.started_us, q.started_us)") " AS started_at,"
+    " " ISO_TIME("o.finished_us") " AS finished_at, w.name AS worker,"
+    " coalesce(o.error, (SELECT e.error FROM errors e WHERE e.seq = j.seq"
+    "  ORDER BY e.at_us DESC LIMIT 1)) AS error, j.payload, o.result"
+    " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
+    "  LEFT JOIN queues n ON n.id = j.queue LEFT JOIN tasks t ON t.id = j.task"
+    "  LEFT JOIN workers w ON w.id = coalesce(o.worker, q.worker);",
 };
 // clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
-
-/* Jobs a dead server left running go back to the queue without having spent the attempt, which
- * says nothing about them. A job that brings the server down must not do so for ever, so these
- * ends are counted, and the last one that is allowed makes it dead. */
-static const char recovery[] =
-    "UPDATE queue SET attempt = attempt - 1, crashes = crashes + 1 WHERE state = 3;"
-    "INSERT INTO outcomes SELECT seq, 7, worker, attempt, NULL, started_us,"
-    "  strftime('%s', 'now') * 1000000, NULL,"
-    "  'the server ended ' || crashes || ' times while it ran', crashes"
-    "  FROM queue WHERE " CRASHED_TOO_OFTEN ";"
-    "UPDATE totals SET dead = dead + (SELECT count(*) FROM queue WHERE " CRASHED_TOO_OFTEN ");"
-    "DELETE FROM queue WHERE " CRASHED_TOO_OFTEN ";"
-    "UPDATE queue SET state = 2, lease_token = NULL, started_us = NULL WHERE state = 3;"
-    "UPDATE totals SET opened = opened + 1, running = 0,"
-    "  scheduled = (SELECT count(*) FROM queue WHERE state = 1),"
-    "  available = (SELECT count(*) FROM queue WHERE state = 2),"
-    "  retryable = (SELECT count(*) FROM queue WHERE state = 4),"
-    "  blocked = (SELECT count(*) FROM queue WHERE state = 8);";
 
 /* Whether the last I/O error was that the file cannot grow. A failed commit tells the reason only
  * to the file of the log. */
@@ -192,8 +316,7 @@ int weft_sqlite_connect(sqlite3 **ret_db, const char *path, int flags)
     return 0;
 }
 
-/* Read the number that a statement gives. */
-static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value)
+int weft_sqlite_read_int(sqlite3 *db, const char *sql, int64_t *ret_value)
 {
     sqlite3_stmt *statement;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -289,11 +412,11 @@ static int check_file(sqlite3 *db, const char *path, char *error, size_t error_b
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (sqlite3_db_readonly(db, "main") == 1)
         return refuse(-EROFS, error, error_bytes, "the database %s cannot be written to", path);
-    int err = read_int(db, "PRAGMA user_version", &version);
+    int err = weft_sqlite_read_int(db, "PRAGMA user_version", &version);
     if (!err)
-        err = read_int(db, "PRAGMA application_id", &application);
+        err = weft_sqlite_read_int(db, "PRAGMA application_id", &application);
     if (!err)
-        err = read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
+        err = weft_sqlite_read_int(db, "SELECT count(*) FROM sqlite_master", &tables);
     if (err == WEFT_ECORRUPT)
         return refuse(err, error, error_bytes,
                       (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB ? "%s is not an SQLite database"
@@ -335,22 +458,10 @@ static int migrate(sqlite3 *db, int version)
     return err;
 }
 
-static int recover(sqlite3 *db)
-{
-    int err = run(db, "BEGIN IMMEDIATE");
-    if (!err)
-        err = run(db, recovery);
-    if (!err)
-        err = run(db, "COMMIT");
-    if (err)
-        (void)run(db, "ROLLBACK");
-    return err;
-}
-
 int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
 {
     int64_t page_bytes = 0;
-    int err = read_int(db, "PRAGMA page_size", &page_bytes);
+    int err = weft_sqlite_read_int(db, "PRAGMA page_size", &page_bytes);
     if (err)
         return err;
     if (page_bytes <= 0)
@@ -367,6 +478,9 @@ int weft_sqlite_limit_pages(sqlite3 *db, uint64_t size_bytes_max)
  * Returns the version, 0 for an empty file, or an error */
 static int open_file(struct sqlite_broker *broker, char *error, size_t error_bytes)
 {
+    if (broker->memory)
+        return weft_sqlite_connect(&broker->writer.db,
+                                   ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int result = connect_writer(broker, error, error_bytes);
     if (!result)
         result = check_file(broker->writer.db, broker->path, error, error_bytes);
@@ -384,22 +498,16 @@ int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqli
     if (version < 0)
         return version;
     sqlite3 *db = broker->writer.db;
-    int64_t opened = 0;
     int err = run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                       "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
                       "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)
         err = migrate(db, version);
     if (!err)
-        err = recover(db);
-    if (!err)
-        err = read_int(db, "SELECT opened FROM totals", &opened);
+        err = weft_sqlite_recover(broker);
     if (!err)
         err = weft_sqlite_limit_pages(db, options->size_bytes_max);
-    if (err)
-        return refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
-                      weft_strerror(err));
-    /* A token never comes again, also not after a restart. */
-    broker->writer.next_token = ((uint64_t)opened << 40) + 1;
-    return 0;
+    return err ? refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
+                        weft_strerror(err))
+               : 0;
 }

@@ -9,7 +9,7 @@
 
 struct serve_arguments {
     const char *listen, *broker, *token_file, *io, *config;
-    uint64_t workers, concurrency, queue_size;
+    uint64_t workers, concurrency, job_concurrency, queue_size;
     int64_t steps_ns[WEFT_SERVE_STEPS];
     int64_t grace_ns;
     bool insecure;
@@ -36,6 +36,7 @@ static int serve(const struct command *command, struct serve_arguments *argument
         .broker = arguments->broker,
         .workers = (unsigned)arguments->workers,
         .concurrency = (unsigned)arguments->concurrency,
+        .job_concurrency = (unsigned)arguments->job_concurrency,
         .queue_size = (unsigned)arguments->queue_size,
         .steps_ns = arguments->steps_ns,
         /* 0 would mean the default; who asks for no grace gets the shortest one. */
@@ -60,6 +61,7 @@ static int run(const struct command *command, int argc, char **argv)
         .broker = "sqlite:weft.db",
         .workers = 4,
         .concurrency = 1000,
+        .job_concurrency = 1000,
         .queue_size = 100000,
         .steps_ns = {2 * WEFT_SEC, WEFT_SEC, 500 * WEFT_MSEC},
         .grace_ns = 30 * WEFT_SEC,
@@ -100,6 +102,13 @@ static const struct option options[] = {
      .min = 1,
      .max = 1000000,
      .help = "jobs at once per worker (default 1000)"},
+    {.name = "job-concurrency",
+     .metavar = "N",
+     .kind = OPTION_COUNT,
+     .offset = FIELD(job_concurrency),
+     .min = 1,
+     .max = 1000000,
+     .help = "jobs at once of all other queues (default 1000)"},
     {.name = "queue-size",
      .metavar = "N",
      .kind = OPTION_COUNT,

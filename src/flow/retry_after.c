@@ -3,6 +3,7 @@
  *
  * The three forms of a date are three patterns for one small matcher. A failed match leaves nothing
  * behind. */
+#include <base/date.h>
 #include <base/time.h>
 
 #include <weft/retry_after.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define SECONDS_MAX (WEFT_FOREVER / WEFT_SEC)
-#define DAY_S       86400
 
 struct date {
     int64_t year;
@@ -142,44 +142,18 @@ static bool match(struct text text, const char *pattern, const char *suffix, str
 
 /* ---- dates --------------------------------------------------------------------------------- */
 
-/* Days from 1970-01-01 to the first of March of a year, in the Gregorian calendar. Counted from
- * March, a leap day is a year's last. */
-static int64_t days_to_march(int64_t year)
-{
-    return year * 365 + year / 4 - year / 100 + year / 400 - 719468;
-}
-
-static int64_t days_of(const struct date *date)
-{
-    static const int before[] = {306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275};
-    int64_t year = date->month < 2 ? date->year - 1 : date->year;
-    return days_to_march(year) + before[date->month] + date->day - 1;
-}
-
-static bool is_leap(int64_t year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
 static bool exists(const struct date *date)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int last = date->month == 1 && is_leap(date->year) ? 29 : days[date->month];
-    return date->year >= 1 && date->day >= 1 && date->day <= last && date->hour <= 23 &&
+    return date->year >= 1 && date->day >= 1 &&
+           date->day <= weft_date_month_length(date->year, date->month + 1) && date->hour <= 23 &&
            date->minute <= 59 && date->second <= 60; /* a leap second */
 }
 
 /* The year of a time; within what HTTP can write. */
 static int64_t year_of(int64_t time_s)
 {
-    int64_t year = 1;
-    struct date date = {.day = 1};
-    for (int64_t step = 8192; step > 0; step /= 2) {
-        date.year = year + step;
-        if (date.year <= 9999 && days_of(&date) <= time_s / DAY_S)
-            year = date.year;
-    }
-    return year;
+    int64_t year = weft_date_from_days(weft_floor_divide(time_s, WEFT_DAY_S)).year;
+    return year < 1 ? 1 : year > 9999 ? 9999 : year;
 }
 
 /* The last year with these two digits that is at most 50 years ahead. */
@@ -211,7 +185,8 @@ static int parse_date(struct text text, int64_t now_s, int64_t *ret_date_s)
     if (!exists(&date))
         return -EINVAL;
     int64_t minutes = (int64_t)date.hour * 60 + date.minute;
-    *ret_date_s = days_of(&date) * DAY_S + minutes * 60 + date.second;
+    *ret_date_s = weft_date_to_days(date.year, date.month + 1, date.day) * WEFT_DAY_S +
+                  minutes * 60 + date.second;
     return 0;
 }
 

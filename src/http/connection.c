@@ -2,6 +2,7 @@
  * connection.c - see connection.h. Read it from the bottom: connection_main is the whole story. */
 #include <http/connection.h>
 #include <http/exchange.h>
+#include <http/stream.h>
 
 #include <os/clock.h>
 
@@ -67,8 +68,8 @@ static ssize_t read_more(struct weft_http_connection *connection, size_t wanted,
     return count;
 }
 
-/* Send the replies made so far. Most fit the socket's buffer: only when not, ask for the time. */
-static int flush(struct weft_http_connection *connection)
+/* Most replies fit the socket's buffer: only when not, ask for the time. */
+int weft_http_connection_flush(struct weft_http_connection *connection)
 {
     struct weft_http_server *server = connection->server;
     struct weft_buffer *out = &connection->workspace->out;
@@ -83,6 +84,17 @@ static int flush(struct weft_http_connection *connection)
     if (err == -ETIMEDOUT)
         server->stats.timeouts++;
     weft_buffer_clear(out);
+    return err;
+}
+
+int weft_http_connection_send(struct weft_http_connection *connection, const struct iovec *pieces,
+                              int count, size_t *ret_written)
+{
+    struct weft_http_server *server = connection->server;
+    int64_t deadline_ns = weft_now() + server->options.write_timeout_ns;
+    int err = weft_writev_all(connection->fd, pieces, count, deadline_ns, ret_written);
+    if (err == -ETIMEDOUT)
+        server->stats.timeouts++;
     return err;
 }
 
@@ -118,33 +130,91 @@ static enum next await_request(struct weft_http_connection *connection)
     return count > 0 ? NEXT_GO_ON : NEXT_CUT;
 }
 
-static enum weft_http_verdict parse(struct weft_http_workspace *workspace)
+/* Ask whoever admits. Returns whether the handler is to answer. */
+static bool admit(const struct weft_http_server *server, struct weft_http_exchange *exchange)
 {
+    const struct weft_http_server_options *options = &server->options;
+    if (!options->admit)
+        return true;
+    if (options->admit(exchange, exchange->match.route, options->context) > 0)
+        return exchange->status == 0;
+    weft_http_reply_error(exchange, 403, "Forbidden"); /* ignored if it did reply */
+    return false;
+}
+
+/* Find the route, and ask whether the request is admitted.
+ * Returns whether the handler is to answer; if not, the exchange has its reply */
+static bool decide(const struct weft_http_server *server, struct weft_http_exchange *exchange)
+{
+    const struct weft_http_request *request = exchange->request;
+    struct weft_http_match match =
+        weft_http_router_find(server->router, request->method, &request->path);
+    exchange->decided = true;
+    if (!match.route) {
+        uint64_t methods =
+            request->any_target ? weft_http_router_methods(server->router) : match.methods;
+        weft_http_exchange_reply_unrouted(exchange, methods);
+    } else if (weft_http_exchange_route(exchange, match) < 0) {
+        weft_http_reply_error(exchange, 503, "out of memory");
+    } else {
+        return admit(server, exchange);
+    }
+    return false;
+}
+
+/* Whether a body can be dropped without much ado. Not when the client waits to be invited: it may
+ * send the body then, or not, and nobody could tell the body from the next request. */
+static bool easily_dropped(const struct weft_http_request *request)
+{
+    return !request->expects_continue && !request->chunked &&
+           request->content_length <= WEFT_HTTP_DROP_BYTES_MAX;
+}
+
+/* A body follows the head. Returns how long it may be to be read; -1: it is not read at all, for
+ * the reply is made, and the connection ends with it. */
+static int64_t decide_body(const struct weft_http_server *server,
+                           struct weft_http_exchange *exchange)
+{
+    const struct weft_http_request *request = exchange->request;
+    exchange->head_only = true;
+    exchange->close = !request->keep_alive || !easily_dropped(request);
+    bool wanted = decide(server, exchange);
+    exchange->head_only = false;
+    if (!wanted)
+        return exchange->close ? -1 : (int64_t)WEFT_HTTP_DROP_BYTES_MAX;
+    exchange->close = !request->keep_alive;
+    size_t route_max = exchange->match.route->body_bytes_max;
+    return (int64_t)(route_max ? route_max : server->options.body_bytes_max);
+}
+
+static enum weft_http_verdict parse(struct weft_http_connection *connection)
+{
+    struct weft_http_workspace *workspace = connection->workspace;
+    struct weft_http_parser *parser = &workspace->parser;
+    char *message = workspace->in.data + workspace->at;
     size_t len = workspace->in.len - workspace->at;
-    enum weft_http_verdict verdict =
-        weft_http_parser_feed(&workspace->parser, workspace->in.data + workspace->at, &len);
+    enum weft_http_verdict verdict = weft_http_parser_feed(parser, message, &len);
+    if (verdict == WEFT_HTTP_HEAD) {
+        int64_t body_max = decide_body(connection->server, &workspace->exchange);
+        if (body_max < 0)
+            return verdict;
+        verdict = weft_http_parser_expect(parser, (size_t)body_max, message, &len);
+    }
     workspace->in.len = workspace->at + len;
     return verdict;
 }
 
-/* The client waits with the body until it is invited to send it. Without a handler for the request
- * it is not: the answer follows at once, and the connection ends, for the body may come or not. */
-static bool invite_body(struct weft_http_connection *connection)
+/* The client waits with the body until it is invited to send it. */
+static int invite_body(struct weft_http_workspace *workspace)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct weft_http_workspace *workspace = connection->workspace;
-    struct weft_http_request *request = &workspace->parser.request;
-    request->expects_continue = false;
-    if (!weft_http_router_find(connection->server->router, request->method, &request->path).route) {
-        request->keep_alive = false;
-        connection->linger = true;
-        return false;
-    }
+    workspace->parser.request.expects_continue = false;
     weft_buffer_append(&workspace->out, go_on, sizeof go_on - 1);
-    return true;
+    return workspace->out.err;
 }
 
-/* Read until the parser has decided, or the client took too long. */
+/* Read until the parser has decided, or the client took too long. A reply that is made already goes
+ * out first. */
 static enum next receive_rest(struct weft_http_connection *connection)
 {
     const struct weft_http_server_options *options = &connection->server->options;
@@ -152,9 +222,9 @@ static enum next receive_rest(struct weft_http_connection *connection)
     int64_t deadline_ns = WEFT_FOREVER;
     bool body = false;
     do {
-        if (request->expects_continue && !invite_body(connection))
-            return NEXT_ANSWER;
-        if (flush(connection) < 0)
+        if (request->expects_continue && invite_body(connection->workspace) < 0)
+            return NEXT_CUT;
+        if (weft_http_connection_flush(connection) < 0)
             return NEXT_CUT;
         if (deadline_ns == WEFT_FOREVER || body != request->head_complete) {
             body = request->head_complete;
@@ -173,8 +243,19 @@ static enum next receive_rest(struct weft_http_connection *connection)
         }
         if (count < 0)
             return NEXT_CUT;
-    } while (parse(connection->workspace) == WEFT_HTTP_MORE);
+    } while (parse(connection) == WEFT_HTTP_MORE);
     return NEXT_ANSWER;
+}
+
+static void begin_exchange(struct weft_http_connection *connection)
+{
+    struct weft_http_server *server = connection->server;
+    struct weft_http_exchange *exchange = &connection->workspace->exchange;
+    exchange->connection = connection;
+    exchange->server_name = server->options.server_name;
+    exchange->date = &server->date;
+    exchange->draining = &server->draining;
+    weft_http_exchange_begin(exchange, &connection->workspace->parser.request);
 }
 
 static enum next receive(struct weft_http_connection *connection)
@@ -182,30 +263,24 @@ static enum next receive(struct weft_http_connection *connection)
     struct weft_http_workspace *workspace = connection->workspace;
     if (workspace->at == workspace->in.len)
         return NEXT_IDLE;
-    weft_http_parser_begin(&workspace->parser, &connection->server->limits);
-    return parse(workspace) == WEFT_HTTP_MORE ? receive_rest(connection) : NEXT_ANSWER;
+    weft_http_parser_begin(&workspace->parser, connection->server->options.header_bytes_max);
+    begin_exchange(connection);
+    return parse(connection) == WEFT_HTTP_MORE ? receive_rest(connection) : NEXT_ANSWER;
 }
 
 /* ---- answering -------------------------------------------------------------------------- */
 
-/* Find the handler and let it answer. */
-static void handle(struct weft_http_connection *connection, struct weft_http_exchange *exchange)
+/* Let the handler answer, if that was not done from the head alone. */
+static void handle(struct weft_http_server *server, struct weft_http_exchange *exchange)
 {
-    struct weft_http_server *server = connection->server;
-    const struct weft_http_request *request = exchange->request;
-    struct weft_http_match match =
-        weft_http_router_find(server->router, request->method, &request->path);
     server->stats.requests++;
-    if (!match.route) {
-        uint64_t methods =
-            request->any_target ? weft_http_router_methods(server->router) : match.methods;
-        weft_http_exchange_reply_unrouted(exchange, methods);
-    } else if (weft_http_exchange_route(exchange, match) < 0) {
-        weft_http_reply_error(exchange, 503, "out of memory");
-    } else {
-        match.route->handler(exchange, server->options.context);
-        weft_http_reply_error(exchange, 500, "the handler did not reply"); /* ignored if it did */
+    if (!exchange->decided) {
+        exchange->close = !exchange->request->keep_alive;
+        (void)decide(server, exchange);
     }
+    if (!exchange->status)
+        exchange->match.route->handler(exchange, server->options.context);
+    weft_http_reply_error(exchange, 500, "the handler did not reply"); /* ignored if it did */
 }
 
 static enum next answer(struct weft_http_connection *connection)
@@ -217,21 +292,21 @@ static enum next answer(struct weft_http_connection *connection)
     bool refused = parser->refusal.status != 0;
     bool asked_to_close = !refused && !parser->request.keep_alive;
 
-    exchange->server_name = server->options.server_name;
-    exchange->date = &server->date;
-    exchange->draining = &server->draining;
-    weft_http_exchange_begin(exchange, &parser->request, refused || asked_to_close);
     if (refused) {
         server->stats.bad_requests++;
+        exchange->close = true;
         weft_http_reply_error(exchange, parser->refusal.status, parser->refusal.detail);
     } else {
-        handle(connection, exchange);
+        handle(server, exchange);
     }
+    weft_http_stream_leave(exchange);
     workspace->at += parser->end;
     if (exchange->failure)
         return NEXT_CUT;
     if (!exchange->close)
-        return workspace->out.len > OUT_BYTES_MAX && flush(connection) < 0 ? NEXT_CUT : NEXT_GO_ON;
+        return workspace->out.len > OUT_BYTES_MAX && weft_http_connection_flush(connection) < 0
+                   ? NEXT_CUT
+                   : NEXT_GO_ON;
     /* A client that asked for the end, and sent nothing since, waits for it. */
     if (!asked_to_close || workspace->at < workspace->in.len)
         connection->linger = true;
@@ -247,7 +322,7 @@ static enum next serve(struct weft_http_connection *connection)
         if (next == NEXT_ANSWER)
             next = answer(connection);
     } while (next == NEXT_GO_ON);
-    return next == NEXT_CUT || flush(connection) < 0 ? NEXT_CUT : next;
+    return next == NEXT_CUT || weft_http_connection_flush(connection) < 0 ? NEXT_CUT : next;
 }
 
 static enum next turn_away(struct weft_http_connection *connection)
@@ -269,7 +344,7 @@ static enum next turn_away(struct weft_http_connection *connection)
     };
     connection->linger = true;
     int err = weft_http_reply_append(&connection->workspace->out, &head, body, sizeof body - 1);
-    return err < 0 || flush(connection) < 0 ? NEXT_CUT : NEXT_CLOSE;
+    return err < 0 || weft_http_connection_flush(connection) < 0 ? NEXT_CUT : NEXT_CLOSE;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
@@ -298,6 +373,9 @@ static void close_connection(struct weft_http_connection *connection)
         server->refusals--;
     else
         server->stats.connections_now--;
+    const struct linger at_once = {.l_onoff = 1};
+    if (connection->reset)
+        (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     (void)weft_close(connection->fd);
     free(connection);
 }

@@ -28,12 +28,13 @@ void weft_http_exchange_deinit(struct weft_http_exchange *exchange)
 }
 
 void weft_http_exchange_begin(struct weft_http_exchange *exchange,
-                              struct weft_http_request *request, bool close)
+                              struct weft_http_request *request)
 {
     exchange->request = request;
     exchange->match = (struct weft_http_match){0};
+    exchange->decided = exchange->head_only = exchange->close = false;
+    exchange->stream = WEFT_HTTP_STREAM_NONE;
     exchange->status = exchange->failure = 0;
-    exchange->close = close;
     weft_buffer_clear(&exchange->fields);
     weft_buffer_clear(&exchange->params);
     weft_buffer_clear(&exchange->query);
@@ -56,8 +57,8 @@ const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *re
 {
     const struct weft_http_request *request = exchange->request;
     if (ret_len)
-        *ret_len = request->body_len;
-    return request->message + request->body_at;
+        *ret_len = request->body_len; /* 0 as long as there is only the head */
+    return exchange->head_only ? "" : request->message + request->body_at;
 }
 
 const char *weft_http_header(const struct weft_http_exchange *exchange, const char *name)
@@ -118,38 +119,49 @@ static void append_pair(struct weft_buffer *pairs, const char *text, size_t len)
 }
 
 /* Split the query string once. Room for all is reserved first: what callers got must not move. */
-static void split_query(struct weft_http_exchange *exchange)
+static int split_query(struct weft_http_exchange *exchange)
 {
     struct weft_http_span query = exchange->request->query;
     const char *text = weft_http_text(exchange->request, query);
     const char *end = text + query.len;
     struct weft_buffer *pairs = &exchange->query;
+    if (pairs->len > 0 || query.len == 0)
+        return 0;
     if (!weft_buffer_reserve(pairs, 2 * (size_t)query.len + 2))
-        return;
+        return pairs->err;
     while (text < end) {
         const char *mark = memchr(text, '&', (size_t)(end - text));
         const char *stop = mark ? mark : end;
-        append_pair(pairs, text, (size_t)(stop - text));
+        if (stop > text)
+            append_pair(pairs, text, (size_t)(stop - text));
         text = stop + 1;
     }
+    return 0;
+}
+
+int weft_http_query_next(struct weft_http_exchange *exchange, size_t *position,
+                         const char **ret_name, const char **ret_value)
+{
+    const struct weft_buffer *pairs = &exchange->query;
+    int err = split_query(exchange);
+    if (err < 0)
+        return err;
+    if (*position >= pairs->len)
+        return 0;
+    const char *name = pairs->data + *position, *value = name + strlen(name) + 1;
+    *position = (size_t)(value + strlen(value) + 1 - pairs->data);
+    *ret_name = name;
+    *ret_value = value;
+    return 1;
 }
 
 const char *weft_http_query(struct weft_http_exchange *exchange, const char *name)
 {
-    struct weft_buffer *pairs = &exchange->query;
-    if (exchange->request->query.len == 0)
-        return NULL;
-    if (pairs->len == 0)
-        split_query(exchange);
-    if (pairs->len == 0)
-        return NULL; /* no memory */
-    const char *at = pairs->data, *end = at + pairs->len;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
+    const char *at, *value;
+    size_t position = 0;
+    while (weft_http_query_next(exchange, &position, &at, &value) > 0)
         if (strcmp(at, name) == 0)
             return value;
-        at = value + strlen(value) + 1;
-    }
     return NULL;
 }
 
@@ -161,12 +173,12 @@ static bool status_valid(int status)
     return status >= 200 && status <= 599;
 }
 
-static int append_reply(struct weft_http_exchange *exchange, int status, const char *content_type,
-                        const void *body, size_t len)
+void weft_http_exchange_head(struct weft_http_exchange *exchange, int status,
+                             const char *content_type, struct weft_http_reply_head *ret_head)
 {
     const struct weft_http_request *request = exchange->request;
     exchange->close = exchange->close || *exchange->draining;
-    struct weft_http_reply_head head = {
+    *ret_head = (struct weft_http_reply_head){
         .status = status,
         .date = weft_http_date_at(exchange->date, weft_clock_unix_us() / 1000000),
         .server_name = exchange->server_name,
@@ -177,6 +189,13 @@ static int append_reply(struct weft_http_exchange *exchange, int status, const c
         .keep_alive = request->version_minor == 0,
         .body_hidden = request->method == HTTP_HEAD,
     };
+}
+
+static int append_reply(struct weft_http_exchange *exchange, int status, const char *content_type,
+                        const void *body, size_t len)
+{
+    struct weft_http_reply_head head;
+    weft_http_exchange_head(exchange, status, content_type, &head);
     return weft_http_reply_append(exchange->out, &head, body, len);
 }
 

@@ -11,10 +11,21 @@
 #define WEFT_HTTP_REPLY_BYTES_MAX  ((size_t)64 << 20) /* a larger one becomes a 500 */
 #define WEFT_HTTP_FIELDS_BYTES_MAX ((size_t)16 << 10) /* added headers beyond it become a 500 */
 
+struct weft_http_connection;
+
+enum weft_http_stream {
+    WEFT_HTTP_STREAM_NONE, /* the reply is made in one piece, or not yet */
+    WEFT_HTTP_STREAM_OPEN,
+    WEFT_HTTP_STREAM_ENDED,
+};
+
 /* Buffers keep their memory from one request to the next. */
 struct weft_http_exchange {
     struct weft_http_request *request;
+    struct weft_http_connection *connection; /* that it came from */
     struct weft_http_match match;
+    bool decided;   /* the route was looked for, and whoever admits was asked */
+    bool head_only; /* the body did not come yet */
     const char *server_name;
     struct weft_http_date *date; /* the server's */
     const bool *draining;        /* the server's: every reply says that it is the last */
@@ -25,6 +36,7 @@ struct weft_http_exchange {
     struct weft_buffer query;  /* "name NUL value NUL ..."; filled when first asked for */
     struct weft_buffer detail; /* the body of an error */
 
+    enum weft_http_stream stream;
     int status;  /* of the reply; 0: none yet */
     int failure; /* the reply could not be made: nothing more can be said on this connection */
     bool close;  /* the connection ends with this reply */
@@ -36,10 +48,14 @@ void weft_http_exchange_deinit(struct weft_http_exchange *exchange);
 
 /* Start over with a new request. */
 void weft_http_exchange_begin(struct weft_http_exchange *exchange,
-                              struct weft_http_request *request, bool close);
+                              struct weft_http_request *request);
 
 /* Take the route that was found, and make its parameters readable. Returns 0, -ENOMEM */
 int weft_http_exchange_route(struct weft_http_exchange *exchange, struct weft_http_match match);
+
+/* What every reply of this exchange begins with. */
+void weft_http_exchange_head(struct weft_http_exchange *exchange, int status,
+                             const char *content_type, struct weft_http_reply_head *ret_head);
 
 /* Answer without a handler: 404; 405, or 204 to OPTIONS, with the methods in "Allow". */
 void weft_http_exchange_reply_unrouted(struct weft_http_exchange *exchange, uint64_t methods);

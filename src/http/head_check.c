@@ -170,13 +170,13 @@ static bool keeps_alive(const llhttp_t *llhttp)
 
 struct weft_http_refusal weft_http_head_check(struct weft_http_request *request,
                                               const llhttp_t *llhttp, size_t message_len,
-                                              const struct weft_http_limits *limits)
+                                              size_t header_bytes_max)
 {
     size_t head_len = 0;
     const char *error = check_lines(request->message, message_len, &head_len);
     if (error)
         return refusal(400, error);
-    if (head_len > limits->header_bytes_max)
+    if (head_len > header_bytes_max)
         return refusal(431, "headers too large");
     if (llhttp->http_major != 1 || llhttp->http_minor > 1)
         return refusal(505, "HTTP/1.1 and HTTP/1.0 only");
@@ -201,8 +201,6 @@ struct weft_http_refusal weft_http_head_check(struct weft_http_request *request,
         return refusal(417, "only 100-continue can be expected");
     request->chunked = fields.codings > 0;
     request->content_length = request->chunked ? 0 : llhttp->content_length;
-    if (request->content_length > limits->body_bytes_max)
-        return refusal(413, "request body too large");
     request->expects_continue = expects && (request->chunked || request->content_length > 0);
     request->keep_alive = keeps_alive(llhttp);
     request->body_at = head_len;

@@ -12,9 +12,10 @@
  * NULs and fill in what it says about the body.
  *
  * message_len  bytes at request->message, at least the head
- * Returns      the refusal; status 0 when there is none */
+ * Returns      the refusal; status 0 when there is none. How long a body may be is not asked here
+ */
 struct weft_http_refusal weft_http_head_check(struct weft_http_request *request,
                                               const llhttp_t *llhttp, size_t message_len,
-                                              const struct weft_http_limits *limits);
+                                              size_t header_bytes_max);
 
 #endif

@@ -90,38 +90,77 @@ static size_t length_of(const char *text)
     return text ? strlen(text) : 0;
 }
 
+/* Room for the head and body_len bytes behind it. Returns where they go; NULL with *ret_err set:
+ * then what is in the buffer stays good. */
+static inline char *make_room(struct weft_buffer *out, const struct weft_http_reply_head *head,
+                              size_t body_len, int *ret_err)
+{
+    size_t head_max = FIXED_BYTES + length_of(head->content_type) + length_of(head->server_name) +
+                      head->fields_len;
+    char *at = body_len > out->len_max ? NULL : weft_buffer_reserve(out, head_max + body_len);
+    if (!at) {
+        *ret_err = out->err ? out->err : -EMSGSIZE;
+        out->err = 0;
+    }
+    return at;
+}
+
+/* What comes before the framing. */
+static inline char *put_start(char *at, const struct weft_http_reply_head *head, bool typed)
+{
+    at = put_status_line(at, head->status);
+    at = put_field(at, "Date: ", head->date, WEFT_HTTP_DATE_LEN);
+    if (head->server_name)
+        at = put_field(at, "Server: ", head->server_name, strlen(head->server_name));
+    if (head->content_type && typed)
+        at = put_field(at, "Content-Type: ", head->content_type, strlen(head->content_type));
+    return at;
+}
+
+/* What comes behind it. */
+static inline char *put_rest(char *at, const struct weft_http_reply_head *head)
+{
+    if (head->close)
+        at = PUT_LITERAL(at, "Connection: close\r\n");
+    else if (head->keep_alive)
+        at = PUT_LITERAL(at, "Connection: keep-alive\r\n");
+    at = put(at, head->fields, head->fields_len);
+    return PUT_LITERAL(at, "\r\n");
+}
+
 int weft_http_reply_append(struct weft_buffer *out, const struct weft_http_reply_head *head,
                            const void *body, size_t len)
 {
     bool bodiless = head->status == 204 || head->status == 304;
     len = head->status == 205 ? 0 : len; /* "reset content" has a length, and it is 0 */
     size_t body_len = bodiless || head->body_hidden ? 0 : len;
-    size_t type_len = length_of(head->content_type), name_len = length_of(head->server_name);
-    size_t head_max = FIXED_BYTES + type_len + name_len + head->fields_len;
-    char *at = len > out->len_max ? NULL : weft_buffer_reserve(out, head_max + body_len);
-    if (!at) {
-        int err = out->err ? out->err : -EMSGSIZE;
-        out->err = 0; /* nothing was appended: what is there stays good */
+    int err = 0;
+    char *at = make_room(out, head, body_len, &err);
+    if (!at)
         return err;
-    }
-    at = put_status_line(at, head->status);
-    at = put_field(at, "Date: ", head->date, WEFT_HTTP_DATE_LEN);
-    if (head->server_name)
-        at = put_field(at, "Server: ", head->server_name, name_len);
-    if (head->content_type && !bodiless)
-        at = put_field(at, "Content-Type: ", head->content_type, type_len);
+    at = put_start(at, head, !bodiless);
     if (!bodiless) {
         at = PUT_LITERAL(at, "Content-Length: ");
         at = put_number(at, len);
         at = PUT_LITERAL(at, "\r\n");
     }
-    if (head->close)
-        at = PUT_LITERAL(at, "Connection: close\r\n");
-    else if (head->keep_alive)
-        at = PUT_LITERAL(at, "Connection: keep-alive\r\n");
-    at = put(at, head->fields, head->fields_len);
-    at = PUT_LITERAL(at, "\r\n");
+    at = put_rest(at, head);
     at = put(at, body, body_len);
+    out->len = (size_t)(at - out->data);
+    return 0;
+}
+
+int weft_http_reply_append_open(struct weft_buffer *out, const struct weft_http_reply_head *head,
+                                bool chunked)
+{
+    int err = 0;
+    char *at = make_room(out, head, 0, &err);
+    if (!at)
+        return err;
+    at = put_start(at, head, true);
+    if (chunked)
+        at = PUT_LITERAL(at, "Transfer-Encoding: chunked\r\n");
+    at = put_rest(at, head);
     out->len = (size_t)(at - out->data);
     return 0;
 }

@@ -34,6 +34,12 @@ struct weft_http_reply_head {
 int weft_http_reply_append(struct weft_buffer *out, const struct weft_http_reply_head *head,
                            const void *body, size_t len);
 
+/* Append the head of a reply whose length is not known: chunks follow, or, until the connection
+ * ends, plain bytes; to HEAD nothing. The status must be one that can have a body.
+ * Returns  like weft_http_reply_append */
+int weft_http_reply_append_open(struct weft_buffer *out, const struct weft_http_reply_head *head,
+                                bool chunked);
+
 /* "Not Found" for 404; "Unknown" for a status without a name. Static. */
 const char *weft_http_reason(int status);
 

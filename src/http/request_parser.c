@@ -83,15 +83,18 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
 static int on_headers_complete(llhttp_t *llhttp)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    parser->refusal =
-        weft_http_head_check(&parser->request, llhttp, parser->message_len, &parser->limits);
-    return parser->refusal.status ? -1 : 0;
+    const struct weft_http_request *request = &parser->request;
+    parser->refusal = weft_http_head_check(&parser->request, llhttp, parser->message_len,
+                                           parser->header_bytes_max);
+    if (parser->refusal.status)
+        return -1;
+    return request->chunked || request->content_length > 0 ? HPE_PAUSED : 0;
 }
 
 static int on_chunk_header(llhttp_t *llhttp)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    if (llhttp->content_length > parser->limits.body_bytes_max - parser->request.body_len)
+    if (llhttp->content_length > parser->body_bytes_max - parser->request.body_len)
         return refuse(parser, 413, "request body too large");
     return 0;
 }
@@ -100,7 +103,7 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
     struct weft_http_request *request = &parser->request;
-    if (len > parser->limits.body_bytes_max - request->body_len)
+    if (len > parser->body_bytes_max - request->body_len)
         return refuse(parser, 413, "request body too large");
     char *end = request->message + request->body_at + request->body_len;
     if (end != at)
@@ -165,7 +168,7 @@ static bool framing_bearable(struct weft_http_parser *parser, size_t end)
     size_t counted = parser->parsed > request->body_at ? parser->parsed : request->body_at;
     parser->body_received += end - counted;
     return parser->body_received - request->body_len <=
-           parser->limits.header_bytes_max + FRAMING_PER_BYTE * request->body_len;
+           parser->header_bytes_max + FRAMING_PER_BYTE * request->body_len;
 }
 
 /* All bytes are seen and the message goes on. */
@@ -176,7 +179,7 @@ static enum weft_http_verdict more(struct weft_http_parser *parser, size_t *len)
         parser->last_byte = request->message[*len - 1];
     if (!request->head_complete) {
         parser->parsed = *len;
-        if (*len <= parser->limits.header_bytes_max)
+        if (*len <= parser->header_bytes_max)
             return WEFT_HTTP_MORE;
         refuse(parser, 431, "headers too large");
         return WEFT_HTTP_REFUSED;
@@ -226,11 +229,11 @@ static enum weft_http_verdict complete(struct weft_http_parser *parser, size_t l
     return WEFT_HTTP_COMPLETE;
 }
 
-void weft_http_parser_begin(struct weft_http_parser *parser, const struct weft_http_limits *limits)
+void weft_http_parser_begin(struct weft_http_parser *parser, size_t header_bytes_max)
 {
     llhttp_init(&parser->llhttp, HTTP_REQUEST, &settings);
     parser->llhttp.data = parser;
-    parser->limits = *limits;
+    parser->header_bytes_max = header_bytes_max;
     parser->refusal = (struct weft_http_refusal){0};
     parser->parsed = parser->end = parser->body_received = 0;
     parser->field_open = parser->complete = false;
@@ -255,5 +258,21 @@ enum weft_http_verdict weft_http_parser_feed(struct weft_http_parser *parser, ch
         return WEFT_HTTP_REFUSED;
     if (parser->complete)
         return complete(parser, *len);
+    if (error == HPE_PAUSED) {
+        parser->parsed = request->body_at;
+        return WEFT_HTTP_HEAD;
+    }
     return error == HPE_OK ? more(parser, len) : malformed(parser, error);
+}
+
+enum weft_http_verdict weft_http_parser_expect(struct weft_http_parser *parser,
+                                               size_t body_bytes_max, char *message, size_t *len)
+{
+    parser->body_bytes_max = body_bytes_max;
+    if (parser->request.content_length > body_bytes_max) {
+        refuse(parser, 413, "request body too large");
+        return WEFT_HTTP_REFUSED;
+    }
+    llhttp_resume(&parser->llhttp);
+    return weft_http_parser_feed(parser, message, len);
 }

@@ -12,7 +12,6 @@
 
 #define HEADER_BYTES   ((size_t)16 << 10)
 #define BODY_BYTES     ((size_t)1 << 20)
-#define BYTES_MAX      ((size_t)1 << 30) /* offsets within a message have 32 bits */
 #define CONNECTIONS    10000u
 #define HEADER_TIMEOUT (10 * WEFT_SEC)
 #define BODY_TIMEOUT   (30 * WEFT_SEC)
@@ -51,8 +50,19 @@ static int fill_options(struct weft_http_server_options *options,
     options->write_timeout_ns = ns_or(options->write_timeout_ns, WRITE_TIMEOUT);
     bool negative = options->header_timeout_ns < 0 || options->body_timeout_ns < 0 ||
                     options->idle_timeout_ns < 0 || options->write_timeout_ns < 0;
-    bool huge = options->header_bytes_max > BYTES_MAX || options->body_bytes_max > BYTES_MAX;
-    return negative || huge ? -EINVAL : 0;
+    return negative || options->header_bytes_max > WEFT_HTTP_BYTES_MAX ? -EINVAL : 0;
+}
+
+/* The longest body that any route takes, or that is dropped. */
+static size_t longest_body(const struct weft_http_server_options *options)
+{
+    size_t longest = WEFT_HTTP_DROP_BYTES_MAX;
+    if (options->body_bytes_max > longest)
+        longest = options->body_bytes_max;
+    for (size_t i = 0; i < options->routes_count; i++)
+        if (options->routes[i].body_bytes_max > longest)
+            longest = options->routes[i].body_bytes_max;
+    return longest;
 }
 
 int weft_http_server_open(struct weft_http_server **ret_server,
@@ -66,12 +76,15 @@ int weft_http_server_open(struct weft_http_server **ret_server,
     int err = fill_options(&server->options, options);
     if (err)
         goto fail;
-    server->limits =
-        (struct weft_http_limits){server->options.header_bytes_max, server->options.body_bytes_max};
-    weft_http_workspaces_init(&server->workspaces, &server->limits);
     err = weft_http_router_open(&server->router, options->routes, options->routes_count);
     if (err)
         goto fail;
+    size_t body_bytes_max = longest_body(&server->options);
+    err = -EINVAL;
+    if (body_bytes_max > WEFT_HTTP_BYTES_MAX)
+        goto fail;
+    weft_http_workspaces_init(&server->workspaces, server->options.header_bytes_max,
+                              body_bytes_max);
     err = server->listen_fd = weft_tcp_listen(server->options.address, options->port, NULL);
     if (err < 0)
         goto fail;
@@ -161,10 +174,14 @@ static int accept_all(struct weft_http_server *server)
 int weft_http_server_run(struct weft_http_server *server)
 {
     const struct weft_group_options options = {.policy = WEFT_SUPERVISE, .name = "http"};
-    int err = weft_group_init(&server->group, &options);
+    int err = weft_event_init(&server->drained, WEFT_LOCAL);
+    if (!err)
+        err = weft_group_init(&server->group, &options);
     if (err)
         return err;
-    if (!server->draining) {
+    if (server->draining) {
+        (void)weft_event_set(&server->drained);
+    } else {
         weft_scope_enter(&server->accept_scope, WEFT_FOREVER, 0);
         server->accepting = true;
         err = accept_all(server);
@@ -183,6 +200,7 @@ int weft_http_server_run(struct weft_http_server *server)
 void weft_http_server_drain(struct weft_http_server *server)
 {
     server->draining = true;
+    (void)weft_event_set(&server->drained);
     if (server->accepting)
         weft_scope_cancel(&server->accept_scope, 0);
     WEFT_LIST_FOR_EACH (link, &server->connections)

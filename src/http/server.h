@@ -11,10 +11,10 @@
 
 #include <weft/group.h>
 #include <weft/http_server.h>
+#include <weft/sync.h>
 
 struct weft_http_server {
     struct weft_http_server_options options; /* with the defaults filled in */
-    struct weft_http_limits limits;
     struct weft_http_router *router;
     struct weft_http_workspaces workspaces;
     struct weft_http_date date;
@@ -23,6 +23,8 @@ struct weft_http_server {
     int listen_fd;
     uint16_t port;
     bool draining;
+    struct weft_event drained;      /* for handlers that wait: set when draining is; all zero
+                                       before run */
     bool accepting;                 /* accept_scope is entered */
     struct weft_scope accept_scope; /* cancelled by drain */
     struct weft_group group;        /* one child per connection */

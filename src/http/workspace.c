@@ -4,10 +4,12 @@
 
 #include <stdlib.h>
 
-void weft_http_workspaces_init(struct weft_http_workspaces *workspaces,
-                               const struct weft_http_limits *limits)
+void weft_http_workspaces_init(struct weft_http_workspaces *workspaces, size_t header_bytes_max,
+                               size_t body_bytes_max)
 {
-    *workspaces = (struct weft_http_workspaces){.limits = *limits};
+    /* A message at its limits, one more read behind it, and a NUL: it cannot overflow. */
+    *workspaces = (struct weft_http_workspaces){.in_bytes_max = header_bytes_max + body_bytes_max +
+                                                                WEFT_HTTP_BODY_READ_BYTES + 1};
 }
 
 static void free_workspace(struct weft_http_workspace *workspace)
@@ -39,10 +41,7 @@ struct weft_http_workspace *weft_http_workspace_take(struct weft_http_workspaces
     workspace = malloc(sizeof *workspace);
     if (!workspace)
         return NULL;
-    const struct weft_http_limits *limits = &workspaces->limits;
-    /* A message at its limits, one more read behind it, and a NUL: it cannot overflow. */
-    weft_buffer_init(&workspace->in, limits->header_bytes_max + limits->body_bytes_max +
-                                         WEFT_HTTP_BODY_READ_BYTES + 1);
+    weft_buffer_init(&workspace->in, workspaces->in_bytes_max);
     weft_buffer_init(&workspace->out, 2 * WEFT_HTTP_REPLY_BYTES_MAX);
     workspace->at = 0;
     weft_http_exchange_init(&workspace->exchange, &workspace->out);

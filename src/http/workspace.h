@@ -12,6 +12,7 @@
 
 #define WEFT_HTTP_SPARE_MAX      64u                /* workspaces kept for later */
 #define WEFT_HTTP_KEPT_BYTES_MAX ((size_t)16 << 10) /* larger buffers are freed when given back */
+#define WEFT_HTTP_DROP_BYTES_MAX ((size_t)64 << 10) /* of a body that nobody wants */
 #define WEFT_HTTP_READ_BYTES     (((size_t)8 << 10) - 1) /* of one read; with a NUL 8 KiB */
 #define WEFT_HTTP_BODY_READ_BYTES                                                                  \
     (((size_t)64 << 10) - 1) /* of a body that is known to be long                                 \
@@ -29,11 +30,11 @@ struct weft_http_workspace {
 struct weft_http_workspaces {
     struct weft_http_workspace *spare;
     unsigned spare_count;
-    struct weft_http_limits limits;
+    size_t in_bytes_max; /* no input grows beyond it */
 };
 
-void weft_http_workspaces_init(struct weft_http_workspaces *workspaces,
-                               const struct weft_http_limits *limits);
+void weft_http_workspaces_init(struct weft_http_workspaces *workspaces, size_t header_bytes_max,
+                               size_t body_bytes_max);
 void weft_http_workspaces_deinit(struct weft_http_workspaces *workspaces);
 
 /* One with empty buffers; NULL: no memory. */

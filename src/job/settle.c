@@ -1,32 +1,128 @@
 /* SPDX-License-Identifier: MIT
- * settle.c - says in batches what became of jobs, and watches for the time of retries.
+ * settle.c - says in batches what became of jobs.
  *
  * While one batch becomes durable the next gathers. A batch the broker refuses, because the disk
  * is full for instance, is tried again until it is taken: the work was done. */
 #include "engine_internal.h"
 
+#include <base/time.h>
+
 #include <weft/runtime.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_NS   (50 * WEFT_MSEC)
-#define BACKOFF_MAX_NS   (2 * WEFT_SEC)
-#define LAST_TRIES_NS    (10 * WEFT_SEC) /* when everything else has ended */
-#define RETRY_DEFAULT_NS WEFT_SEC
+#define BACKOFF_MIN_NS (50 * WEFT_MSEC)
+#define BACKOFF_MAX_NS (2 * WEFT_SEC)
+#define LAST_TRIES_NS  (10 * WEFT_SEC) /* when everything else has ended */
 
-static int64_t retry_delay_ns(const struct weft_attempt *attempt)
+/* ---- further jobs ----------------------------------------------------------------------- */
+
+int weft_follow_prepare(struct weft_engine_job *job)
 {
-    int64_t delay_ns = attempt->handler ? attempt->handler->retry_delay_ns : 0;
-    return delay_ns > 0 ? delay_ns : RETRY_DEFAULT_NS;
+    const struct weft_desk *desk = job->attempt.desk;
+    if (!desk || desk->follow_count == 0)
+        return 0;
+    job->follow = calloc(desk->follow_count, sizeof *job->follow);
+    return job->follow ? 0 : -ENOMEM;
 }
 
-static const char *error_of(const struct weft_attempt *attempt)
+static unsigned attempts_max_of(const struct weft_engine *engine, const char *task)
 {
-    if (attempt->reason || attempt->code >= 0)
-        return attempt->reason;
-    return weft_strerror(attempt->code);
+    const struct weft_handler *handler = weft_engine_handler(engine, task);
+    return handler && handler->attempts_max > 0 ? handler->attempts_max : WEFT_ATTEMPTS_DEFAULT;
+}
+
+static size_t fill_follow(struct weft_engine_job *job)
+{
+    struct weft_engine *engine = job->engine;
+    int64_t now_us = engine->broker->ops->now_us(engine->broker);
+    size_t count = 0;
+    if (!job->follow)
+        return 0;
+    for (struct weft_follow *follow = job->attempt.desk->follow; follow; follow = follow->next) {
+        struct weft_job *asked = follow->job;
+        asked->id = weft_uuid_make(&engine->ids, now_us / 1000);
+        asked->created_us = now_us;
+        asked->run_at_us = weft_time_after(now_us, follow->delay_us);
+        if (asked->attempts_max == 0)
+            asked->attempts_max = (uint16_t)attempts_max_of(engine, asked->task);
+        job->follow[count++] = (struct weft_enqueue){.job = asked};
+    }
+    return count;
+}
+
+/* One that is there already was wanted once only: take it off the list. Returns whether there was
+ * one. */
+static bool drop_duplicates(struct weft_engine_job *job)
+{
+    struct weft_desk *desk = job->attempt.desk;
+    struct weft_follow **at = &desk->follow;
+    bool dropped = false;
+    for (const struct weft_enqueue *item = job->follow; *at; item++) {
+        struct weft_follow *follow = *at;
+        if (item->err != WEFT_EDUPLICATE) {
+            at = &follow->next;
+            continue;
+        }
+        *at = follow->next;
+        weft_job_free(follow->job);
+        free(follow);
+        dropped = true;
+    }
+    desk->follow_end = at;
+    return dropped;
+}
+
+/* ---- a batch ---------------------------------------------------------------------------- */
+
+void weft_engine_job_finish(struct weft_engine_job *job)
+{
+    weft_list_append(&job->engine->finished, &job->link);
+    weft_wake_post(&job->engine->settle_wake);
+}
+
+/* The engine is done with it: it was settled, or there is nothing to settle. */
+static void forget(struct weft_engine_job *job)
+{
+    struct weft_engine *engine = job->engine;
+    struct weft_consumer *consumer = job->consumer;
+    weft_table_remove(&engine->jobs, &job->by_id);
+    weft_beat_remove(job);
+    weft_progress_forget(job);
+    weft_engine_job_unref(job);
+    consumer->running--;
+    weft_consumer_place_free(consumer);
+}
+
+static void lose(struct weft_engine_job *job)
+{
+    job->engine->counts.lost++;
+    weft_engine_log(job->engine, WEFT_LOG_WARNING, job->job, "lost",
+                    "the lease was lost: what the attempt came to does not count");
+    forget(job);
+}
+
+static struct weft_settlement settlement_of(struct weft_engine_job *job, int64_t thread)
+{
+    const struct weft_verdict *verdict = &job->verdict;
+    struct weft_settlement item = {
+        .job = job->job,
+        .event = verdict->event,
+        .delay_us = verdict->delay_us,
+        .error = verdict->error,
+        .thread = job->thread ? job->thread : thread,
+    };
+    /* A desk that a stuck handler still works at is not looked at. */
+    const struct weft_desk *desk = verdict->event == WEFT_JOB_COMPLETE ? job->attempt.desk : NULL;
+    if (desk) {
+        item.result = (struct weft_bytes){desk->result, desk->result_len, desk->result_json};
+        item.follow = job->follow;
+        item.follow_count = fill_follow(job);
+    }
+    return item;
 }
 
 static size_t fill_batch(struct weft_engine *engine)
@@ -34,133 +130,113 @@ static size_t fill_batch(struct weft_engine *engine)
     size_t count = 0;
     int64_t thread = gettid();
     while (count < WEFT_SETTLE_MAX && !weft_list_empty(&engine->finished)) {
-        struct weft_attempt *attempt =
-            weft_container_of(engine->finished.next, struct weft_attempt, link);
-        weft_list_unlink(&attempt->link);
-        engine->settling[count] = attempt;
-        engine->settlements[count++] = (struct weft_settlement){
-            .job = attempt->job,
-            .event = attempt->event,
-            .delay_us = retry_delay_ns(attempt) / 1000,
-            .result = {attempt->result, attempt->result_len, attempt->result_json},
-            .error = error_of(attempt),
-            .thread = thread,
-        };
+        struct weft_engine_job *job =
+            weft_container_of(engine->finished.next, struct weft_engine_job, link);
+        weft_list_unlink(&job->link);
+        if (job->stop == WEFT_STOP_LOST) {
+            lose(job);
+            continue;
+        }
+        engine->settling[count] = job;
+        engine->settlements[count++] = settlement_of(job, thread);
     }
     return count;
 }
 
-static void lower_retry_time(struct weft_engine *engine, int64_t at_ns)
+static void count_settled(struct weft_engine_counts *counts, const struct weft_settlement *item)
 {
-    if (at_ns < engine->retry_at_ns) {
-        engine->retry_at_ns = at_ns;
-        weft_wake_post(&engine->retry_wake);
-    }
+    uint64_t *const by_event[WEFT_JOB_EVENTS] = {
+        [WEFT_JOB_COMPLETE] = &counts->completed, [WEFT_JOB_RETRY] = &counts->retried,
+        [WEFT_JOB_DIE] = &counts->failed,         [WEFT_JOB_RELEASE] = &counts->released,
+        [WEFT_JOB_SNOOZE] = &counts->snoozed,     [WEFT_JOB_CANCEL] = &counts->cancelled,
+    };
+    if (item->state == WEFT_JOB_CANCELLED)
+        counts->cancelled++;
+    else
+        ++*by_event[item->event];
 }
 
-static void count_settled(struct weft_engine *engine, const struct weft_attempt *attempt, int err)
+/* It is durable. */
+static void settled(struct weft_engine_job *job, const struct weft_settlement *item)
 {
-    struct weft_worker_slot *worker = attempt->worker;
-    if (err) {
-        engine->counts.lost++;
-    } else if (attempt->event == WEFT_JOB_COMPLETE) {
-        engine->counts.completed++;
-    } else if (attempt->event == WEFT_JOB_RETRY) {
-        engine->counts.retried++;
-        worker->waiting++;
-        lower_retry_time(engine, weft_now() + retry_delay_ns(attempt));
-    } else if (attempt->event == WEFT_JOB_RELEASE) {
-        engine->counts.released++;
-        worker->available++;
+    struct weft_engine *engine = job->engine;
+    count_settled(&engine->counts, item);
+    if (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_SNOOZE)
+        weft_engine_expect(engine, NULL, item->delay_us);
+    else if (item->event == WEFT_JOB_RELEASE)
+        weft_engine_expect(engine, job->job->queue, 0);
+    for (size_t i = 0; i < item->follow_count; i++)
+        weft_engine_expect(engine, item->follow[i].job->queue,
+                           item->follow[i].job->run_at_us - item->follow[i].job->created_us);
+    forget(job);
+}
+
+/* The broker does not take this verdict: another one, if there is any. */
+static void refused(struct weft_engine_job *job, const struct weft_settlement *item)
+{
+    if (item->err == -ESTALE) {
+        lose(job);
+    } else if (item->event == WEFT_JOB_COMPLETE &&
+               (item->err == -EEXIST || (item->err == WEFT_EDUPLICATE && drop_duplicates(job)))) {
+        weft_engine_job_finish(job);
+    } else if (item->event == WEFT_JOB_COMPLETE) {
+        const char *what = item->follow_count > 0 ? "a further job was" : "its result was";
+        char *own;
+        int len = asprintf(&own, "%s refused: %s", what, weft_strerror(item->err));
+        weft_engine_job_fail(job, len < 0 ? NULL : own, "refused");
     } else {
-        engine->counts.failed++;
+        weft_engine_log(job->engine, WEFT_LOG_ERROR, job->job, "unsettled",
+                        weft_strerror(item->err));
+        lose(job);
     }
-    worker->running--;
-    weft_wake_post(&worker->wake);
 }
 
-static void free_attempt(struct weft_attempt *attempt)
-{
-    free(attempt->result);
-    weft_job_free(attempt->job);
-    free(attempt);
-}
-
-/* Returns 0, or the broker's last error when all attempts at settling were in vain. */
-static int settle_batch(struct weft_engine *engine, size_t count)
+/* Returns 0, or the broker's last error when all attempts were in vain. */
+static int hand_over(struct weft_engine *engine, size_t count)
 {
     struct weft_broker *broker = engine->broker;
-    int64_t backoff_ns = BACKOFF_MIN_NS, spent_ns = 0;
-    int err;
-    while ((err = broker->ops->settle(broker, engine->settlements, count)) != 0) {
-        engine->counts.broker_errors++;
-        if (engine->settled_all && spent_ns >= LAST_TRIES_NS)
-            break;
+    int64_t backoff_ns = BACKOFF_MIN_NS;
+    for (;;) {
+        int err = broker->ops->settle(broker, engine->settlements, count);
+        weft_engine_heard(engine, WEFT_CALL_SETTLE, err);
+        if (err == 0 || weft_now() >= engine->settle_until_ns)
+            return err;
         (void)weft_sleep(backoff_ns);
-        spent_ns += backoff_ns;
         backoff_ns = backoff_ns * 2 < BACKOFF_MAX_NS ? backoff_ns * 2 : BACKOFF_MAX_NS;
     }
+}
+
+size_t weft_settle_some(struct weft_engine *engine)
+{
+    size_t count = fill_batch(engine);
+    int err = count > 0 ? hand_over(engine, count) : 0;
     for (size_t i = 0; i < count; i++) {
-        count_settled(engine, engine->settling[i], err ? err : engine->settlements[i].err);
-        free_attempt(engine->settling[i]);
+        const struct weft_settlement *item = &engine->settlements[i];
+        if (err)
+            lose(engine->settling[i]); /* until its lease ends */
+        else if (item->err)
+            refused(engine->settling[i], item);
+        else
+            settled(engine->settling[i], item);
     }
-    return err;
+    return count;
+}
+
+void weft_settle_last(struct weft_engine *engine)
+{
+    engine->settled_all = true;
+    engine->settle_until_ns = weft_now() + LAST_TRIES_NS;
+    weft_wake_post(&engine->settle_wake);
 }
 
 int weft_settler_main(void *arg)
 {
     struct weft_engine *engine = arg;
-    struct weft_scope shield; /* ends when there is nothing left to settle, not before */
-    weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
     for (;;) {
-        size_t count = fill_batch(engine);
-        if (count > 0)
-            (void)settle_batch(engine, count);
-        else if (engine->settled_all && engine->submissions == 0)
-            break;
-        else
-            (void)weft_wake_wait(&engine->settle_wake, WEFT_FOREVER);
-    }
-    return weft_scope_leave(&shield, 0);
-}
-
-/* Let the broker make available what is due, and learn when to come again. */
-static int promote(struct weft_engine *engine)
-{
-    struct weft_promotion promotion;
-    int err = engine->broker->ops->promote(engine->broker, &promotion);
-    if (err) {
-        engine->counts.broker_errors++;
-        lower_retry_time(engine, weft_now() + BACKOFF_MAX_NS);
-        return err;
-    }
-    for (unsigned i = 0; i < engine->options.workers; i++) {
-        struct weft_worker_slot *worker = &engine->workers[i];
-        uint64_t moved = promotion.moved[i];
-        if (moved == 0)
+        if (weft_settle_some(engine) > 0)
             continue;
-        worker->waiting -= moved < worker->waiting ? moved : worker->waiting;
-        worker->available += moved;
-        weft_wake_post(&worker->wake);
+        if (engine->settled_all && engine->calls[0] + engine->calls[1] == 0)
+            return 0;
+        (void)weft_wake_wait(&engine->settle_wake, WEFT_FOREVER);
     }
-    int64_t next_us = promotion.more ? 0 : promotion.next_us;
-    if (next_us < WEFT_FOREVER / 2000)
-        lower_retry_time(engine, weft_now() + next_us * 1000);
-    return 0;
-}
-
-int weft_retrier_main(void *arg)
-{
-    struct weft_engine *engine = arg;
-    int err = 0;
-    engine->retry_at_ns = weft_now();
-    while (!engine->stopping && err != -ECANCELED) {
-        if (weft_now() >= engine->retry_at_ns) {
-            /* A retry that is settled while promote is on its way lowers this again. */
-            engine->retry_at_ns = WEFT_FOREVER;
-            (void)promote(engine);
-        }
-        err = weft_wake_wait(&engine->retry_wake, engine->retry_at_ns);
-    }
-    return 0;
 }

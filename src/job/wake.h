@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * wake.h - "there may be something to do": any number of posts wakes one waiting fiber once.
  *
- * A channel with room for one token. The waiter looks at the real state afterwards; the token
- * carries nothing. One runtime thread. */
+ * The waiter looks at the real state afterwards; a post carries nothing. One runtime thread. */
 #ifndef WEFT_JOB_WAKE_H
 #define WEFT_JOB_WAKE_H
 
-#include <weft/channel.h>
+#include <weft/sync.h>
 
 struct weft_wake {
-    struct weft_channel channel;
+    struct weft_event event;
 };
 
-/* Returns 0, -ENOMEM */
+/* Returns 0, -EPERM outside a runtime */
 int weft_wake_init(struct weft_wake *wake);
 void weft_wake_deinit(struct weft_wake *wake);
 

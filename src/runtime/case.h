@@ -31,4 +31,8 @@ struct weft_case_ops {
     int (*outcome)(const struct weft_case *c);
 };
 
+/* Like weft_case_fd for reading, of a descriptor through which somebody owes an answer: virtual
+ * time stands still meanwhile. */
+struct weft_case weft_case_owed_fd(int fd);
+
 #endif

@@ -16,7 +16,7 @@ static int permit(const struct weft_case *c)
 {
     if (!weft_current_worker)
         return -EPERM;
-    return c->flags == WEFT_READABLE || c->flags == WEFT_WRITABLE ? 0 : -EINVAL;
+    return weft_fd_direction_valid(c->flags) ? 0 : -EINVAL;
 }
 
 static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
@@ -32,7 +32,7 @@ static int attempt(struct weft_case *c, struct weft_waiter **ret_served)
     if (err != -EAGAIN)
         return err;
     /* What is remembered is older than the level. */
-    entry->ready &= (uint8_t) ~(c->flags == WEFT_READABLE ? WEFT_READY_READ : WEFT_READY_WRITE);
+    entry->ready &= (uint8_t)~c->flags;
     return WEFT_WOULD_WAIT;
 }
 
@@ -46,13 +46,25 @@ static struct weft_link *queue(struct weft_case *c)
 {
     struct weft_fd *entry = entry_of(c);
     weft_current_worker->fd_waiters++;
-    return c->flags == WEFT_READABLE ? &entry->readers : &entry->writers;
+    return weft_fd_waiters(entry, c->flags);
 }
 
 static void left(const struct weft_case *c, bool served)
 {
     (void)c, (void)served;
     weft_current_worker->fd_waiters--;
+}
+
+static struct weft_link *queue_owed(struct weft_case *c)
+{
+    weft_current_worker->outstanding++;
+    return queue(c);
+}
+
+static void left_owed(const struct weft_case *c, bool served)
+{
+    weft_current_worker->outstanding--;
+    left(c, served);
 }
 
 static int outcome(const struct weft_case *c)
@@ -69,4 +81,15 @@ struct weft_case weft_case_fd(int fd, unsigned flags)
                                              .left = left,
                                              .outcome = outcome};
     return (struct weft_case){.ops = &ops, .fd = fd, .flags = flags};
+}
+
+struct weft_case weft_case_owed_fd(int fd)
+{
+    static const struct weft_case_ops ops = {.permit = permit,
+                                             .attempt = attempt,
+                                             .ready = ready,
+                                             .queue = queue_owed,
+                                             .left = left_owed,
+                                             .outcome = outcome};
+    return (struct weft_case){.ops = &ops, .fd = fd, .flags = WEFT_READABLE};
 }

@@ -4,12 +4,18 @@
 #include <runtime/request.h>
 #include <runtime/worker.h>
 
+#include <weft/io.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
 #define CHUNK_LEN      256u
 #define GENERATION_MAX 0x7fffffffu /* see struct weft_ready */
+
+_Static_assert(WEFT_READY_READ == WEFT_READABLE && WEFT_READY_WRITE == WEFT_WRITABLE &&
+                   WEFT_READY_HANGUP == WEFT_HANGUP,
+               "what callers ask for is what the poller reports");
 
 void weft_fd_table_init(struct weft_fd_table *table)
 {
@@ -60,9 +66,30 @@ struct weft_fd *weft_fd_entry(struct weft_fd_table *table, int fd)
     for (size_t i = 0; i < CHUNK_LEN; i++) {
         weft_list_init(&entries[i].readers);
         weft_list_init(&entries[i].writers);
+        weft_list_init(&entries[i].hangups);
     }
     table->chunks[chunk] = entries;
     return &entries[(size_t)fd % CHUNK_LEN];
+}
+
+bool weft_fd_direction_valid(unsigned direction)
+{
+    return direction == WEFT_READY_READ || direction == WEFT_READY_WRITE ||
+           direction == WEFT_READY_HANGUP;
+}
+
+struct weft_link *weft_fd_waiters(struct weft_fd *entry, unsigned direction)
+{
+    return direction == WEFT_READY_READ    ? &entry->readers
+           : direction == WEFT_READY_WRITE ? &entry->writers
+                                           : &entry->hangups;
+}
+
+static void wake_everybody(struct weft_fd *entry, int result)
+{
+    weft_wake_all(&entry->readers, result);
+    weft_wake_all(&entry->writers, result);
+    weft_wake_all(&entry->hangups, result);
 }
 
 static void note_direction(struct weft_fd *entry, struct weft_link *waiters, unsigned direction)
@@ -90,11 +117,12 @@ void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
     }
     if (ready->events & WEFT_READY_LOST) {
         /* Who waits has to come again, to have it watched again. */
-        weft_wake_all(&entry->readers, 0);
-        weft_wake_all(&entry->writers, 0);
+        wake_everybody(entry, 0);
     }
-    if (ready->events & WEFT_READY_HANGUP)
+    if (ready->events & WEFT_READY_HANGUP) {
         entry->hangup = true;
+        weft_wake_all(&entry->hangups, 0);
+    }
     if (ready->events & WEFT_READY_READ) {
         entry->drained = false;
         note_direction(entry, &entry->readers, WEFT_READY_READ);
@@ -107,10 +135,8 @@ void weft_fd_table_fail(struct weft_fd_table *table, int err)
 {
     for (size_t i = 0; i < table->chunks_len * CHUNK_LEN; i++) {
         struct weft_fd *entry = find_entry(table, (int)i);
-        if (!entry)
-            continue;
-        weft_wake_all(&entry->readers, err);
-        weft_wake_all(&entry->writers, err);
+        if (entry)
+            wake_everybody(entry, err);
     }
 }
 
@@ -162,10 +188,12 @@ int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t de
         return -EAGAIN;
     struct weft_waiter waiter;
     uint32_t generation = entry->generation;
-    self->waits_for = direction == WEFT_READY_READ ? "data" : "room to write";
+    self->waits_for = direction == WEFT_READY_READ    ? "data"
+                      : direction == WEFT_READY_WRITE ? "room to write"
+                                                      : "hang-up";
     worker->fd_waiters++;
-    err = weft_park_in(self, direction == WEFT_READY_READ ? &entry->readers : &entry->writers,
-                       &waiter, deadline_ns, WEFT_PARK_CANCELLABLE);
+    err = weft_park_in(self, weft_fd_waiters(entry, direction), &waiter, deadline_ns,
+                       WEFT_PARK_CANCELLABLE);
     worker->fd_waiters--;
     /* Closed after we were woken: the number may belong to another descriptor by now. */
     return err == 0 && entry->generation != generation ? -EBADF : err;
@@ -190,8 +218,7 @@ void weft_fd_forget(struct weft_worker *worker, int fd)
     struct weft_fd *entry = find_entry(&worker->fds, fd);
     if (!entry)
         return;
-    weft_wake_all(&entry->readers, -EBADF);
-    weft_wake_all(&entry->writers, -EBADF);
+    wake_everybody(entry, -EBADF);
     if (entry->watched)
         worker->poller_ops->unwatch(worker->poller, fd, entry->generation);
     entry->generation = (entry->generation + 1) & GENERATION_MAX;

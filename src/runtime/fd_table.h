@@ -21,11 +21,11 @@ struct weft_fd_watcher {
 };
 
 struct weft_fd {
-    struct weft_link readers, writers; /* struct weft_waiter */
-    struct weft_fd_watcher *watcher;   /* NULL: fibers wait for it, if anybody */
-    uint32_t generation;               /* raised at close: tells stale events apart */
-    bool watched;                      /* the poller reports it */
-    bool always_ready;                 /* a regular file */
+    struct weft_link readers, writers, hangups; /* struct weft_waiter */
+    struct weft_fd_watcher *watcher;            /* NULL: fibers wait for it, if anybody */
+    uint32_t generation;                        /* raised at close: tells stale events apart */
+    bool watched;                               /* the poller reports it */
+    bool always_ready;                          /* a regular file */
     bool stream;   /* a stream socket: a short read means that nothing is left */
     bool drained;  /* nothing is left to read, until the next event says otherwise */
     bool hangup;   /* the peer is done, so a short read means nothing */
@@ -63,13 +63,21 @@ int weft_fd_watch_by(struct weft_worker *worker, int fd, struct weft_fd_watcher 
 /* The watcher of a descriptor, NULL when there is none. */
 struct weft_fd_watcher *weft_fd_watcher_of(const struct weft_worker *worker, int fd);
 
-/* Suspend until the descriptor may be ready for WEFT_READY_READ or WEFT_READY_WRITE.
+/* A direction is one of WEFT_READY_READ, _WRITE and _HANGUP, which are WEFT_READABLE, _WRITABLE and
+ * _HANGUP of weft/io.h. */
+bool weft_fd_direction_valid(unsigned direction);
+
+/* The list to wait in. */
+struct weft_link *weft_fd_waiters(struct weft_fd *entry, unsigned direction);
+
+/* Suspend until the descriptor may be ready. A hang-up is reported only when it happens: ask
+ * weft_fd_level first.
  * Returns 0 (also without need), -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF */
 int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns);
 
-/* Whether the descriptor is ready now for WEFT_READABLE or WEFT_WRITABLE (io.c): edges say nothing
- * about a level that was there before. Returns 0, -EAGAIN, -EBADF, ... */
-int weft_fd_level(int fd, unsigned flags);
+/* Whether the descriptor is ready now (io.c): edges say nothing about a level that was there
+ * before. Returns 0, -EAGAIN, -EBADF, ... */
+int weft_fd_level(int fd, unsigned direction);
 
 /* A descriptor that the kernel has just made: whatever is remembered under its number belongs to
  * one that was closed behind our back. stream: a stream socket. */

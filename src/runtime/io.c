@@ -308,9 +308,13 @@ int weft_writev_all(int fd, const struct iovec *pieces, int count, int64_t deadl
 
 /* ---- descriptors ----------------------------------------------------------------------- */
 
-int weft_fd_level(int fd, unsigned flags)
+int weft_fd_level(int fd, unsigned direction)
 {
-    struct pollfd now = {.fd = fd, .events = flags == WEFT_READABLE ? POLLIN | POLLRDHUP : POLLOUT};
+    struct pollfd now = {.fd = fd, .events = POLLRDHUP};
+    if (direction == WEFT_READABLE)
+        now.events = POLLIN | POLLRDHUP;
+    else if (direction == WEFT_WRITABLE)
+        now.events = POLLOUT;
     int ready = poll(&now, 1, 0);
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;
@@ -325,7 +329,7 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
     int err = weft_enter(&self);
     if (err < 0)
         return err;
-    if (flags != WEFT_READABLE && flags != WEFT_WRITABLE)
+    if (!weft_fd_direction_valid(flags))
         return -EINVAL;
     const struct weft_fd *entry = weft_fd_entry(&self->worker->fds, fd);
     bool known_empty =
@@ -335,8 +339,7 @@ int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns)
         weft_spend(self, deadline_ns);
         return err;
     }
-    return weft_fd_wait(self, fd, flags == WEFT_READABLE ? WEFT_READY_READ : WEFT_READY_WRITE,
-                        deadline_ns);
+    return weft_fd_wait(self, fd, flags, deadline_ns);
 }
 
 int weft_pipe(int ret_fds[2])

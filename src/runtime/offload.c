@@ -21,6 +21,8 @@
 #define FILES_QUEUE   65536u
 #define NAMES_THREADS 4u
 #define NAMES_QUEUE   1024u
+#define JOBS_THREADS  1024u
+#define JOBS_QUEUE    1024u
 
 enum call_state {
     QUEUED,
@@ -106,7 +108,8 @@ static struct weft_offload_pool *pool_open(const struct weft_worker *worker)
                          worker->offload_queue_max);
     int files = lane_init(&pool->lanes[WEFT_OFFLOAD_FILES], FILES_THREADS, FILES_QUEUE);
     int names = lane_init(&pool->lanes[WEFT_OFFLOAD_NAMES], NAMES_THREADS, NAMES_QUEUE);
-    if (user < 0 || files < 0 || names < 0) {
+    int jobs = lane_init(&pool->lanes[WEFT_OFFLOAD_JOBS], JOBS_THREADS, JOBS_QUEUE);
+    if (user < 0 || files < 0 || names < 0 || jobs < 0) {
         pool_free(pool);
         return NULL;
     }
@@ -351,14 +354,14 @@ static bool let_go(struct weft_offload_pool *pool, struct lane *lane, struct cal
 
 /* Returns 0 with the result set and arg the caller's, or negative with arg released, now or by the
  * thread that runs the call. */
-static int run_or_abandon(struct weft_fiber *self, struct call *call, int64_t deadline_ns,
-                          int *ret_result)
+static int run_or_abandon(enum weft_offload_class kind, struct weft_fiber *self, struct call *call,
+                          int64_t deadline_ns, int *ret_result)
 {
     struct weft_offload_pool *pool = pool_of(self->worker);
     bool queued = false;
     int err = pool ? 0 : -ENOMEM;
     if (pool) {
-        struct lane *lane = &pool->lanes[WEFT_OFFLOAD_USER];
+        struct lane *lane = &pool->lanes[kind];
         err = queue_and_wait(self, lane, call, deadline_ns, &queued);
         if (queued && err < 0 && !let_go(pool, lane, call))
             return err;
@@ -373,8 +376,8 @@ static int run_or_abandon(struct weft_fiber *self, struct call *call, int64_t de
     return err;
 }
 
-int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *arg),
-                            int64_t deadline_ns, int *ret_result)
+int weft_offload_or_abandon_on(enum weft_offload_class kind, int (*fn)(void *), void *arg,
+                               void (*release)(void *arg), int64_t deadline_ns, int *ret_result)
 {
     struct weft_fiber *self;
     int err = weft_enter(&self);
@@ -392,5 +395,11 @@ int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *
         .state = QUEUED,
         .fiber = self,
     };
-    return run_or_abandon(self, call, deadline_ns, ret_result);
+    return run_or_abandon(kind, self, call, deadline_ns, ret_result);
+}
+
+int weft_offload_or_abandon(int (*fn)(void *), void *arg, void (*release)(void *arg),
+                            int64_t deadline_ns, int *ret_result)
+{
+    return weft_offload_or_abandon_on(WEFT_OFFLOAD_USER, fn, arg, release, deadline_ns, ret_result);
 }

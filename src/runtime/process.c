@@ -5,10 +5,11 @@
  * belong to nobody else, and can be signalled without a doubt. */
 #include <base/time.h>
 #include <os/launch.h>
-#include <runtime/worker.h>
+#include <runtime/case.h>
 
 #include <weft/io.h>
 #include <weft/process.h>
+#include <weft/select.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,51 +17,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_NS     (5 * WEFT_SEC)
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#define GRACE_NS (5 * WEFT_SEC)
 
 struct weft_process {
     pid_t pid;
     int pidfd;
     int pipes[3]; /* our ends, or -1 */
     int64_t grace_ns;
+    long resident_before; /* KiB: until its program was loaded, it shared our memory */
 };
-
-/* ---- finding the program --------------------------------------------------------------- */
-
-static bool is_program(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-           faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
-}
-
-/* Returns 0; -ENOENT, -ENAMETOOLONG */
-static int find_program(const char *name, char *ret_path)
-{
-    const char *folders = secure_getenv("PATH");
-    if (strlen(name) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (strchr(name, '/')) {
-        memcpy(ret_path, name, strlen(name) + 1);
-        return 0; /* what is wrong with it, the kernel will say */
-    }
-    for (const char *folder = folders ? folders : DEFAULT_PATH; folder;) {
-        const char *end = strchrnul(folder, ':');
-        int len = end == folder ? 1 : (int)(end - folder);
-        int path_len =
-            snprintf(ret_path, PATH_MAX, "%.*s/%s", len, end == folder ? "." : folder, name);
-        if (path_len < PATH_MAX && is_program(ret_path))
-            return 0;
-        folder = *end ? end + 1 : NULL;
-    }
-    return -ENOENT;
-}
 
 /* ---- starting -------------------------------------------------------------------------- */
 
@@ -134,6 +104,13 @@ static void process_free(struct weft_process *process)
     free(process);
 }
 
+static struct rusage usage_of_ours(void)
+{
+    struct rusage usage = {.ru_maxrss = 0};
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return usage;
+}
+
 int weft_process_open(struct weft_process **ret_process, const char *const *command,
                       const struct weft_process_options *options)
 {
@@ -159,16 +136,24 @@ int weft_process_open(struct weft_process **ret_process, const char *const *comm
     };
     struct start start = {
         .process = process,
-        .launch = {path, command, options->environment, options->directory, {0, 1, 2}},
+        .launch = {path,
+                   command,
+                   options->environment,
+                   options->directory,
+                   {0, 1, 2},
+                   .memory_bytes_max = options->memory_bytes_max,
+                   .cpu_seconds_max = options->cpu_seconds_max,
+                   .nice = options->nice},
         .opened = {-1, -1, -1},
     };
-    err = find_program(command[0], path);
+    err = weft_launch_find(command[0], path);
     if (err == 0)
         err = launch(&start, options);
     if (err < 0) {
         process_free(process);
         process = NULL;
     } else {
+        process->resident_before = usage_of_ours().ru_maxrss;
         weft_fd_made(self->worker, process->pidfd, false);
         *ret_process = process;
     }
@@ -207,6 +192,20 @@ int weft_process_kill(struct weft_process *process, int signal)
     return kill(-process->pid, signal) < 0 && errno != ESRCH ? -errno : 0;
 }
 
+/* What it has used, in all; nothing where the kernel does not say. The C library's waitid has no
+ * place for it. */
+static void measure(const struct weft_process *process, struct weft_process_status *status)
+{
+    struct rusage usage = {.ru_maxrss = 0};
+    siginfo_t info;
+    (void)syscall(SYS_waitid, P_PIDFD, process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT, &usage);
+    const struct timeval *user = &usage.ru_utime, *system = &usage.ru_stime;
+    status->cpu_ns =
+        (user->tv_sec + system->tv_sec) * WEFT_SEC + (user->tv_usec + system->tv_usec) * WEFT_USEC;
+    if (usage.ru_maxrss > process->resident_before)
+        status->resident_bytes = (size_t)usage.ru_maxrss * 1024;
+}
+
 /* Returns 1 when it has ended, 0 when not; -ECHILD. */
 static int look(const struct weft_process *process, struct weft_process_status *ret_status)
 {
@@ -221,6 +220,7 @@ static int look(const struct weft_process *process, struct weft_process_status *
         .signal = by_itself ? 0 : info.si_status,
         .core_dumped = info.si_code == CLD_DUMPED,
     };
+    measure(process, ret_status);
     return 1;
 }
 
@@ -238,6 +238,11 @@ int weft_process_wait(struct weft_process *process, int64_t deadline_ns,
         self->worker->outstanding--;
     }
     return err;
+}
+
+struct weft_case weft_case_process(const struct weft_process *process)
+{
+    return weft_case_owed_fd(process->pidfd);
 }
 
 /* ---- its end --------------------------------------------------------------------------- */

@@ -3,8 +3,10 @@
 #include <weft/serve.h>
 
 #include <broker/sqlite.h>
+#include <job/builtin.h>
 #include <serve/api.h>
 #include <serve/log.h>
+#include <serve/schedules.h>
 #include <serve/settings.h>
 
 #include <weft/group.h>
@@ -16,6 +18,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -33,9 +36,9 @@ struct service {
     const struct weft_serve_options *options;
     struct weft_serve_settings settings;
     struct weft_api api;
-    struct weft_handler handler;
+    struct weft_handler handlers[WEFT_BUILTINS];
     struct weft_http_server *http;
-    struct weft_scope http_scope;
+    struct weft_scope http_scope, scheduler_scope;
     struct weft_task http_task, engine_task;
     unsigned connections_max;
     char *error;
@@ -53,7 +56,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct service *service,
     return err;
 }
 
-/* --- the three fibers --- */
+/* --- the fibers --- */
 
 static int http_main(void *arg)
 {
@@ -61,6 +64,13 @@ static int http_main(void *arg)
     weft_scope_enter(&service->http_scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
     int err = weft_http_server_run(service->http);
     return weft_scope_leave(&service->http_scope, err);
+}
+
+static int scheduler_main(void *arg)
+{
+    struct service *service = arg;
+    weft_scope_enter(&service->scheduler_scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
+    return weft_scope_leave(&service->scheduler_scope, weft_scheduler_run(service->api.scheduler));
 }
 
 static int engine_main(void *arg)
@@ -96,6 +106,7 @@ static int drain(struct service *service)
     int64_t answers_ns = grace_ns < ANSWERS_NS ? grace_ns : ANSWERS_NS;
     service->api.draining = true;
     weft_http_server_drain(service->http);
+    weft_scope_cancel(&service->scheduler_scope, 0);
     err = weft_task_join(&service->http_task, begin_ns + answers_ns, &result);
     if (err == -ETIMEDOUT)
         weft_scope_cancel(&service->http_scope, 0);
@@ -164,17 +175,30 @@ static void close_store(struct service *service)
 static int open_engine(struct service *service)
 {
     const struct weft_serve_settings *settings = &service->settings;
-    service->handler = (struct weft_handler){
-        .name = "process", .run = weft_process_task, .settings = settings->steps_ns};
-    int err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
-                                                         .broker = service->api.broker,
-                                                         .handlers = &service->handler,
-                                                         .handlers_count = 1,
-                                                         .workers = settings->workers,
-                                                         .concurrency = settings->concurrency,
-                                                         .queue_size = settings->queue_size,
-                                                     });
+    struct weft_consumers *consumers = &service->api.consumers;
+    int err = weft_consumers_init(consumers, service->api.broker, settings);
+    if (err)
+        return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
+    weft_builtin_handlers(service->handlers, settings->steps_ns);
+    err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
+                                                     .broker = service->api.broker,
+                                                     .handlers = service->handlers,
+                                                     .handlers_count = WEFT_BUILTINS,
+                                                     .consumers = consumers->options,
+                                                     .consumers_count = consumers->workers + 1,
+                                                 });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
+}
+
+static int open_scheduler(struct service *service)
+{
+    const struct weft_scheduler_options options = {
+        .broker = service->api.broker,
+        .make = weft_schedules_make,
+        .context = &service->api,
+    };
+    int err = weft_scheduler_open(&service->api.scheduler, &options);
+    return err ? refuse(service, err, "cannot start the scheduler: %s", weft_strerror(err)) : 0;
 }
 
 static int open_http(struct service *service, const struct weft_http_server_options *options)
@@ -201,7 +225,7 @@ static void announce(struct service *service)
     (void)snprintf(address, sizeof address, strchr(settings->address, ':') ? "[%s]:%u" : "%s:%u",
                    settings->address, (unsigned)weft_http_server_port(service->http));
     weft_serve_log(service->options, "info", "listening", address);
-    if (!settings->loopback && !settings->token[0])
+    if (!settings->loopback && settings->tokens.count == 0)
         weft_serve_log(service->options, "warning", "insecure",
                        "anybody who reaches this address can use the service");
     if (service->options->ready)
@@ -217,6 +241,8 @@ static int run(struct service *service)
     err = weft_spawn_task(&group, &service->engine_task, engine_main, service);
     if (!err)
         err = weft_spawn_task(&group, &service->http_task, http_main, service);
+    if (!err)
+        err = weft_spawn(&group, scheduler_main, service);
     if (!err)
         err = weft_spawn(&group, weft_api_recorder_main, &service->api);
     if (!err)
@@ -246,20 +272,25 @@ static int service_main(void *arg)
 {
     struct service *service = arg;
     log_connections(service);
+    int err = weft_api_init(&service->api);
     struct weft_http_server_options http_options = {
         .address = service->settings.address,
         .port = service->settings.port,
-        .routes = weft_api_routes,
-        .routes_count = weft_api_routes_count,
+        .routes = service->api.routes,
+        .routes_count = service->api.routes_count,
         .context = &service->api,
+        .admit = weft_api_admit,
         .connections_max = service->connections_max,
         .server_name = "weft",
     };
-    int err = open_http(service, &http_options); /* first: it changes nothing when it fails */
+    if (!err)
+        err = open_http(service, &http_options); /* first: it changes nothing when it fails */
     if (!err)
         err = open_store(service);
     if (!err)
         err = open_engine(service);
+    if (!err)
+        err = open_scheduler(service);
     if (!err)
         err = weft_wake_init(&service->api.metrics_wake);
     if (!err) {
@@ -267,7 +298,10 @@ static int service_main(void *arg)
         weft_wake_deinit(&service->api.metrics_wake);
     }
     weft_http_server_close(service->http);
+    weft_api_release(&service->api);
+    weft_scheduler_close(service->api.scheduler);
     weft_engine_close(service->api.engine);
+    weft_consumers_release(&service->api.consumers);
     close_store(service);
     weft_serve_log(service->options, err ? "error" : "info", "stopped",
                    err ? service->error : NULL);
@@ -297,26 +331,40 @@ static unsigned connections_for(rlim_t descriptors)
     return (unsigned)descriptors / 2 + 1; /* 0 would mean the default */
 }
 
-int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
+/* Run with settings that are in order. */
+static int serve(struct service *service)
 {
-    struct service service = {
-        .options = options,
-        .api = {.options = options, .settings = &service.settings},
-        .error = ret_error,
-        .error_bytes = error_bytes,
-    };
-    int err = weft_serve_settings_parse(&service.settings, options, ret_error, error_bytes);
-    if (!err)
-        err = weft_signal_block(stop_signals, STOP_SIGNALS);
+    const struct weft_serve_options *options = service->options;
+    int err = weft_signal_block(stop_signals, STOP_SIGNALS);
     if (!err)
         err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
     if (err)
         return err;
-    service.connections_max = connections_for(raise_descriptor_limit());
-    if (error_bytes > 0)
-        ret_error[0] = '\0';
-    err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, &service);
-    if (err && error_bytes > 0 && !ret_error[0])
-        (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
+    service->connections_max = connections_for(raise_descriptor_limit());
+    if (service->error_bytes > 0)
+        service->error[0] = '\0';
+    err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, service);
+    if (err && service->error_bytes > 0 && !service->error[0])
+        (void)snprintf(service->error, service->error_bytes, "cannot start: %s",
+                       weft_strerror(err));
+    return err;
+}
+
+int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
+{
+    struct service *service = calloc(1, sizeof *service);
+    if (!service)
+        return -ENOMEM;
+    service->options = options;
+    service->api.options = options;
+    service->api.settings = &service->settings;
+    service->error = ret_error;
+    service->error_bytes = error_bytes;
+    int err = weft_serve_settings_parse(&service->settings, options, ret_error, error_bytes);
+    if (!err) {
+        err = serve(service);
+        weft_serve_settings_release(&service->settings);
+    }
+    free(service);
     return err;
 }

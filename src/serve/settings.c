@@ -10,9 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include <job/job.h>
+#include <job/engine.h>
 
 #define CONCURRENCY_MAX 1000000u
+#define WORKERS_MAX     64u
+_Static_assert(WORKERS_MAX < WEFT_CONSUMERS_MAX, "one more consumer serves other queues");
 
 __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, size_t bytes,
                                                         const char *format, ...)
@@ -70,33 +72,6 @@ static bool check_address(struct weft_serve_settings *settings)
     return true;
 }
 
-static int read_token(struct weft_serve_settings *settings, const char *path, char *error,
-                      size_t error_bytes)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return refuse(-errno, error, error_bytes, "cannot read the token file %s: %s", path,
-                      weft_strerror(-errno));
-    char text[WEFT_TOKEN_MAX + 3]; /* room to see that it is too long */
-    size_t len = fread(text, 1, sizeof text, file);
-    int broken = ferror(file);
-    (void)fclose(file);
-    if (broken)
-        return refuse(-EIO, error, error_bytes, "cannot read the token file %s", path);
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]) && text[len - 1])
-        len--;
-    bool printable = true;
-    for (size_t i = 0; i < len; i++)
-        printable = printable && text[i] > ' ' && text[i] < 0x7f;
-    if (len < WEFT_TOKEN_MIN || len > WEFT_TOKEN_MAX || !printable)
-        return refuse(-EINVAL, error, error_bytes,
-                      "the token file %s must hold one word of %d to %d printable characters", path,
-                      WEFT_TOKEN_MIN, WEFT_TOKEN_MAX);
-    memcpy(settings->token, text, len);
-    settings->token[len] = '\0';
-    return 0;
-}
-
 static int check_numbers(struct weft_serve_settings *settings,
                          const struct weft_serve_options *options, char *error, size_t error_bytes)
 {
@@ -104,11 +79,11 @@ static int check_numbers(struct weft_serve_settings *settings,
     settings->workers = options->workers ? options->workers : 4;
     settings->concurrency = options->concurrency ? options->concurrency : 1000;
     settings->queue_size = options->queue_size ? options->queue_size : 100000;
+    settings->job_concurrency = options->job_concurrency ? options->job_concurrency : 1000;
     settings->grace_ns = options->grace_ns ? options->grace_ns : 30 * WEFT_SEC;
-    if (settings->workers > WEFT_WORKERS_MAX)
-        return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers",
-                      WEFT_WORKERS_MAX);
-    if (settings->concurrency > CONCURRENCY_MAX)
+    if (settings->workers > WORKERS_MAX)
+        return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers", WORKERS_MAX);
+    if (settings->concurrency > CONCURRENCY_MAX || settings->job_concurrency > CONCURRENCY_MAX)
         return refuse(-EINVAL, error, error_bytes,
                       "a worker can have at most %u jobs under way at once", CONCURRENCY_MAX);
     if (settings->grace_ns < 0)
@@ -150,10 +125,10 @@ int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
         err = check_broker(&settings, options->broker ? options->broker : "sqlite:weft.db", error,
                            error_bytes);
     if (!err && options->token_file)
-        err = read_token(&settings, options->token_file, error, error_bytes);
+        err = weft_tokens_read(&settings.tokens, options->token_file, error, error_bytes);
     if (err)
         return err;
-    if (!settings.loopback && !settings.token[0] && !options->insecure)
+    if (!settings.loopback && settings.tokens.count == 0 && !options->insecure)
         return refuse(-EINVAL, error, error_bytes,
                       "%s can be reached from other machines: give a token file, or say that it "
                       "is to be insecure",
@@ -162,16 +137,7 @@ int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
     return 0;
 }
 
-bool weft_serve_token_matches(const char *token, const char *value)
+void weft_serve_settings_release(struct weft_serve_settings *settings)
 {
-    static const char scheme[] = "Bearer ";
-    if (!value || strncasecmp(value, scheme, strlen(scheme)) != 0)
-        return false;
-    const char *given = value + strlen(scheme);
-    size_t given_len = strlen(given), token_len = strlen(token);
-    /* Every character of what was given is looked at; the token's length is no secret. */
-    unsigned difference = given_len == token_len ? 0 : 1;
-    for (size_t i = 0; i < given_len; i++)
-        difference |= (unsigned char)given[i] ^ (unsigned char)token[i % token_len];
-    return difference == 0;
+    weft_tokens_release(&settings->tokens);
 }

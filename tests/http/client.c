@@ -64,6 +64,18 @@ static void query(struct weft_http_exchange *exchange, void *context)
     weft_http_reply(exchange, 200, "text/plain", text, (size_t)len);
 }
 
+/* Every parameter, and what it is. */
+static void pairs(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    const char *name, *value;
+    char text[256] = "";
+    int len = 0;
+    for (size_t position = 0; weft_http_query_next(exchange, &position, &name, &value) > 0;)
+        len += snprintf(text + len, sizeof text - (size_t)len, "[%s=%s]", name, value);
+    weft_http_reply(exchange, 200, "text/plain", text, (size_t)len);
+}
+
 /* Answers with as many bytes as the query says. */
 static void large(struct weft_http_exchange *exchange, void *context)
 {
@@ -125,7 +137,17 @@ static void verbose(struct weft_http_exchange *exchange, void *context)
     weft_http_reply(exchange, 200, "text/plain", "x", 1);
 }
 
+static void stream(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    weft_http_reply_header(exchange, "X-Stream", "yes");
+    if (weft_http_stream_begin(exchange, 200, "text/plain") == 0 &&
+        weft_http_stream_write(exchange, "hello", 5) == 0)
+        (void)weft_http_stream_end(exchange);
+}
+
 static const struct weft_http_route routes[] = {
+    {"GET", "/stream", stream},
     {"GET", "/hello", hello},
     {"GET", "/describe/{id}", describe},
     {"POST", "/describe/{id}", describe},
@@ -139,6 +161,7 @@ static const struct weft_http_route routes[] = {
     {"GET", "/number/{id:int}/x", param},
     {"GET", "/uuid/{id:uuid}", param},
     {"GET", "/query", query},
+    {"GET", "/pairs", pairs},
     {"GET", "/large", large},
     {"GET", "/odd", odd},
     {"GET", "/failing", failing},
@@ -254,7 +277,8 @@ static struct client_reply receive(struct client *client, bool hidden_body)
         return none;
     const char *length = reply_field(&reply, "Content-Length");
     reply.body_len = length && !hidden_body ? strtoul(length, NULL, 10) : 0;
-    CHECK(length || reply.status < 200 || reply.status == 204 || reply.status == 304);
+    CHECK(length || hidden_body || reply.status < 200 || reply.status == 204 ||
+          reply.status == 304);
     if (!wait_for_bytes(client, head_len + reply.body_len))
         return none;
     client->seen = head_len + reply.body_len;
@@ -275,6 +299,40 @@ struct client_reply client_receive(struct client *client)
 struct client_reply client_receive_head(struct client *client)
 {
     return receive(client, true);
+}
+
+bool client_receive_chunk(struct client *client, const char **ret_text, size_t *ret_len)
+{
+    weft_buffer_consume(&client->in, client->seen);
+    client->seen = 0;
+    const char *stop = NULL;
+    while (!stop) {
+        stop = client->in.len ? memmem(client->in.data, client->in.len, "\r\n", 2) : NULL;
+        if (!stop && !read_more(client))
+            return false;
+    }
+    char *after;
+    size_t len = strtoul(client->in.data, &after, 16), line_len = (size_t)(stop - client->in.data);
+    CHECK(after == stop && line_len > 0);
+    if (!wait_for_bytes(client, line_len + 2 + len + 2))
+        return false;
+    CHECK(memcmp(client->in.data + line_len + 2 + len, "\r\n", 2) == 0);
+    client->seen = line_len + 2 + len + 2;
+    *ret_text = client->in.data + line_len + 2;
+    *ret_len = len;
+    return true;
+}
+
+bool client_chunk_is(struct client *client, const char *text)
+{
+    const char *chunk;
+    size_t len;
+    bool came = client_receive_chunk(client, &chunk, &len);
+    bool same = came && len == strlen(text) && memcmp(chunk, text, len) == 0;
+    if (!same)
+        test_note("%s: %.*s", came ? "another chunk" : "the end", came ? (int)len : 0,
+                  came ? chunk : "");
+    return same;
 }
 
 /* Fields are looked for at the beginning of lines. The value is copied out. */

@@ -52,6 +52,13 @@ void client_send_bytes(struct client *client, const char *bytes, size_t len);
 struct client_reply client_receive(struct client *client);
 struct client_reply client_receive_head(struct client *client);
 
+/* After the head of a chunked reply: the next chunk, of length 0 when it is the last one. False
+ * when the connection ended first. *ret_text is valid until the client receives again. */
+bool client_receive_chunk(struct client *client, const char **ret_text, size_t *ret_len);
+
+/* The next chunk says this. Prints what came instead. */
+bool client_chunk_is(struct client *client, const char *text);
+
 /* The value of a field of the reply, NULL when it has none. */
 const char *reply_field(const struct client_reply *reply, const char *name);
 bool reply_says(const struct client_reply *reply, const char *name, const char *value);

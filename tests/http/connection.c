@@ -339,11 +339,23 @@ FIBER_TEST(a_drain_can_be_cut_short)
     weft_http_server_close(server.http);
 }
 
+static void impossible_handler(struct weft_http_exchange *exchange, void *context)
+{
+    (void)exchange, (void)context;
+}
+
 FIBER_TEST(impossible_options_are_refused)
 {
+    static const struct weft_http_route routes[] = {
+        {"GET", "/", impossible_handler, .body_bytes_max = ((size_t)1 << 30) + 1}};
     static const struct weft_http_server_options bad[] = {
-        {.address = "localhost"}, {.address = "1.2.3"},           {.header_timeout_ns = -1},
-        {.write_timeout_ns = -1}, {.header_bytes_max = SIZE_MAX}, {.body_bytes_max = SIZE_MAX},
+        {.routes = routes, .routes_count = 1},
+        {.address = "localhost"},
+        {.address = "1.2.3"},
+        {.header_timeout_ns = -1},
+        {.write_timeout_ns = -1},
+        {.header_bytes_max = SIZE_MAX},
+        {.body_bytes_max = SIZE_MAX},
         {.routes_count = 1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

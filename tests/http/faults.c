@@ -33,6 +33,7 @@
 /* Allocations until one fails; 0: none will. One thread runs at a time here. */
 static unsigned long countdown;
 static bool fired;
+static size_t largest; /* bytes asked for at once */
 
 static void arm(unsigned long step)
 {
@@ -51,8 +52,9 @@ void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 
-static bool fails(void)
+static bool fails(size_t size)
 {
+    largest = size > largest ? size : largest;
     bool now = countdown == 1;
     if (countdown > 0)
         countdown--;
@@ -64,17 +66,17 @@ static bool fails(void)
 
 void *malloc(size_t size)
 {
-    return fails() ? NULL : __libc_malloc(size);
+    return fails(size) ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : __libc_calloc(count, size);
+    return fails(count * size) ? NULL : __libc_calloc(count, size);
 }
 
 void *realloc(void *memory, size_t size)
 {
-    return fails() ? NULL : __libc_realloc(memory, size);
+    return fails(size) ? NULL : __libc_realloc(memory, size);
 }
 #endif
 
@@ -143,6 +145,9 @@ FIBER_TEST(requests_survive_every_failed_allocation)
         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
         "GET /odd HTTP/1.1\r\n" HOST "\r\nGET /failing HTTP/1.1\r\n" HOST "\r\n",
         "GET /nowhere HTTP/1.1\r\n" HOST "\r\n",
+        "GET /stream HTTP/1.1\r\n" HOST "\r\n",
+        "POST /nowhere HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
+        "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
     };
     if (!REPLACED) {
         test_skip("malloc belongs to the sanitizer");
@@ -167,4 +172,46 @@ FIBER_TEST(requests_survive_every_failed_allocation)
         }
         CHECK(step > 3); /* something was allocated, so something failed */
     }
+}
+
+static void count_body(struct weft_http_exchange *exchange, void *context)
+{
+    size_t len;
+    (void)weft_http_body(exchange, &len);
+    *(size_t *)context = len;
+    weft_http_reply(exchange, 200, NULL, NULL, 0);
+}
+
+FIBER_TEST(a_body_takes_memory_as_it_comes_not_as_it_is_announced)
+{
+    enum {
+        LEN = 32 << 20,
+        PIECE = 1 << 16,
+    };
+    static const struct weft_http_route routes[] = {
+        {"POST", "/", count_body, .body_bytes_max = LEN},
+    };
+    static const char zeros[PIECE];
+    struct server server;
+    struct client client;
+    size_t received = 0;
+    if (!REPLACED) {
+        test_skip("malloc belongs to the sanitizer");
+        return;
+    }
+    server_open(&server, (struct weft_http_server_options){
+                             .routes = routes, .routes_count = 1, .context = &received});
+    client_open(&client, &server);
+    client_send(&client, "POST / HTTP/1.1\r\n" HOST "Content-Length: 33554432\r\n\r\n");
+    largest = 0;
+    for (size_t sent = 0; sent < LEN; sent += PIECE) {
+        client_send_bytes(&client, zeros, PIECE);
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+        CHECK(largest <= 2 * (sent + 2 * PIECE + 1024));
+    }
+    CHECK(largest >= LEN);
+    CHECK_EQUAL(client_receive(&client).status, 200);
+    CHECK_EQUAL(received, LEN);
+    client_close(&client);
+    server_close(&server);
 }

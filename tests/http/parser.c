@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define H "Host: a\r\n"
+#define H                "Host: a\r\n"
 
-static const struct weft_http_limits limits = {.header_bytes_max = 16384, .body_bytes_max = 100000};
+#define HEADER_BYTES_MAX ((size_t)16384)
+#define BODY_BYTES_MAX   ((size_t)100000)
 
 /* One message, fed to a parser from memory of exactly its size (plus the spare byte), moved to a
  * new place before every feed: what the parser keeps must not point into the old one. */
@@ -22,12 +23,12 @@ struct feeder {
 
 static void feeder_init(struct feeder *feeder)
 {
-    weft_http_parser_begin(&feeder->parser, &limits);
+    weft_http_parser_begin(&feeder->parser, HEADER_BYTES_MAX);
     feeder->message = NULL;
     feeder->len = 0;
 }
 
-static enum weft_http_verdict feed(struct feeder *feeder, const char *bytes, size_t len)
+static enum weft_http_verdict feed_only(struct feeder *feeder, const char *bytes, size_t len)
 {
     char *moved = malloc(feeder->len + len + 1);
     REQUIRE(moved != NULL);
@@ -39,6 +40,14 @@ static enum weft_http_verdict feed(struct feeder *feeder, const char *bytes, siz
     feeder->message = moved;
     feeder->len += len;
     return weft_http_parser_feed(&feeder->parser, moved, &feeder->len);
+}
+
+static enum weft_http_verdict feed(struct feeder *feeder, const char *bytes, size_t len)
+{
+    enum weft_http_verdict verdict = feed_only(feeder, bytes, len);
+    return verdict != WEFT_HTTP_HEAD ? verdict
+                                     : weft_http_parser_expect(&feeder->parser, BODY_BYTES_MAX,
+                                                               feeder->message, &feeder->len);
 }
 
 static void feeder_deinit(struct feeder *feeder)
@@ -191,7 +200,7 @@ TEST(trailers_may_be_as_large_as_a_head_and_not_larger)
         struct weft_buffer text;
         weft_buffer_init(&text, 100000);
         weft_buffer_append_string(&text, head);
-        size_t framing = limits.header_bytes_max + extra;
+        size_t framing = HEADER_BYTES_MAX + extra;
         weft_buffer_append_string(&text, "X: ");
         for (size_t i = 3 + 3 + 4; i < framing; i++) /* the last chunk, the name, both line ends */
             weft_buffer_append_char(&text, 'x');
@@ -372,6 +381,86 @@ TEST(keeping_alive_follows_version_and_header)
     }
 }
 
+/* ---- the head by itself ------------------------------------------------------------------ */
+
+static const char *const with_body[] = {
+    "POST /a?b=c HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello",
+    "POST /a?b=c HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "POST /a?b=c HTTP/1.1\r\n" H "Content-Length: 500000\r\n\r\n",
+    /* Malformed, but not the head. */
+    "POST /a?b=c HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nnonsense",
+};
+
+TEST(the_head_comes_before_its_body_however_it_is_cut)
+{
+    for (size_t i = 0; i < sizeof with_body / sizeof with_body[0]; i++) {
+        const char *text = with_body[i];
+        size_t len = strlen(text), head_len = (size_t)(strstr(text, "\r\n\r\n") + 4 - text);
+        for (size_t cut = 0; cut <= len; cut++) {
+            struct feeder feeder;
+            feeder_init(&feeder);
+            enum weft_http_verdict verdict = feed_only(&feeder, text, cut);
+            CHECK_EQUAL(verdict, cut < head_len ? WEFT_HTTP_MORE : WEFT_HTTP_HEAD);
+            if (verdict == WEFT_HTTP_MORE)
+                verdict = feed_only(&feeder, text + cut, len - cut);
+            CHECK_EQUAL(verdict, WEFT_HTTP_HEAD);
+            const struct weft_http_request *request = &feeder.parser.request;
+            CHECK(request->head_complete);
+            CHECK_EQUAL(request->body_at, head_len);
+            CHECK_EQUAL(request->body_len, 0);
+            CHECK(strcmp(request->path.text, "/a") == 0);
+            CHECK(is(request, request->query, "b=c"));
+            CHECK(is(request, request->headers[0].value, "a"));
+            feeder_deinit(&feeder);
+        }
+    }
+}
+
+TEST(a_head_without_a_body_is_complete_at_once)
+{
+    static const char *const texts[] = {
+        "GET / HTTP/1.1\r\n" H "\r\n",
+        "POST / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct feeder feeder;
+        feeder_init(&feeder);
+        CHECK_EQUAL(feed_only(&feeder, texts[i], strlen(texts[i])), WEFT_HTTP_COMPLETE);
+        feeder_deinit(&feeder);
+    }
+}
+
+TEST(how_long_a_body_may_be_is_said_after_its_head)
+{
+    static const struct {
+        const char *text;
+        size_t max;
+        enum weft_http_verdict verdict;
+    } cases[] = {
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 5, WEFT_HTTP_COMPLETE},
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 4, WEFT_HTTP_REFUSED},
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhell", 5, WEFT_HTTP_MORE},
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n", 0, WEFT_HTTP_REFUSED},
+        {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 5,
+         WEFT_HTTP_COMPLETE},
+        {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\n", 4, WEFT_HTTP_REFUSED},
+        {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0,
+         WEFT_HTTP_COMPLETE},
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 3000000\r\n\r\n", 3000000, WEFT_HTTP_MORE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct feeder feeder;
+        feeder_init(&feeder);
+        CHECK_EQUAL(feed_only(&feeder, cases[i].text, strlen(cases[i].text)), WEFT_HTTP_HEAD);
+        CHECK_EQUAL(
+            weft_http_parser_expect(&feeder.parser, cases[i].max, feeder.message, &feeder.len),
+            cases[i].verdict);
+        if (cases[i].verdict == WEFT_HTTP_REFUSED)
+            CHECK_EQUAL(feeder.parser.refusal.status, 413);
+        feeder_deinit(&feeder);
+    }
+}
+
 /* ---- limits ----------------------------------------------------------------------------- */
 
 /* A head of exactly len bytes, padded in one header. */
@@ -389,10 +478,10 @@ static char *head_of(size_t len)
 TEST(a_head_may_reach_its_limit_and_not_exceed_it)
 {
     static const size_t pieces[] = {100000, 4096, 1000};
-    char *fits = head_of(limits.header_bytes_max), *exceeds = head_of(limits.header_bytes_max + 1);
+    char *fits = head_of(HEADER_BYTES_MAX), *exceeds = head_of(HEADER_BYTES_MAX + 1);
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-        CHECK_EQUAL(status_of(fits, limits.header_bytes_max, pieces[i]), 200);
-        CHECK_EQUAL(status_of(exceeds, limits.header_bytes_max + 1, pieces[i]), 431);
+        CHECK_EQUAL(status_of(fits, HEADER_BYTES_MAX, pieces[i]), 200);
+        CHECK_EQUAL(status_of(exceeds, HEADER_BYTES_MAX + 1, pieces[i]), 431);
     }
     free(fits);
     free(exceeds);
@@ -400,9 +489,9 @@ TEST(a_head_may_reach_its_limit_and_not_exceed_it)
 
 TEST(a_head_without_end_is_refused)
 {
-    char *endless = head_of(limits.header_bytes_max + 1000);
-    CHECK_EQUAL(status_of(endless, limits.header_bytes_max, 512), 0);
-    CHECK_EQUAL(status_of(endless, limits.header_bytes_max + 1, 512), 431);
+    char *endless = head_of(HEADER_BYTES_MAX + 1000);
+    CHECK_EQUAL(status_of(endless, HEADER_BYTES_MAX, 512), 0);
+    CHECK_EQUAL(status_of(endless, HEADER_BYTES_MAX + 1, 512), 431);
     free(endless);
 }
 
@@ -444,7 +533,7 @@ TEST(a_body_may_reach_its_limit_and_not_exceed_it)
         weft_buffer_init(&text, 1000000);
         weft_buffer_append_string(&text,
                                   "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n");
-        for (unsigned i = 0; i < limits.body_bytes_max; i += 10)
+        for (unsigned i = 0; i < BODY_BYTES_MAX; i += 10)
             weft_buffer_append_string(&text, "a\r\n0123456789\r\n");
         weft_buffer_append_string(&text, extra ? "1\r\nx\r\n0\r\n\r\n" : "0\r\n\r\n");
         CHECK_EQUAL(status_of(text.data, text.len, 1000000), extra ? 413 : 200);

@@ -202,6 +202,11 @@ FIBER_TEST(parameters_and_queries_reach_the_handler_decoded)
         {GET("/query?&&=&b=1&"), "-|1"},
         {GET("/query"), "-|-"},
         {GET("/query?%61=1"), "1|-"},
+        {GET("/pairs"), ""},
+        {GET("/pairs?"), ""},
+        {GET("/pairs?&&"), ""},
+        {GET("/pairs?a=1&b=x%26y&a=2"), "[a=1][b=x&y][a=2]"},
+        {GET("/pairs?&a&=&=b&c=&%2f+=%3d=&"), "[a=][=][=b][c=][/ ===]"},
         {"GET http://elsewhere/query?a=1 HTTP/1.1\r\n" HOST "\r\n", "1|-"},
     };
     struct server server;

@@ -6,6 +6,7 @@
 #include <job/json_scan.h>
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,4 +142,193 @@ TEST(depth_counts_brackets_outside_of_strings)
     char deep[5000];
     memset(deep, '[', sizeof deep);
     CHECK(weft_json_too_deep(deep, sizeof deep, 32));
+}
+
+static bool is_valid(const char *json, size_t len)
+{
+    char *exact = malloc(len ? len : 1);
+    REQUIRE(exact);
+    memcpy(exact, json, len);
+    bool valid = weft_json_is_valid(exact, len);
+    free(exact);
+    return valid;
+}
+
+TEST(valid_json_is_told_from_what_is_not)
+{
+    static const char *const valid[] = {
+        "0",
+        "-0",
+        "12.5e-7",
+        "1E+2",
+        "null",
+        " true ",
+        "\"\"",
+        "[]",
+        "{}",
+        "[ ]",
+        "{ }",
+        "[1,2]",
+        "{\"a\":[{\"b\":null}],\"c\":\"\\u00e4\\n\\/\"}",
+        "\"\xc3\xa4\"",
+        "[[],{},[{}]]",
+    };
+    static const char *const broken[] = {
+        "",         " ",          "nul",
+        "truex",    "01",         "-",
+        "-true",    "1.",         ".5",
+        "1e",       "+1",         "'a'",
+        "\"",       "\"\\x\"",    "\"\\u12g4\"",
+        "\"\n\"",   "\"\xff\"",   "\"\xc3\"",
+        "[",        "]",          "[1,]",
+        "[,1]",     "[1 2]",      "{\"a\"}",
+        "{\"a\":}", "{\"a\":1,}", "{a:1}",
+        "{1:1}",    "[}",         "{]",
+        "[1]]",     "1 1",        "{\"a\":1\"b\":2}",
+    };
+    for (size_t i = 0; i < sizeof valid / sizeof valid[0]; i++) {
+        CHECK(is_valid(valid[i], strlen(valid[i])));
+        if (!is_valid(valid[i], strlen(valid[i])))
+            test_note("in %s", valid[i]);
+    }
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        CHECK(!is_valid(broken[i], strlen(broken[i])));
+        if (is_valid(broken[i], strlen(broken[i])))
+            test_note("in %s", broken[i]);
+    }
+}
+
+TEST(json_may_be_nested_as_deep_as_the_limit_says)
+{
+    char text[2 * WEFT_JSON_DEPTH_MAX + 2];
+    memset(text, '[', WEFT_JSON_DEPTH_MAX);
+    memset(text + WEFT_JSON_DEPTH_MAX, ']', WEFT_JSON_DEPTH_MAX);
+    CHECK(is_valid(text, (size_t)2 * WEFT_JSON_DEPTH_MAX));
+    memset(text, '[', WEFT_JSON_DEPTH_MAX + 1);
+    memset(text + WEFT_JSON_DEPTH_MAX + 1, ']', WEFT_JSON_DEPTH_MAX + 1);
+    CHECK(!is_valid(text, sizeof text));
+}
+
+/* jansson refuses lone surrogates and numbers that no double can hold as well. */
+static bool jansson_is_stricter(const char *json, size_t len)
+{
+    return memchr(json, '\\', len) || memchr(json, 'e', len) || memchr(json, 'E', len);
+}
+
+TEST(validity_is_what_jansson_says)
+{
+    static const char seed[] = "{\"a\": [1, -2.5e3, \"x\\u0041\", true, null], \"b\": {\"c\": {}}}";
+    static const char letters[] = "{}[]\":,\\ -+.0123456789eEtrufalsn\xc3\xa4";
+    struct weft_random random;
+    weft_random_seed(&random, 7);
+    unsigned valid = 0;
+    for (int round = 0; round < 200000; round++) {
+        char text[sizeof seed];
+        size_t len = sizeof seed - 1;
+        memcpy(text, seed, len);
+        for (uint64_t n = weft_random_below(&random, 4); n > 0; n--)
+            text[weft_random_below(&random, len)] =
+                letters[weft_random_below(&random, sizeof letters - 1)];
+        json_error_t error;
+        const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+        json_t *root = json_loadb(text, len, flags, &error);
+        bool ours = is_valid(text, len);
+        bool agree = ours == (root != NULL) || (ours && jansson_is_stricter(text, len));
+        CHECK(agree);
+        if (!agree)
+            test_note("%.*s: %s", (int)len, text, error.text);
+        json_decref(root);
+        valid += ours;
+    }
+    CHECK(valid > 1000);
+}
+
+/* A member's value of any kind, as text. */
+static void expect_value(const char *json, const char *wanted)
+{
+    size_t len = strlen(json), raw_len = 0;
+    char *exact = malloc(len ? len : 1);
+    const char *raw = NULL;
+    REQUIRE(exact);
+    memcpy(exact, json, len);
+    int err = weft_json_find(exact, len, "text", &raw, &raw_len);
+    bool same = !err && raw_len == strlen(wanted) && memcmp(raw, wanted, raw_len) == 0;
+    CHECK(same);
+    if (!same)
+        test_note("in %s: %d", json, err);
+    free(exact);
+}
+
+TEST(a_member_of_any_kind_is_found_as_it_is_written)
+{
+    expect_value("{\"text\":\"a\"}", "\"a\"");
+    expect_value("{\"n\":1,\"text\" :\n 12345678901234567890.50 \t, \"m\":2}",
+                 "12345678901234567890.50");
+    expect_value("{\"text\":{\"text\":[1 , \"]}\"]} }", "{\"text\":[1 , \"]}\"]}");
+    expect_value("{\"o\":{\"text\":1},\"text\":null}", "null");
+    expect_value("{\"t\\u0065xt\":[]}", "[]");
+    static const struct {
+        const char *json;
+        int err;
+    } wrong[] = {{"{}", -ENOENT},          {"{\"a\":{\"text\":1}}", -ENOENT},
+                 {"[]", -EINVAL},          {"", -EINVAL},
+                 {"{\"text\":", -EINVAL},  {"{\"text\":}", -EINVAL},
+                 {"{\"text\":1", -EINVAL}, {"{\"text\":[1", -EINVAL}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *raw = "untouched";
+        size_t len = 7;
+        CHECK_EQUAL(weft_json_find(wrong[i].json, strlen(wrong[i].json), "text", &raw, &len),
+                    wrong[i].err);
+        CHECK(strcmp(raw, "untouched") == 0 && len == 7);
+    }
+}
+
+/* The elements with bars between them, and how it ended. */
+static int elements_of(const char *json, char out[128], const char **ret_at)
+{
+    const char *at = json, *raw;
+    size_t len, used = 0;
+    int more;
+    while ((more = weft_json_next_element(&at, json + strlen(json), &raw, &len)) > 0) {
+        memcpy(out + used, raw, len);
+        used += len;
+        out[used++] = '|';
+    }
+    out[used] = '\0';
+    *ret_at = at;
+    return more;
+}
+
+TEST(the_elements_of_an_array_come_one_by_one)
+{
+    static const struct {
+        const char *json, *elements;
+        int end;
+        const char *rest;
+    } cases[] = {
+        {"[]", "", 0, ""},
+        {" [ \n ] x", "", 0, " x"},
+        {"[1]", "1|", 0, ""},
+        {"[ 1 , \"a,]\" ,{\"b\":[2,3]},[[4]] ]tail", "1|\"a,]\"|{\"b\":[2,3]}|[[4]]|", 0, "tail"},
+        {"[1 2]", "1 2|", 0, ""}, /* a parser's to refuse */
+        {"[1,]", "1|", -EINVAL, "]"},
+        {"[,1]", "", -EINVAL, ",1]"},
+        {"[1,,2]", "1|", -EINVAL, ",2]"},
+        {"[1", "", -EINVAL, ""},
+        {"[1,\"a]", "1|", -EINVAL, ""},
+        {"[1}", "1|", -EINVAL, "}"},
+        {"[", "", -EINVAL, ""},
+        {"1", "", -EINVAL, "1"},
+        {"{}", "", -EINVAL, "{}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[128];
+        const char *at;
+        int end = elements_of(cases[i].json, out, &at);
+        CHECK_EQUAL(end, cases[i].end);
+        CHECK(strcmp(out, cases[i].elements) == 0);
+        CHECK(strcmp(at, cases[i].rest) == 0);
+        if (strcmp(out, cases[i].elements) != 0 || strcmp(at, cases[i].rest) != 0)
+            test_note("%s: %s, then %s", cases[i].json, out, at);
+    }
 }

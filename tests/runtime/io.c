@@ -443,9 +443,94 @@ FIBER_TEST(pipes_and_their_hang_up_work_too)
     CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 4);
     CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE, WEFT_NOWAIT), -EAGAIN);
     CHECK_EQUAL(weft_wait_fd(ends[0], 0, WEFT_NOWAIT), -EINVAL);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_READABLE | WEFT_HANGUP, WEFT_NOWAIT), -EINVAL);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_HANGUP, weft_now() + 5), -ETIMEDOUT);
     CHECK_EQUAL(weft_close(ends[1]), 0);
+    CHECK_EQUAL(weft_wait_fd(ends[0], WEFT_HANGUP, WEFT_FOREVER), 0);
     CHECK_EQUAL(weft_read(ends[0], buffer, sizeof buffer, WEFT_FOREVER), 0);
     CHECK_EQUAL(weft_close(ends[0]), 0);
+}
+
+static int shut_down(void *arg)
+{
+    const int *fd = arg;
+    CHECK_EQUAL(weft_yield(), 0);
+    return shutdown(*fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+FIBER_TEST(a_hang_up_is_seen_behind_bytes_that_nobody_has_read)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    char buffer[8];
+    CHECK_EQUAL(weft_write(pair.client, "unread", 6, WEFT_FOREVER), 6);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_READABLE, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_NOWAIT), -EAGAIN);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, weft_now() + WEFT_SEC), -ETIMEDOUT);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn(&group, shut_down, &pair.client), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_wait_fd(pair.server, WEFT_HANGUP, WEFT_NOWAIT), 0); /* and stays so */
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 6);
+    CHECK_EQUAL(weft_read(pair.server, buffer, sizeof buffer, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    disconnect(&pair);
+}
+
+/* Bytes that come meanwhile wake nobody who waits for the end. */
+static int write_and_shut_down(void *arg)
+{
+    struct pair *pair = arg;
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(weft_write(pair->client, "x", 1, WEFT_FOREVER), 1);
+        CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    }
+    return shutdown(pair->client, SHUT_WR) < 0 ? -errno : 0;
+}
+
+FIBER_TEST(a_hang_up_is_a_case)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    struct weft_case c = weft_case_fd(pair.server, WEFT_HANGUP);
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_NOWAIT, 0), -EAGAIN);
+    int64_t began_ns = weft_now();
+    CHECK_EQUAL(weft_spawn(&group, write_and_shut_down, &pair), 0);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
+    CHECK_EQUAL(c.result, 0);
+    CHECK_EQUAL(weft_now() - began_ns, 10 * WEFT_SEC);
+    CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0); /* a level */
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    disconnect(&pair);
+}
+
+static int await_hang_up(void *arg)
+{
+    const int *fd = arg;
+    return weft_wait_fd(*fd, WEFT_HANGUP, WEFT_FOREVER);
+}
+
+FIBER_TEST(waiting_for_a_hang_up_ends_with_the_descriptor_and_with_a_cancellation)
+{
+    struct pair pair = connected();
+    struct weft_group group;
+    struct weft_task cancelled, closed;
+    CHECK_EQUAL(weft_group_init(&group, NULL), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &cancelled, await_hang_up, &pair.client), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    weft_group_cancel(&group, 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(cancelled.result, -ECANCELED);
+    CHECK_EQUAL(weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE}), 0);
+    CHECK_EQUAL(weft_spawn_task(&group, &closed, await_hang_up, &pair.server), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_close(pair.server), 0);
+    CHECK_EQUAL(weft_group_wait(&group), -EBADF);
+    CHECK_EQUAL(closed.result, -EBADF);
+    CHECK_EQUAL(weft_wait_fd(pair.client, WEFT_HANGUP, WEFT_FOREVER), 0);
+    CHECK_EQUAL(weft_close(pair.client), 0);
+    CHECK_EQUAL(weft_close(pair.listener), 0);
 }
 
 FIBER_TEST(bad_descriptors_say_so)

@@ -7,6 +7,7 @@
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/process.h>
+#include <weft/select.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -403,6 +405,114 @@ REAL_TIME_FIBER_TEST(running_with_pipes_nobody_reads_is_refused)
     CHECK_EQUAL(weft_process_pipe(process, -1), -ENOENT);
     CHECK_EQUAL(weft_process_pipe(process, 3), -ENOENT);
     weft_process_close(process);
+}
+
+static void check_says(const char *text, const struct weft_process_options *options,
+                       const char *expected)
+{
+    char said[256];
+    struct weft_process_options with_pipe = *options;
+    with_pipe.out.kind = WEFT_STDIO_PIPE;
+    struct weft_process *process = start(text, &with_pipe);
+    (void)read_everything(weft_process_pipe(process, 1), said, sizeof said);
+    CHECK(strcmp(said, expected) == 0);
+    if (strcmp(said, expected) != 0)
+        test_note("%s", said);
+    weft_process_close(process);
+}
+
+REAL_TIME_FIBER_TEST(a_process_has_the_limits_it_was_given_and_no_higher_ones)
+{
+    struct weft_process_options options = {
+        .memory_bytes_max = (size_t)256 << 20, .cpu_seconds_max = 100, .nice = 3};
+    char expected[100];
+    int nice_here = getpriority(PRIO_PROCESS, 0);
+    (void)snprintf(expected, sizeof expected, "262144 262144\n100 101\n%d\n",
+                   nice_here > 16 ? 19 : nice_here + 3);
+    check_says("echo $(ulimit -S -v) $(ulimit -H -v); echo $(ulimit -S -t) $(ulimit -H -t);"
+               "nice",
+               &options, expected);
+    struct rlimit before;
+    REQUIRE(getrlimit(RLIMIT_CPU, &before) == 0);
+    struct rlimit lower = {90, before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_CPU, &lower) == 0);
+    options = (struct weft_process_options){.cpu_seconds_max = 100, .nice = 1000};
+    check_says("ulimit -S -t; nice", &options, "90\n19\n");
+    REQUIRE(setrlimit(RLIMIT_CPU, &before) == 0);
+    /* Only the privileged may be less nice. */
+    static const char *const command[] = {"true", NULL};
+    struct weft_process_status status;
+    options = (struct weft_process_options){.nice = -1000};
+    int err = weft_process_run(command, &options, weft_now() + PATIENCE, &status);
+    CHECK(err == 0 || err == -EACCES || err == -EPERM);
+    if (err == 0)
+        check_says("nice", &options, "-20\n");
+}
+
+REAL_TIME_FIBER_TEST(who_uses_up_its_processor_time_is_ended)
+{
+    struct weft_process_options options = {.cpu_seconds_max = 1};
+    struct weft_process_status status;
+    struct script storage;
+    CHECK_EQUAL(weft_process_run(script(&storage, "while :; do :; done"), &options,
+                                 weft_now() + PATIENCE, &status),
+                0);
+    CHECK_EQUAL(status.signal, SIGXCPU);
+    CHECK(status.cpu_ns > WEFT_SEC / 2); /* the kernel counts in ticks */
+}
+
+REAL_TIME_FIBER_TEST(what_a_process_has_used_is_told)
+{
+    static const char *const command[] = {
+        "python3", "-c", "import mmap; mmap.mmap(-1, 300 << 20).write(bytes(300 << 20))", NULL};
+    struct weft_process_status status;
+    struct rusage ours;
+    CHECK_EQUAL(weft_process_run(command, NULL, WEFT_FOREVER, &status), 0);
+    CHECK_EQUAL(status.exit_code, 0);
+    CHECK(status.cpu_ns > 0);
+    REQUIRE(getrusage(RUSAGE_SELF, &ours) == 0);
+    if (ours.ru_maxrss < (300l << 10))
+        CHECK(status.resident_bytes >= (size_t)300 << 20);
+    struct script storage;
+    CHECK_EQUAL(weft_process_run(script(&storage, "true"), NULL, WEFT_FOREVER, &status), 0);
+    /* Less than we have, most likely; in no case what we have. */
+    CHECK(status.resident_bytes == 0 || status.resident_bytes > (size_t)ours.ru_maxrss << 10);
+}
+
+REAL_TIME_FIBER_TEST(the_end_of_a_process_is_one_of_several_things_to_wait_for)
+{
+    struct weft_process_options options = {.in.kind = WEFT_STDIO_PIPE, .out.kind = WEFT_STDIO_PIPE};
+    struct weft_process_status status;
+    char text[16];
+    struct weft_process *process = start("read line; echo $line; exec <&- >&-; exit 4", &options);
+    struct weft_case cases[] = {weft_case_process(process),
+                                weft_case_fd(weft_process_pipe(process, 1), WEFT_READABLE)};
+    CHECK_EQUAL(weft_select(cases, 2, WEFT_NOWAIT, 0), -EAGAIN);
+    CHECK_EQUAL(weft_select(cases, 2, weft_now() + WEFT_MSEC, 0), -ETIMEDOUT);
+    struct weft_scope scope;
+    weft_scope_enter(&scope, weft_now() + WEFT_MSEC, 0);
+    CHECK_EQUAL(weft_select(cases, 2, WEFT_FOREVER, 0), -ECANCELED);
+    (void)weft_scope_leave(&scope, 0);
+    CHECK_EQUAL(weft_write(weft_process_pipe(process, 0), "x\n", 2, WEFT_FOREVER), 2);
+    CHECK_EQUAL(weft_select(cases, 2, weft_now() + PATIENCE, WEFT_SELECT_IN_ORDER), 1);
+    CHECK_EQUAL(weft_read(weft_process_pipe(process, 1), text, sizeof text, WEFT_NOWAIT), 2);
+    CHECK_EQUAL(weft_select(cases, 1, weft_now() + PATIENCE, 0), 0);
+    CHECK_EQUAL(cases[0].result, 0);
+    CHECK_EQUAL(weft_select(cases, 1, WEFT_NOWAIT, 0), 0); /* again */
+    CHECK_EQUAL(weft_process_wait(process, WEFT_NOWAIT, &status), 0);
+    CHECK_EQUAL(status.exit_code, 4);
+    weft_process_close(process);
+}
+
+FIBER_TEST(virtual_time_stands_still_while_a_process_is_one_of_several)
+{
+    int64_t start_ns = weft_now();
+    struct weft_process *process = start("sleep 0.01", NULL);
+    struct weft_case cases[] = {weft_case_process(process), weft_case_timer(start_ns + WEFT_MSEC)};
+    CHECK_EQUAL(weft_select(cases, 2, WEFT_FOREVER, 0), 0);
+    CHECK_EQUAL(weft_now(), start_ns);
+    weft_process_close(process);
+    CHECK_EQUAL(weft_select(cases + 1, 1, WEFT_FOREVER, 0), 0); /* and goes on after that */
 }
 
 FIBER_TEST(virtual_time_stands_still_while_a_process_is_waited_for)

@@ -419,6 +419,13 @@ TEST(with_a_token_nothing_but_health_is_told_without_it)
     check_type(&server, "Content-Type: application/json\r\n", 401);
     check_type(&server, "Authorization: Bearer a-token-of-some-lengtX\r\n", 401);
     check_type(&server, "Authorization: Bearer a-token-of-some-length\r\n", 200);
+    /* Nobody's body is waited for, or even invited, before its token was seen. */
+    static const char unknown[] = "POST /process HTTP/1.1\r\nHost: a\r\n"
+                                  "Content-Length: 1048576\r\n\r\n";
+    static const char waiting[] = "POST /process HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                                  "Content-Length: 10\r\n\r\n";
+    CHECK_EQUAL(http_raw(&server, unknown, sizeof unknown - 1), 401);
+    CHECK_EQUAL(http_raw(&server, waiting, sizeof waiting - 1), 401);
     check_answer(&server, "GET", "/healthz", 200);
     check_answer(&server, "GET", "/readyz", 200);
     CHECK_EQUAL(server_stop(&server), 0);

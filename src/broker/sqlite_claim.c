@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT
+ * sqlite_claim.c - jobs are taken out, inside the transaction.
+ *
+ * In order of priority, time and age, but for every eighth of a queue: that is the one that has
+ * waited longest of all, if that is more than a minute. Where that could matter, jobs are taken in
+ * runs that end before each eighth; elsewhere one look at the heads of the priorities is all. */
+#include "sqlite_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIM_BYTES_MAX ((size_t)8 << 20) /* of payloads and inputs; one job may go beyond it */
+#define SKIP_MAX        1000u             /* jobs looked at in vain, per claim */
+#define STARVING_US     ((int64_t)60000000)
+#define TURN            8u /* one of so many goes to the longest waiting */
+
+#define CLAIM_COLUMNS                                                                              \
+    "q.seq, q.task, q.attempt, q.run_at_us, q.crashes, q.flags, q.attempts_max, q.expires_us,"     \
+    " " SQLITE_ASKED_COLUMNS
+#define ASKED 8 /* where they begin */
+
+// clang-format off
+const struct sqlite_text weft_sqlite_texts_claim[] = {
+    {SQL_CLAIM_SELECT,
+     "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
+     " WHERE q.queue = ?1 AND q.state = 2 AND q.flags & 1 = 0"
+     " ORDER BY q.priority, q.run_at_us, q.seq"},
+    {SQL_CLAIM_SELECT_ONE,
+     "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq WHERE q.seq = ?1"},
+    {SQL_CLAIM_UPDATE,
+     "UPDATE queue SET state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3,"
+     " lease_until_us = ?4, worker = ?5 WHERE seq = ?1"},
+    /* The first job of the priority after ?2. */
+    {SQL_CLAIM_HEAD,
+     "SELECT seq, priority, run_at_us FROM queue WHERE queue = ?1 AND priority > ?2"
+     " AND state = 2 AND flags & 1 = 0 ORDER BY priority, run_at_us, seq LIMIT 1"},
+    {SQL_INPUTS_SELECT,
+     "SELECT j.id, o.state, o.result FROM needs n LEFT JOIN jobs j ON j.seq = n.parent"
+     " LEFT JOIN outcomes o ON o.seq = n.parent WHERE n.child = ?1 ORDER BY n.position"},
+    {SQL_STATEMENTS, NULL},
+};
+// clang-format on
+
+/* One call of claim, at one queue. */
+struct pass {
+    struct sqlite_writer *writer;
+    struct weft_claim *claim;
+    struct sqlite_queue *queue;
+    int64_t now_us;
+    uint64_t token;
+    size_t bytes;
+    unsigned skipped;
+};
+
+enum skip {
+    SKIP_EXPIRED,
+    SKIP_HELD,
+};
+
+int64_t weft_sqlite_lease_end(int64_t lease_us, int64_t now_us)
+{
+    int64_t end_us;
+    if (lease_us <= 0)
+        return 0;
+    return __builtin_add_overflow(now_us, lease_us, &end_us) ? INT64_MAX : end_us;
+}
+
+/* --- inputs --- */
+
+/* Results of the jobs it waited for, copied: the caller frees each, and the array. */
+static int read_inputs(sqlite3_stmt *select, struct weft_job *job)
+{
+    size_t capacity = 0, bytes = 0;
+    int rc;
+    while ((rc = sqlite3_step(select)) == SQLITE_ROW) {
+        struct weft_job_input *inputs =
+            weft_sqlite_grow(job->inputs, job->inputs_count, &capacity, sizeof *inputs);
+        if (!inputs)
+            return SQLITE_NOMEM;
+        job->inputs = inputs;
+        struct weft_job_input *input = &inputs[job->inputs_count++];
+        struct weft_bytes result = weft_sqlite_column_bytes(select, 2);
+        *input =
+            (struct weft_job_input){.state = (enum weft_job_state)sqlite3_column_int(select, 1)};
+        (void)weft_sqlite_column_id(select, 0, &input->id);
+        if (!result.data || bytes + result.len > WEFT_JOB_INPUTS_BYTES)
+            continue;
+        char *data = malloc(result.len + 1);
+        if (!data)
+            return SQLITE_NOMEM;
+        memcpy(data, result.data, result.len);
+        bytes += result.len;
+        input->result = (struct weft_bytes){data, result.len, result.json};
+    }
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static void free_inputs(struct weft_job *job)
+{
+    for (size_t i = 0; i < job->inputs_count; i++)
+        free((char *)(uintptr_t)job->inputs[i].result.data);
+    free(job->inputs);
+    job->inputs = NULL;
+    job->inputs_count = 0;
+}
+
+static int copy_with_inputs(struct pass *pass, struct weft_job *job, struct weft_job **ret_job)
+{
+    sqlite3_stmt *select = pass->writer->statements[SQL_INPUTS_SELECT];
+    (void)sqlite3_bind_int64(select, 1, weft_sqlite_seq(&job->id));
+    int rc = read_inputs(select, job);
+    if (!rc) {
+        *ret_job = weft_job_copy(job);
+        rc = *ret_job ? SQLITE_OK : SQLITE_NOMEM;
+    }
+    for (size_t i = 0; !rc && i < job->inputs_count; i++)
+        pass->bytes += job->inputs[i].result.len;
+    (void)sqlite3_reset(select);
+    free_inputs(job);
+    return rc;
+}
+
+/* --- one row --- */
+
+/* The job of a row as its new holder sees it. */
+static int copy_job(struct pass *pass, sqlite3_stmt *row, struct weft_job **ret_job)
+{
+    const struct sqlite_name *task =
+        weft_sqlite_name_numbered(&pass->writer->tasks, sqlite3_column_int64(row, 1));
+    struct weft_job job = {0};
+    if (!task || !weft_sqlite_column_asked(row, ASKED, &job) ||
+        weft_sqlite_seq(&job.id) != sqlite3_column_int64(row, 0))
+        return SQLITE_CORRUPT;
+    job.task = task->text;
+    job.queue = pass->queue->name.text;
+    job.attempts_max = (uint16_t)sqlite3_column_int(row, 6);
+    job.state = WEFT_JOB_RUNNING;
+    job.attempt = (uint16_t)(sqlite3_column_int(row, 2) + 1);
+    job.crashes = (uint16_t)sqlite3_column_int(row, 4);
+    job.run_at_us = sqlite3_column_int64(row, 3);
+    job.lease_token = pass->token;
+    job.lease_until_us = weft_sqlite_lease_end(pass->claim->lease_us, pass->now_us);
+    job.worker = pass->claim->worker;
+    job.started_us = pass->now_us;
+    pass->bytes += job.payload.len;
+    if (sqlite3_column_int(row, 5) & SQLITE_NEEDS)
+        return copy_with_inputs(pass, &job, ret_job);
+    *ret_job = weft_job_copy(&job);
+    return *ret_job ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* Take the job of a row, or note why not. */
+static int visit(struct pass *pass, sqlite3_stmt *row)
+{
+    struct sqlite_writer *writer = pass->writer;
+    struct weft_claim *claim = pass->claim;
+    int64_t expires_us = sqlite3_column_int64(row, 7);
+    bool expired = expires_us > 0 && expires_us <= pass->now_us;
+    const char *key = weft_sqlite_column_text(row, ASKED + 10);
+    if (expired || !weft_sqlite_key_has_room(writer, pass->queue, key)) {
+        pass->skipped++;
+        return weft_sqlite_list_add(writer, &writer->skipped, sqlite3_column_int64(row, 0), NULL,
+                                    expired ? SKIP_EXPIRED : SKIP_HELD)
+                   ? SQLITE_OK
+                   : SQLITE_NOMEM;
+    }
+    int rc = copy_job(pass, row, &claim->jobs[claim->count]);
+    if (rc)
+        return rc;
+    claim->count++;
+    weft_sqlite_limits_begin(writer, pass->queue, key, pass->now_us);
+    return SQLITE_OK;
+}
+
+static bool is_large(struct pass *pass)
+{
+    if (pass->bytes > CLAIM_BYTES_MAX || pass->skipped >= SKIP_MAX)
+        pass->claim->more = true;
+    return pass->claim->more;
+}
+
+/* --- after the rows were read: a table must not be changed while it is --- */
+
+static int store_claimed(struct pass *pass, const struct weft_job *job)
+{
+    sqlite3_stmt *update = pass->writer->statements[SQL_CLAIM_UPDATE];
+    (void)sqlite3_bind_int64(update, 1, weft_sqlite_seq(&job->id));
+    (void)sqlite3_bind_int64(update, 2, (int64_t)pass->token);
+    (void)sqlite3_bind_int64(update, 3, pass->now_us);
+    if (job->lease_until_us > 0)
+        (void)sqlite3_bind_int64(update, 4, job->lease_until_us);
+    else
+        (void)sqlite3_bind_null(update, 4);
+    if (job->worker > 0)
+        (void)sqlite3_bind_int64(update, 5, job->worker);
+    else
+        (void)sqlite3_bind_null(update, 5);
+    int rc = weft_sqlite_run(pass->writer, SQL_CLAIM_UPDATE);
+    if (rc)
+        return rc;
+    const struct weft_broker_event event = {
+        .at_us = pass->now_us,
+        .id = job->id,
+        .task = weft_sqlite_name_find(&pass->writer->tasks, job->task)->text,
+        .queue = pass->queue->name.text,
+        .event = WEFT_JOB_CLAIM,
+        .from = WEFT_JOB_AVAILABLE,
+        .to = WEFT_JOB_RUNNING,
+        .attempt = job->attempt,
+    };
+    weft_sqlite_queue_count(pass->writer, pass->queue, WEFT_JOB_AVAILABLE, WEFT_JOB_RUNNING);
+    weft_sqlite_set(pass->writer, &pass->queue->claims, pass->queue->claims + 1);
+    weft_sqlite_tell(pass->writer, &event);
+    return SQLITE_OK;
+}
+
+static int store_skipped(struct pass *pass, const struct sqlite_item *item)
+{
+    static const struct sqlite_end end = {.error = SQLITE_EXPIRED_TEXT};
+    struct sqlite_row row;
+    int rc = weft_sqlite_row_find(pass->writer, item->seq, NULL, &row);
+    if (rc != SQLITE_ROW)
+        return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+    return item->tag == SKIP_HELD
+               ? weft_sqlite_hold(pass->writer, pass->queue, row.seq, row.limit_key)
+               : weft_sqlite_finish(pass->writer, &row, WEFT_JOB_EXPIRE, &end, pass->now_us);
+}
+
+/* Claim from what a statement selects until `count` are there. *ret_ended: it selects no more. */
+static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, bool *ret_ended)
+{
+    struct sqlite_list *skipped = &pass->writer->skipped;
+    unsigned first = pass->claim->count;
+    int rc = SQLITE_ROW;
+    skipped->count = 0;
+    while (pass->claim->count - first < count && !is_large(pass)) {
+        rc = sqlite3_step(select);
+        if (rc == SQLITE_ROW) {
+            int err = visit(pass, select);
+            rc = err ? err : rc;
+        }
+        if (rc != SQLITE_ROW)
+            break;
+    }
+    (void)sqlite3_reset(select);
+    *ret_ended = rc == SQLITE_DONE;
+    rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+    for (unsigned i = first; !rc && i < pass->claim->count; i++)
+        rc = store_claimed(pass, pass->claim->jobs[i]);
+    for (size_t i = 0; !rc && i < skipped->count; i++)
+        rc = store_skipped(pass, &skipped->items[i]);
+    return rc ? rc : weft_sqlite_resolve(pass->writer, pass->now_us);
+}
+
+static int claim_in_order(struct pass *pass, unsigned count, bool *ret_ended)
+{
+    sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT];
+    (void)sqlite3_bind_int64(select, 1, pass->queue->name.number);
+    return claim_rows(pass, select, count, ret_ended);
+}
+
+/* --- nothing starves --- */
+
+struct heads {
+    unsigned priorities;   /* with ready jobs */
+    int64_t seq;           /* of the job that has waited longest ... */
+    int64_t run_at_us;     /* ... since then */
+    int64_t others_run_at; /* the same of all but the first priority */
+};
+
+static int look_at_heads(struct pass *pass, struct heads *ret_heads)
+{
+    sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_HEAD];
+    struct heads heads = {.run_at_us = INT64_MAX, .others_run_at = INT64_MAX};
+    int priority = -1, rc;
+    (void)sqlite3_bind_int64(select, 1, pass->queue->name.number);
+    do {
+        (void)sqlite3_bind_int(select, 2, priority);
+        rc = sqlite3_step(select);
+        if (rc == SQLITE_ROW) {
+            int64_t run_at_us = sqlite3_column_int64(select, 2);
+            priority = sqlite3_column_int(select, 1);
+            if (heads.priorities++ > 0 && run_at_us < heads.others_run_at)
+                heads.others_run_at = run_at_us;
+            if (run_at_us < heads.run_at_us) {
+                heads.run_at_us = run_at_us;
+                heads.seq = sqlite3_column_int64(select, 0);
+            }
+        }
+        (void)sqlite3_reset(select);
+    } while (rc == SQLITE_ROW);
+    *ret_heads = heads;
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Claim the one that has waited longest if it starves; else nothing is claimed. */
+static int claim_longest_waiting(struct pass *pass, bool *ret_claimed)
+{
+    struct heads heads;
+    bool ended;
+    unsigned before = pass->claim->count;
+    sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT_ONE];
+    int rc = SQLITE_OK;
+    *ret_claimed = false;
+    while (!rc && !*ret_claimed && !is_large(pass)) {
+        rc = look_at_heads(pass, &heads);
+        if (rc || heads.run_at_us > pass->now_us - STARVING_US)
+            break;
+        (void)sqlite3_bind_int64(select, 1, heads.seq);
+        rc = claim_rows(pass, select, 1, &ended);
+        *ret_claimed = pass->claim->count > before; /* else it was held back or has expired */
+    }
+    return rc;
+}
+
+static int claim_fairly(struct pass *pass, unsigned count)
+{
+    unsigned last = pass->claim->count + count;
+    bool ended = false;
+    int rc = SQLITE_OK;
+    while (!rc && !ended && pass->claim->count < last && !is_large(pass)) {
+        unsigned rest = last - pass->claim->count;
+        unsigned run = TURN - 1 - (unsigned)(pass->queue->claims % TURN);
+        if (run == 0) {
+            bool claimed;
+            rc = claim_longest_waiting(pass, &claimed);
+            run = claimed ? 0 : 1;
+        }
+        if (!rc && run > 0)
+            rc = claim_in_order(pass, run < rest ? run : rest, &ended);
+    }
+    return rc;
+}
+
+/* Whether one of these claims could be another than the next in order. */
+static int find_starving(struct pass *pass, unsigned count, bool *ret_starving)
+{
+    struct heads heads;
+    *ret_starving = false;
+    if (pass->queue->claims % TURN + count < TURN)
+        return SQLITE_OK;
+    int rc = look_at_heads(pass, &heads);
+    *ret_starving = !rc && heads.others_run_at <= pass->now_us - STARVING_US;
+    return rc;
+}
+
+/* --- the call --- */
+
+static int claim_from(struct pass *pass)
+{
+    struct weft_claim *claim = pass->claim;
+    const struct sqlite_queue *queue = pass->queue;
+    if (queue->jobs[WEFT_JOB_AVAILABLE] == queue->held)
+        return SQLITE_OK;
+    uint64_t ready = queue->jobs[WEFT_JOB_AVAILABLE] - queue->held;
+    unsigned count = claim->jobs_max - claim->count;
+    count = weft_sqlite_room(queue, ready < count ? (unsigned)ready : count, pass->now_us,
+                             &claim->next_us);
+    if (count == 0)
+        return SQLITE_OK;
+    bool starving, ended;
+    int rc = find_starving(pass, count, &starving);
+    if (rc)
+        return rc;
+    return starving ? claim_fairly(pass, count) : claim_in_order(pass, count, &ended);
+}
+
+int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request *request)
+{
+    struct weft_claim *claim = request->arg;
+    while (claim->count > 0) /* of a run that was rolled back */
+        weft_job_free(claim->jobs[--claim->count]);
+    claim->more = false;
+    claim->next_us = INT64_MAX;
+    struct pass pass = {
+        .writer = writer, .claim = claim, .now_us = request->now_us, .token = writer->next_token++};
+    int rc = SQLITE_OK;
+    for (size_t i = 0; !rc && i < claim->queues_count && claim->count < claim->jobs_max; i++) {
+        struct sqlite_name *name = weft_sqlite_name_find(&writer->queues, claim->queues[i]);
+        if (!name || claim->more)
+            continue;
+        pass.queue = weft_sqlite_queue_numbered(writer, name->number);
+        rc = claim_from(&pass);
+    }
+    return rc;
+}

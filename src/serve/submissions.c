@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ * submissions.c - see api_job.h: what clients wrote, as the engine takes it. */
+#include <serve/api_job.h>
+
+#include <base/buffer.h>
+#include <base/hash.h>
+#include <base/list.h>
+#include <base/table.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOLLOW_MAX 1000
+
+static int64_t us(int64_t ns)
+{
+    return ns / 1000;
+}
+
+/* Headers as one JSON object, in the requests' arena. */
+static int join_headers(struct weft_arena *arena, const struct weft_job_request *request,
+                        const char **ret_headers)
+{
+    if (request->headers_count == 0)
+        return 0;
+    struct weft_buffer text;
+    weft_buffer_init(&text, 8 * WEFT_JOB_HEADERS_BYTES_MAX);
+    for (size_t i = 0; i < request->headers_count; i++) {
+        const struct weft_job_header *header = &request->headers[i];
+        weft_buffer_append_char(&text, i ? ',' : '{');
+        weft_buffer_append_json_string(&text, header->name, strlen(header->name));
+        weft_buffer_append_char(&text, ':');
+        weft_buffer_append_json_string(&text, header->value, strlen(header->value));
+    }
+    weft_buffer_append_char(&text, '}');
+    char *copy = text.err ? NULL : weft_arena_alloc(arena, text.len + 1);
+    if (copy) {
+        memcpy(copy, text.data, text.len);
+        copy[text.len] = '\0';
+        *ret_headers = copy;
+    }
+    weft_buffer_deinit(&text);
+    return copy ? 0 : -ENOMEM;
+}
+
+struct group {
+    struct weft_table_node node;
+    const char *name;
+    struct weft_uuid flow;
+};
+
+static struct group *find_group(const struct weft_table *groups, const char *name, uint64_t hash)
+{
+    struct weft_table_node *node = weft_table_first(groups, hash);
+    while (node && strcmp(weft_container_of(node, struct group, node)->name, name) != 0)
+        node = weft_table_next(node);
+    return node ? weft_container_of(node, struct group, node) : NULL;
+}
+
+/* The flow of a word: named by the id of the first job of the body that has the word. */
+static int join_group(struct weft_submissions *submissions, struct weft_table *groups,
+                      const char *name, struct weft_engine *engine, struct weft_submission *item)
+{
+    uint64_t hash = weft_hash(name, strlen(name));
+    struct group *group = find_group(groups, name, hash);
+    if (!group) {
+        group = weft_arena_alloc(&submissions->requests.arena, sizeof *group);
+        if (!group)
+            return -ENOMEM;
+        item->id = weft_engine_make_id(engine);
+        *group = (struct group){.name = name, .flow = item->id};
+        weft_table_put(groups, &group->node, hash);
+    }
+    item->flow = group->flow;
+    return 0;
+}
+
+/* Jobs with the same group belong together. A group that is an id is the flow with that id. */
+static int join_flows(struct weft_submissions *submissions, struct weft_engine *engine)
+{
+    struct weft_table groups;
+    int err = weft_table_init(&groups);
+    for (size_t i = 0; !err && i < submissions->requests.count; i++) {
+        struct weft_submission *item = &submissions->items[i];
+        const char *name = submissions->requests.items[i].group;
+        if (name && weft_uuid_parse(&item->flow, name, strlen(name)) != 0)
+            err = join_group(submissions, &groups, name, engine, item);
+    }
+    weft_table_deinit(&groups);
+    return err;
+}
+
+static int join_after(struct weft_arena *arena, const struct weft_job_request *request,
+                      struct weft_submission *item)
+{
+    if (request->after_count == 0)
+        return 0;
+    struct weft_after *after = weft_arena_alloc(arena, request->after_count * sizeof *after);
+    int *index = weft_arena_alloc(arena, request->after_count * sizeof *index);
+    if (!after || !index)
+        return -ENOMEM;
+    for (size_t i = 0; i < request->after_count; i++) {
+        const struct weft_job_after *from = &request->after[i];
+        after[i] = (struct weft_after){
+            .id = from->id,
+            .any_end = request->after_policy == WEFT_JOB_AFTER_ANY,
+        };
+        index[i] = from->name ? (int)from->index : -1;
+    }
+    item->after = after;
+    item->after_index = index;
+    item->after_count = request->after_count;
+    return 0;
+}
+
+/* "timeout" is the hard end; what is told to end before is the soft one. */
+static void set_timeouts(struct weft_submission *item, const struct weft_job_request *request)
+{
+    item->timeout_us =
+        us(request->soft_timeout_ns ? request->soft_timeout_ns : request->timeout_ns);
+    if (request->soft_timeout_ns && request->timeout_ns)
+        item->grace_us = us(request->timeout_ns - request->soft_timeout_ns);
+}
+
+static int translate(struct weft_arena *arena, const struct weft_job_request *request,
+                     struct weft_submission *item)
+{
+    *item = (struct weft_submission){
+        .task = request->task,
+        .queue = request->queue,
+        .priority = request->priority_given ? request->priority : -1,
+        .payload = {request->payload, request->payload_len,
+                    request->payload_kind == WEFT_JOB_PAYLOAD_JSON},
+        .content_type = request->content_type,
+        .limit_key = request->limit_key,
+        .delay_us = request->run_at_us ? -1 : us(request->delay_ns),
+        .run_at_us = request->run_at_us,
+        .expires_in_us = us(request->expires_in_ns),
+        .expires_at_us = request->expires_at_us,
+        .result_ttl_us = us(request->result_ttl_ns),
+        .attempts_max = request->attempts_max,
+        .backoff = {.kind = request->backoff,
+                    .jitter = request->jitter,
+                    .base_us = us(request->backoff_base_ns),
+                    .cap_us = us(request->backoff_cap_ns)},
+        .unique_key = request->unique_key,
+        .unique = {.window_us = us(request->unique_window_ns), .states = request->unique_states},
+    };
+    if (request->payload_kind == WEFT_JOB_PAYLOAD_NONE)
+        item->payload = (struct weft_bytes){"null", 4, true};
+    set_timeouts(item, request);
+    int err = join_headers(arena, request, &item->headers);
+    return err ? err : join_after(arena, request, item);
+}
+
+int weft_submissions_make(struct weft_submissions *ret_submissions, struct weft_engine *engine,
+                          struct weft_job_requests *requests)
+{
+    struct weft_submissions *submissions = ret_submissions;
+    *submissions = (struct weft_submissions){.requests = *requests};
+    submissions->items = calloc(requests->count, sizeof *submissions->items);
+    int err = submissions->items ? 0 : -ENOMEM;
+    for (size_t i = 0; !err && i < requests->count; i++)
+        err = translate(&submissions->requests.arena, &submissions->requests.items[i],
+                        &submissions->items[i]);
+    return err ? err : join_flows(submissions, engine);
+}
+
+void weft_submissions_release(struct weft_submissions *submissions)
+{
+    weft_job_requests_deinit(&submissions->requests);
+    free(submissions->items);
+}
+
+/* --- further jobs of a settlement --- */
+
+struct weft_follow_jobs {
+    struct weft_submissions submissions;
+    struct weft_job *jobs;
+    struct weft_enqueue *items;
+};
+
+static void fill_follow(struct weft_engine *engine, struct weft_api_fault *fault,
+                        struct weft_follow_jobs *follow)
+{
+    for (size_t i = 0; i < follow->submissions.requests.count; i++) {
+        const struct weft_submission *asked = &follow->submissions.items[i];
+        if (asked->after_count > 0)
+            weft_api_fault(fault, "further jobs cannot come after others");
+        else if (weft_engine_prepare(engine, asked, &follow->jobs[i]))
+            weft_api_fault(fault, "the field \"enqueue\": job %zu is not valid", i + 1);
+        follow->items[i] = (struct weft_enqueue){
+            .job = &follow->jobs[i],
+            .unique = asked->unique_key ? &asked->unique : NULL,
+        };
+    }
+}
+
+static int make_follow(struct weft_api *api, struct weft_api_fault *fault,
+                       struct weft_job_requests *requests, struct weft_settlement *settlement,
+                       struct weft_follow_jobs **ret_follow)
+{
+    size_t count = requests->count;
+    struct weft_follow_jobs *follow = calloc(1, sizeof *follow);
+    if (!follow) {
+        weft_job_requests_deinit(requests);
+        return -ENOMEM;
+    }
+    *ret_follow = follow;
+    int err = weft_submissions_make(&follow->submissions, api->engine, requests);
+    follow->jobs = calloc(count, sizeof *follow->jobs);
+    follow->items = calloc(count, sizeof *follow->items);
+    if (err || !follow->jobs || !follow->items)
+        return -ENOMEM;
+    fill_follow(api->engine, fault, follow);
+    settlement->follow = follow->items;
+    settlement->follow_count = count;
+    return 0;
+}
+
+void weft_follow_jobs_read(struct weft_api *api, struct weft_api_fault *fault,
+                           const json_t *enqueue, struct weft_settlement *settlement,
+                           struct weft_follow_jobs **ret_follow)
+{
+    struct weft_job_requests requests;
+    struct weft_job_refusal refusal;
+    if (json_array_size(enqueue) == 0 || json_array_size(enqueue) > FOLLOW_MAX) {
+        weft_api_fault(fault, "the field \"enqueue\" must be a list of 1 to %d jobs", FOLLOW_MAX);
+        return;
+    }
+    char *text = json_dumps(enqueue, JSON_COMPACT);
+    if (!text)
+        weft_api_fault(fault, "there is no memory for the jobs of \"enqueue\"");
+    else if (weft_job_json_parse(&requests, WEFT_JOB_BODY_JSON, text, strlen(text), &refusal))
+        weft_api_fault(fault, "the field \"enqueue\": %.150s", refusal.detail);
+    else if (make_follow(api, fault, &requests, settlement, ret_follow))
+        weft_api_fault(fault, "there is no memory for the jobs of \"enqueue\"");
+    free(text);
+}
+
+void weft_follow_jobs_free(struct weft_follow_jobs *follow)
+{
+    if (!follow)
+        return;
+    weft_submissions_release(&follow->submissions);
+    free(follow->jobs);
+    free(follow->items);
+    free(follow);
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ * conformance_claim.c - who gets which job, and for how long. */
+#include "fixture.h"
+
+#include <weft/group.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+FIBER_TEST(claim_goes_by_priority_then_time_then_age)
+{
+    struct weft_broker *broker = fixture_open();
+    (void)weft_sleep(WEFT_SEC);
+    struct weft_job jobs[5];
+    for (int i = 0; i < 5; i++)
+        jobs[i] = fixture_job(broker);
+    jobs[0].priority = 9;
+    jobs[1].run_at_us -= 1000;
+    jobs[4].priority = 0;
+    static const int order[] = {4, 1, 2, 3, 0};
+    for (int i = 4; i >= 0; i--) /* the order of arrival does not matter */
+        CHECK_EQUAL(fixture_enqueue(broker, &jobs[i]), 0);
+    struct weft_job *claimed[8];
+    REQUIRE(fixture_claim(broker, "default", claimed, 2) == 2); /* no more than asked for */
+    REQUIRE(fixture_claim(broker, "default", claimed + 2, 6) == 3);
+    for (int i = 0; i < 5; i++) {
+        CHECK(fixture_same_id(&claimed[i]->id, &jobs[order[i]].id));
+        weft_job_free(claimed[i]);
+    }
+    CHECK_EQUAL(fixture_claim(broker, "default", claimed, 8), 0);
+    fixture_close(broker);
+}
+
+FIBER_TEST(claim_takes_from_the_queues_it_names_in_their_order)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid a = fixture_put(broker, "a"), b = fixture_put(broker, "b");
+    struct weft_uuid c = fixture_put(broker, "c");
+    struct weft_job *jobs[4];
+    CHECK_EQUAL(fixture_claim(broker, "nobody-knows-it", jobs, 4), 0);
+    static const char *const queues[] = {"c", "nobody-knows-it", "a"};
+    struct weft_claim claim = {.queues = queues, .queues_count = 3, .jobs_max = 4, .jobs = jobs};
+    claim.lease_us = 60 * SECOND_US;
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 2);
+    CHECK(fixture_same_id(&jobs[0]->id, &c));
+    CHECK(fixture_same_id(&jobs[1]->id, &a));
+    CHECK(strcmp(jobs[0]->queue, "c") == 0);
+    CHECK(!claim.more);
+    CHECK_EQUAL(fixture_state(broker, &b), WEFT_JOB_AVAILABLE);
+    weft_job_free(jobs[0]);
+    weft_job_free(jobs[1]);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_claim_of_one_takes_from_the_first_queue_that_has_one)
+{
+    struct weft_broker *broker = fixture_open();
+    (void)fixture_put(broker, "a");
+    struct weft_uuid b = fixture_put(broker, "b");
+    static const char *const queues[] = {"b", "a"};
+    struct weft_job *job;
+    struct weft_claim claim = {
+        .queues = queues, .queues_count = 2, .jobs_max = 1, .jobs = &job, .lease_us = MINUTE_US};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
+    CHECK(fixture_same_id(&job->id, &b));
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(large_jobs_are_claimed_in_parts_and_none_is_forgotten)
+{
+    struct weft_broker *broker = fixture_open();
+    char *data = calloc(1, WEFT_JOB_PAYLOAD_MAX);
+    REQUIRE(data);
+    for (int i = 0; i < 20; i++) {
+        struct weft_job job = fixture_job(broker);
+        job.payload = (struct weft_bytes){data, WEFT_JOB_PAYLOAD_MAX, false};
+        CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    }
+    free(data);
+    struct weft_job *jobs[30];
+    unsigned claimed = 0;
+    const char *queue = "default";
+    struct weft_claim claim = {.queues = &queue,
+                               .queues_count = 1,
+                               .jobs_max = 30,
+                               .jobs = jobs,
+                               .lease_us = MINUTE_US,
+                               .more = true};
+    while (claim.more) {
+        CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+        claimed += claim.count;
+        for (unsigned i = 0; i < claim.count; i++)
+            weft_job_free(jobs[i]);
+    }
+    CHECK_EQUAL(claimed, 20);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_claim_counts_the_attempt_and_gives_a_token)
+{
+    struct weft_broker *broker = fixture_open();
+    (void)fixture_put(broker, "default");
+    (void)fixture_put(broker, "default");
+    struct weft_job *first = fixture_lease(broker, "default", 30 * SECOND_US);
+    struct weft_job *second = fixture_claim_one(broker, "default");
+    REQUIRE(first);
+    CHECK_EQUAL(first->state, WEFT_JOB_RUNNING);
+    CHECK_EQUAL(first->attempt, 1);
+    CHECK(first->lease_token != 0 && second->lease_token != 0);
+    CHECK_EQUAL(first->lease_until_us, first->started_us + 30 * SECOND_US);
+    struct weft_job *found = fixture_find(broker, &first->id);
+    CHECK_EQUAL(found->state, WEFT_JOB_RUNNING);
+    CHECK_EQUAL(found->attempt, 1);
+    CHECK_EQUAL(found->lease_token, first->lease_token);
+    CHECK_EQUAL(found->lease_until_us, first->lease_until_us);
+    CHECK_EQUAL(found->started_us, first->started_us);
+    weft_job_free(found);
+    weft_job_free(first);
+    weft_job_free(second);
+    fixture_close(broker);
+}
+
+/* --- nothing starves --- */
+
+static struct weft_uuid put_priority(struct weft_broker *broker, unsigned priority)
+{
+    struct weft_job job = fixture_job(broker);
+    job.priority = (uint8_t)priority;
+    REQUIRE(fixture_enqueue(broker, &job) == 0);
+    return job.id;
+}
+
+/* At which place of the next `count` jobs, taken `batch` at a time, this one comes; -1: not. */
+static int place_of(struct weft_broker *broker, const struct weft_uuid *id, unsigned count,
+                    unsigned batch)
+{
+    int place = -1;
+    struct weft_job *jobs[16];
+    for (unsigned taken = 0; taken < count;) {
+        unsigned got = fixture_claim(broker, "default", jobs, batch);
+        if (got == 0)
+            break;
+        for (unsigned i = 0; i < got; i++) {
+            if (fixture_same_id(&jobs[i]->id, id))
+                place = (int)(taken + i);
+            weft_job_free(jobs[i]);
+        }
+        taken += got;
+    }
+    return place;
+}
+
+FIBER_TEST(a_job_that_has_waited_long_runs_although_more_urgent_ones_keep_coming)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid patient = put_priority(broker, 9);
+    fixture_pass(broker, 61 * SECOND_US);
+    for (int i = 0; i < 40; i++)
+        (void)put_priority(broker, 0);
+    int place = place_of(broker, &patient, 16, 1);
+    CHECK(place >= 0 && place < 16);
+    fixture_close(broker);
+}
+
+FIBER_TEST(in_batches_the_longest_waiting_gets_its_turn_as_well)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid patient = put_priority(broker, 9);
+    fixture_pass(broker, 61 * SECOND_US);
+    for (int i = 0; i < 40; i++)
+        (void)put_priority(broker, 0);
+    int place = place_of(broker, &patient, 16, 16);
+    CHECK(place >= 0 && place < 16);
+    fixture_close(broker);
+}
+
+FIBER_TEST(within_a_minute_priority_alone_decides)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid young = put_priority(broker, 9);
+    fixture_pass(broker, 30 * SECOND_US);
+    for (int i = 0; i < 40; i++)
+        (void)put_priority(broker, 0);
+    CHECK_EQUAL(place_of(broker, &young, 41, 1), 40);
+    fixture_close(broker);
+}
+
+/* --- one holder --- */
+
+#define JOBS    300
+#define CLAIMER 10
+
+static struct weft_broker *shared_broker;
+static unsigned char given[JOBS];
+static struct weft_uuid ids[JOBS];
+
+static int claim_all(void *arg)
+{
+    struct weft_job *jobs[7];
+    unsigned count;
+    (void)arg;
+    while ((count = fixture_claim(shared_broker, "default", jobs, 7)) > 0) {
+        for (unsigned i = 0; i < count; i++) {
+            for (int k = 0; k < JOBS; k++)
+                given[k] = (unsigned char)(given[k] + fixture_same_id(&ids[k], &jobs[i]->id));
+            weft_job_free(jobs[i]);
+        }
+    }
+    return 0;
+}
+
+FIBER_TEST(no_job_is_given_to_two)
+{
+    shared_broker = fixture_open();
+    memset(given, 0, sizeof given);
+    for (int i = 0; i < JOBS; i++)
+        ids[i] = fixture_put(shared_broker, "default");
+    struct weft_group group;
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    for (int i = 0; i < CLAIMER; i++)
+        REQUIRE(weft_spawn(&group, claim_all, NULL) == 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    for (int i = 0; i < JOBS; i++)
+        CHECK_EQUAL(given[i], 1);
+    fixture_close(shared_broker);
+}
+
+/* --- expiry --- */
+
+FIBER_TEST(an_expired_job_is_never_given_to_anybody)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job job = fixture_job(broker), *claimed;
+    job.expires_us = job.created_us + 10 * SECOND_US;
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    struct weft_uuid other = fixture_put(broker, "default");
+    (void)weft_sleep(11 * WEFT_SEC); /* nobody has looked after it meanwhile */
+    claimed = fixture_claim_one(broker, "default");
+    CHECK(fixture_same_id(&claimed->id, &other));
+    weft_job_free(claimed);
+    struct weft_job *found = fixture_find(broker, &job.id);
+    CHECK_EQUAL(found->state, WEFT_JOB_CANCELLED);
+    CHECK(found->error && strstr(found->error, "expired"));
+    weft_job_free(found);
+    fixture_close(broker);
+}
+
+FIBER_TEST(what_waits_expires_without_being_claimed)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job waits = fixture_job(broker), later = fixture_job(broker);
+    waits.expires_us = waits.created_us + 10 * SECOND_US;
+    later.run_at_us += MINUTE_US;
+    later.expires_us = later.created_us + 20 * SECOND_US;
+    CHECK_EQUAL(fixture_enqueue(broker, &waits), 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &later), 0);
+    (void)weft_sleep(21 * WEFT_SEC);
+    struct weft_maintenance done = fixture_maintain(broker);
+    CHECK_EQUAL(done.expired, 2);
+    CHECK_EQUAL(fixture_state(broker, &waits.id), WEFT_JOB_CANCELLED);
+    CHECK_EQUAL(fixture_state(broker, &later.id), WEFT_JOB_CANCELLED);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_job_that_runs_does_not_expire)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job job = fixture_job(broker), *claimed;
+    job.expires_us = job.created_us + 10 * SECOND_US;
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    claimed = fixture_claim_one(broker, "default");
+    fixture_pass(broker, MINUTE_US);
+    CHECK_EQUAL(fixture_settle(broker, claimed, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(claimed);
+    fixture_close(broker);
+}
+
+/* --- leases --- */
+
+FIBER_TEST(a_job_whose_lease_ran_out_is_available_again_and_has_not_spent_the_attempt)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid id = fixture_put(broker, "default");
+    struct weft_job *lost = fixture_lease(broker, "default", 30 * SECOND_US);
+    REQUIRE(lost);
+    fixture_pass(broker, 29 * SECOND_US);
+    CHECK_EQUAL(fixture_state(broker, &id), WEFT_JOB_RUNNING);
+    (void)weft_sleep(2 * WEFT_SEC);
+    CHECK_EQUAL(fixture_maintain(broker).lost, 1);
+    struct weft_job *again = fixture_lease(broker, "default", 30 * SECOND_US);
+    REQUIRE(again);
+    CHECK(fixture_same_id(&again->id, &id));
+    CHECK_EQUAL(again->attempt, 1);
+    CHECK_EQUAL(again->crashes, 1);
+    CHECK(again->lease_token != lost->lease_token);
+    /* The zombie comes back: it changes nothing. */
+    CHECK_EQUAL(fixture_settle(broker, lost, WEFT_JOB_COMPLETE, 0), -ESTALE);
+    CHECK_EQUAL(fixture_settle(broker, again, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(lost);
+    weft_job_free(again);
+    fixture_close(broker);
+}
+
+FIBER_TEST(an_extended_lease_goes_on)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid id = fixture_put(broker, "default");
+    struct weft_job *job = fixture_lease(broker, "default", 30 * SECOND_US);
+    REQUIRE(job);
+    for (int i = 0; i < 5; i++) {
+        fixture_pass(broker, 20 * SECOND_US);
+        struct weft_lease lease = {
+            .id = job->id, .token = job->lease_token, .lease_us = 30 * SECOND_US};
+        CHECK_EQUAL(broker->ops->extend(broker, &lease, 1), 0);
+        CHECK_EQUAL(lease.err, 0);
+        CHECK(!lease.cancelling);
+    }
+    CHECK_EQUAL(fixture_state(broker, &id), WEFT_JOB_RUNNING);
+    CHECK_EQUAL(fixture_settle(broker, job, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(an_old_token_extends_nothing)
+{
+    struct weft_broker *broker = fixture_open();
+    (void)fixture_put(broker, "default");
+    struct weft_job *old = fixture_lease(broker, "default", 10 * SECOND_US);
+    REQUIRE(old);
+    fixture_pass(broker, 11 * SECOND_US);
+    struct weft_job *now = fixture_lease(broker, "default", 30 * SECOND_US);
+    REQUIRE(now);
+    struct weft_lease leases[] = {
+        {.id = old->id, .token = old->lease_token, .lease_us = 3600 * SECOND_US},
+        {.id = now->id, .token = now->lease_token, .lease_us = 40 * SECOND_US}};
+    CHECK_EQUAL(broker->ops->extend(broker, leases, 2), 0);
+    CHECK_EQUAL(leases[0].err, -ESTALE);
+    CHECK_EQUAL(leases[1].err, 0);
+    fixture_pass(broker, 41 * SECOND_US);
+    CHECK_EQUAL(fixture_state(broker, &now->id), WEFT_JOB_AVAILABLE);
+    weft_job_free(old);
+    weft_job_free(now);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_holder_that_is_late_may_still_settle_as_long_as_nobody_has_taken_the_job_away)
+{
+    struct weft_broker *broker = fixture_open();
+    (void)fixture_put(broker, "default");
+    struct weft_job *job = fixture_lease(broker, "default", 10 * SECOND_US);
+    REQUIRE(job);
+    (void)weft_sleep(11 * WEFT_SEC);
+    CHECK_EQUAL(fixture_settle(broker, job, WEFT_JOB_COMPLETE, 0), 0);
+    CHECK_EQUAL(fixture_maintain(broker).lost, 0);
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_lease_until_close_does_not_run_out)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_LEASES_UNTIL_CLOSE);
+    struct weft_uuid id = fixture_put(broker, "default");
+    struct weft_job *job = fixture_lease(broker, "default", 0);
+    REQUIRE(job);
+    fixture_pass(broker, 24 * 60 * MINUTE_US);
+    CHECK_EQUAL(fixture_state(broker, &id), WEFT_JOB_RUNNING);
+    CHECK_EQUAL(fixture_settle(broker, job, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_job_that_takes_its_worker_with_it_each_time_ends_dead)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid id = fixture_put(broker, "default");
+    for (unsigned i = 0; i < WEFT_JOB_CRASHES_MAX; i++) {
+        struct weft_job *job = fixture_lease(broker, "default", SECOND_US);
+        REQUIRE(job);
+        CHECK_EQUAL(job->crashes, i);
+        weft_job_free(job);
+        fixture_pass(broker, 2 * SECOND_US);
+    }
+    struct weft_job *found = fixture_find(broker, &id);
+    CHECK_EQUAL(found->state, WEFT_JOB_DEAD);
+    CHECK(found->error && strstr(found->error, "lost"));
+    weft_job_free(found);
+    CHECK_EQUAL(fixture_finish_all(broker, "default"), 0);
+    fixture_close(broker);
+}
+
+FIBER_TEST(maintenance_says_when_it_is_needed_next)
+{
+    struct weft_broker *broker = fixture_open();
+    CHECK_EQUAL(fixture_maintain(broker).next_us, INT64_MAX);
+    (void)fixture_put(broker, "default");
+    struct weft_job *job = fixture_lease(broker, "default", 30 * SECOND_US);
+    REQUIRE(job);
+    CHECK_EQUAL(fixture_maintain(broker).next_us, 30 * SECOND_US);
+    struct weft_job later = fixture_job(broker);
+    later.run_at_us += 20 * SECOND_US;
+    CHECK_EQUAL(fixture_enqueue(broker, &later), 0);
+    CHECK_EQUAL(fixture_maintain(broker).next_us, 20 * SECOND_US);
+    struct weft_job expires = fixture_job(broker);
+    expires.expires_us = expires.created_us + 5 * SECOND_US;
+    CHECK_EQUAL(fixture_enqueue(broker, &expires), 0);
+    CHECK(fixture_maintain(broker).next_us <= 5 * SECOND_US + 1);
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(maintenance_works_in_bounded_steps)
+{
+    struct weft_broker *broker = fixture_open();
+    enum {
+        MANY = 2500
+    };
+    struct weft_job *jobs = calloc(MANY, sizeof *jobs);
+    struct weft_enqueue *items = calloc(MANY, sizeof *items);
+    REQUIRE(jobs && items);
+    for (int i = 0; i < MANY; i++) {
+        jobs[i] = fixture_job(broker);
+        jobs[i].run_at_us += SECOND_US;
+        items[i].job = &jobs[i];
+    }
+    CHECK_EQUAL(fixture_enqueue_batch(broker, items, MANY, false), 0);
+    (void)weft_sleep(2 * WEFT_SEC);
+    struct weft_maintenance step = {0};
+    CHECK_EQUAL(broker->ops->maintain(broker, &step), 0);
+    CHECK(step.more && step.due < MANY);
+    struct weft_maintenance rest = fixture_maintain(broker);
+    CHECK_EQUAL(step.due + rest.due, MANY);
+    CHECK_EQUAL(fixture_finish_all(broker, "default"), MANY);
+    free(jobs);
+    free(items);
+    fixture_close(broker);
+}
+
+FIBER_TEST(the_brokers_clock_does_not_go_back)
+{
+    struct weft_broker *broker = fixture_open();
+    int64_t before_us = broker->ops->now_us(broker);
+    (void)weft_sleep(WEFT_SEC);
+    int64_t after_us = broker->ops->now_us(broker);
+    CHECK(after_us >= before_us + SECOND_US);
+    fixture_close(broker);
+}
