@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLAIM_BYTES_MAX ((size_t)8 << 20) /* of payloads and inputs; one job may go beyond it */
-#define SKIP_MAX        1000u             /* jobs looked at in vain, per claim */
+#define CLAIM_BYTES_MAX ((size_t)8 << 20)  /* of payloads and inputs; one job may go beyond it */
+#define SKIP_MAX        1000u              /* jobs looked at in vain, per claim */
+#define OTHERS_MAX      500u               /* jobs of tasks that are not asked for, per queue ... */
+#define OTHERS_PAUSE_US ((int64_t)1000000) /* ... and then until the next look */
 #define STARVING_US     ((int64_t)60000000)
 #define TURN            8u /* one of so many goes to the longest waiting */
 
@@ -55,6 +57,7 @@ struct pass {
     uint64_t token;
     size_t bytes;
     unsigned skipped;
+    unsigned others; /* of tasks that are not asked for, in this queue */
 };
 
 enum skip {
@@ -172,11 +175,22 @@ static void remember(const struct pass *pass, sqlite3_stmt *row, const struct we
     weft_sqlite_lease_keep(pass->writer, &lease);
 }
 
+/* Whether the claim asks for this task. */
+static bool is_wanted(const struct pass *pass, int64_t task)
+{
+    const struct sqlite_name *name = weft_sqlite_name_numbered(&pass->writer->tasks, task);
+    return !pass->claim->tasks || (name && name->wanted == pass->token);
+}
+
 /* Take the job of a row, or note why not. */
 static int visit(struct pass *pass, sqlite3_stmt *row)
 {
     struct sqlite_writer *writer = pass->writer;
     struct weft_claim *claim = pass->claim;
+    if (!is_wanted(pass, sqlite3_column_int64(row, 1))) {
+        pass->others++;
+        return SQLITE_OK;
+    }
     int64_t expires_us = sqlite3_column_int64(row, 7);
     bool expired = expires_us > 0 && expires_us <= pass->now_us;
     const char *key = weft_sqlite_column_text(row, ASKED + 10);
@@ -197,11 +211,15 @@ static int visit(struct pass *pass, sqlite3_stmt *row)
     return SQLITE_OK;
 }
 
-static bool is_large(struct pass *pass)
+/* Whether a limit is reached of what one claim takes, or looks at in one queue. */
+static bool is_enough(struct pass *pass)
 {
+    struct weft_claim *claim = pass->claim;
     if (pass->bytes > CLAIM_BYTES_MAX || pass->skipped >= SKIP_MAX)
-        pass->claim->more = true;
-    return pass->claim->more;
+        claim->more = true;
+    if (pass->others >= OTHERS_MAX && claim->next_us > OTHERS_PAUSE_US)
+        claim->next_us = OTHERS_PAUSE_US;
+    return claim->more || pass->others >= OTHERS_MAX;
 }
 
 /* --- after the rows were read: a table must not be changed while it is --- */
@@ -280,7 +298,7 @@ static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, b
     unsigned first = pass->claim->count;
     int rc = SQLITE_ROW;
     skipped->count = 0;
-    while (pass->claim->count - first < count && !is_large(pass)) {
+    while (pass->claim->count - first < count && !is_enough(pass)) {
         rc = sqlite3_step(select);
         if (rc == SQLITE_ROW) {
             int err = visit(pass, select);
@@ -347,11 +365,11 @@ static int claim_longest_waiting(struct pass *pass, bool *ret_claimed)
 {
     struct heads heads;
     bool ended;
-    unsigned before = pass->claim->count;
+    unsigned before = pass->claim->count, others = pass->others;
     sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT_ONE];
     int rc = SQLITE_OK;
     *ret_claimed = false;
-    while (!rc && !*ret_claimed && !is_large(pass)) {
+    while (!rc && !*ret_claimed && pass->others == others && !is_enough(pass)) {
         rc = look_at_heads(pass, &heads);
         if (rc || heads.run_at_us > pass->now_us - STARVING_US)
             break;
@@ -367,7 +385,7 @@ static int claim_fairly(struct pass *pass, unsigned count)
     unsigned last = pass->claim->count + count;
     bool ended = false;
     int rc = SQLITE_OK;
-    while (!rc && !ended && pass->claim->count < last && !is_large(pass)) {
+    while (!rc && !ended && pass->claim->count < last && !is_enough(pass)) {
         unsigned rest = last - pass->claim->count;
         unsigned run = TURN - 1 - (unsigned)(pass->queue->claims % TURN);
         if (run == 0) {
@@ -414,6 +432,17 @@ static int claim_from(struct pass *pass)
     return starving ? claim_fairly(pass, count) : claim_in_order(pass, count, &ended);
 }
 
+/* A task without a name in the store has no jobs. */
+static void mark_wanted(const struct pass *pass)
+{
+    const struct weft_claim *claim = pass->claim;
+    for (size_t i = 0; claim->tasks && i < claim->tasks_count; i++) {
+        struct sqlite_name *name = weft_sqlite_name_find(&pass->writer->tasks, claim->tasks[i]);
+        if (name)
+            name->wanted = pass->token;
+    }
+}
+
 int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request *request)
 {
     struct weft_claim *claim = request->arg;
@@ -424,11 +453,13 @@ int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request 
     struct pass pass = {
         .writer = writer, .claim = claim, .now_us = request->now_us, .token = writer->next_token++};
     int rc = SQLITE_OK;
+    mark_wanted(&pass);
     for (size_t i = 0; !rc && i < claim->queues_count && claim->count < claim->jobs_max; i++) {
         struct sqlite_name *name = weft_sqlite_name_find(&writer->queues, claim->queues[i]);
         if (!name || claim->more)
             continue;
         pass.queue = weft_sqlite_queue_numbered(writer, name->number);
+        pass.others = 0;
         rc = claim_from(&pass);
     }
     return rc;

@@ -237,6 +237,7 @@ struct sqlite_name {
     int64_t number;
     uint64_t hash;
     const char *text;
+    uint64_t wanted; /* of a task: by the claim with this token */
 };
 
 struct sqlite_names {

@@ -343,6 +343,8 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
     struct weft_claim claim = {
         .queues = queues,
         .queues_count = count,
+        .tasks = engine->tasks,
+        .tasks_count = engine->options.handlers_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
         .wait_us = waits ? LONG_POLL_US : 0,

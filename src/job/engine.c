@@ -198,10 +198,16 @@ static int open_handlers(struct weft_engine *engine)
     engine->handler_nodes = calloc(count > 0 ? count : 1, sizeof *engine->handler_nodes);
     if (err == 0 && !engine->handler_nodes)
         err = -ENOMEM;
+    if (engine->options.leave_unknown && engine->capabilities & WEFT_BROKER_CHOOSES) {
+        engine->tasks = calloc(count > 0 ? count : 1, sizeof *engine->tasks);
+        err = err == 0 && !engine->tasks ? -ENOMEM : err;
+    }
     for (size_t i = 0; err == 0 && i < count; i++) {
         const struct weft_handler *handler = &engine->options.handlers[i];
         if (!handler_is_valid(handler) || handler_node(engine, handler->name))
             return -EINVAL;
+        if (engine->tasks)
+            engine->tasks[i] = handler->name;
         weft_table_put(&engine->handlers, &engine->handler_nodes[i],
                        weft_hash(handler->name, strlen(handler->name)));
     }
@@ -354,6 +360,7 @@ void weft_engine_close(struct weft_engine *engine)
     weft_table_deinit(&engine->waiters);
     weft_stuck_close(engine->stuck);
     free(engine->handler_nodes);
+    free(engine->tasks);
     free(engine->settlements);
     free(engine->settling);
     free(engine->events);

@@ -203,6 +203,7 @@ struct weft_engine {
 
     struct weft_table handlers; /* by name */
     struct weft_table_node *handler_nodes;
+    const char **tasks;        /* of the handlers; NULL: claims take jobs of all tasks */
     struct weft_table queues;  /* by name; owned */
     struct weft_table jobs;    /* by id */
     struct weft_table waiters; /* by id */

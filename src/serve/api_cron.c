@@ -101,7 +101,7 @@ static void get_cron(struct weft_http_exchange *exchange, void *context)
 static void check_job(struct weft_api_fault *fault, const char *text)
 {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     if (weft_job_json_parse(&requests, WEFT_JOB_BODY_JSON, text, strlen(text), &refusal)) {
         weft_api_fault(fault, "the field \"job\": %.150s", refusal.detail);
         return;
@@ -202,7 +202,7 @@ static void run_now(struct weft_http_exchange *exchange, struct weft_api *api,
                     const struct weft_cron_entry *entry)
 {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     if (weft_job_json_parse(&requests, WEFT_JOB_BODY_JSON, entry->job, strlen(entry->job),
                             &refusal)) {
         weft_http_reply_error(exchange, 422, refusal.detail);

@@ -28,7 +28,7 @@
 
 struct parse_call {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     enum weft_job_body kind;
     const char *body;
     size_t len;

@@ -94,6 +94,7 @@ static int lease(struct weft_http_exchange *exchange, struct weft_api *api,
     if (err)
         return err;
     for (;;) {
+        weft_queue_watch_look(&watch);
         err = api->broker->ops->claim(api->broker, claim);
         if (err || claim->count > 0 || weft_now() >= deadline_ns)
             break;

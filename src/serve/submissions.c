@@ -25,7 +25,7 @@ static int join_headers(struct weft_arena *arena, const struct weft_job_request 
     if (request->headers_count == 0)
         return 0;
     struct weft_buffer text;
-    weft_buffer_init(&text, 8 * WEFT_JOB_HEADERS_BYTES_MAX);
+    weft_buffer_init(&text, WEFT_JOB_HEADERS_MAX);
     for (size_t i = 0; i < request->headers_count; i++) {
         const struct weft_job_header *header = &request->headers[i];
         weft_buffer_append_char(&text, i ? ',' : '{');
@@ -224,7 +224,7 @@ void weft_follow_jobs_read(struct weft_api *api, struct weft_api_fault *fault,
                            struct weft_follow_jobs **ret_follow)
 {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     if (json_array_size(enqueue) == 0 || json_array_size(enqueue) > FOLLOW_MAX) {
         weft_api_fault(fault, "the field \"enqueue\" must be a list of 1 to %d jobs", FOLLOW_MAX);
         return;
