@@ -325,7 +325,7 @@ struct weft_broker_ops {
 
     /* Enter the registry; worker->number is set. -EINVAL: the name. */
     int (*worker_join)(struct weft_broker *broker, struct weft_worker_info *worker);
-    /* number, concurrency, running and done are read. -ENOENT: it has left, or was not seen for
+    /* number, concurrency (0: as it was), running and done are read. -ENOENT: it has left, or was not seen for
      * too long: it has to join again. */
     int (*worker_beat)(struct weft_broker *broker, const struct weft_worker_info *worker);
     int (*worker_leave)(struct weft_broker *broker, int64_t number); /* -ENOENT */

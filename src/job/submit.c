@@ -388,7 +388,7 @@ int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission
         return err;
     int64_t now_us = engine->broker->ops->now_us(engine->broker);
     *ret_job = job_of(asked, weft_engine_handler(engine, asked->task), now_us);
-    ret_job->id = weft_uuid_make(&engine->ids, now_us / 1000);
+    ret_job->id = is_zero(&asked->id) ? weft_uuid_make(&engine->ids, now_us / 1000) : asked->id;
     return 0;
 }
 

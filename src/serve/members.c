@@ -268,26 +268,32 @@ int weft_body_read(struct weft_reader *reader, const struct weft_member *members
 }
 
 int weft_list_read(struct weft_reader *reader, const struct weft_member *member,
-                   const struct weft_raw *list, size_t most,
+                   const struct weft_raw *list, size_t least, size_t most,
                    int (*read)(struct weft_reader *reader, void *context, size_t index,
                                const struct weft_raw *item),
                    void *context)
 {
     const char *at = list->text, *end = at + list->len;
     struct weft_raw item;
-    int more, err = 0;
-    if (list->len == 0 || list->text[0] != '[')
+    size_t count = 0;
+    int more = -EINVAL, err = 0;
+    if (list->text[0] != '[')
         return weft_refuse_member(reader, member, "must be a list");
-    for (size_t i = 0; !err && (more = weft_json_next_element(&at, end, &item.text, &item.len)) > 0;
-         i++)
-        err = i == most
-                  ? weft_refuse(reader, 413, "\"%s\" has more than %zu entries", member->name, most)
-                  : read(reader, context, i, &item);
-    if (!err && (more < 0 || at < end))
-        err = weft_refuse_syntax(reader, at,
-                                 at == end ? "the array has no end"
-                                           : "an element, \",\" or \"]\" is expected");
-    return err;
+    while (!err && (more = weft_json_next_element(&at, end, &item.text, &item.len)) > 0) {
+        if (count == most)
+            return weft_refuse(reader, 413, "\"%s\" has more than %zu entries", member->name, most);
+        err = read(reader, context, count++, &item);
+    }
+    if (err)
+        return err;
+    if (more < 0 || at < end)
+        return weft_refuse_syntax(reader, at,
+                                  at == end ? "the array has no end"
+                                            : "an element, \",\" or \"]\" is expected");
+    reader->what = NULL;
+    if (count < least)
+        return weft_refuse_member(reader, member, "has fewer than %zu entries", least);
+    return 0;
 }
 
 /* ---- kinds of members ------------------------------------------------------------------- */

@@ -95,9 +95,9 @@ int weft_object_read(struct weft_reader *reader, const char *raw, size_t len,
 int weft_body_read(struct weft_reader *reader, const struct weft_member *members, size_t count,
                    uint32_t *given);
 
-/* Go through a list, of `most` elements at most: read is called with each. */
+/* Go through a list of `least` to `most` elements: read is called with each. */
 int weft_list_read(struct weft_reader *reader, const struct weft_member *member,
-                   const struct weft_raw *list, size_t most,
+                   const struct weft_raw *list, size_t least, size_t most,
                    int (*read)(struct weft_reader *reader, void *context, size_t index,
                                const struct weft_raw *item),
                    void *context);
