@@ -49,7 +49,7 @@ void weft_buffer_append_json_string(struct weft_buffer *buffer, const char *text
 void weft_buffer_append_json_double(struct weft_buffer *buffer, double value);
 
 /* Append wall-clock time as ISO 8601 in UTC with microseconds and "Z", without quotes; all digits 0
- * for years outside 0 ... 9999. */
+ * for years outside 0 ... 9999. weft_time_parse (iso_time.h) reads it. */
 void weft_buffer_append_time(struct weft_buffer *buffer, int64_t unix_us);
 
 #endif

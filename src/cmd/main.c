@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * main.c - the program `weft`: finds the subcommand and runs it. */
 #include "commands.h"
-#include "values.h"
+
+#include <base/words.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,16 +44,16 @@ static void print_overview(FILE *stream)
 static int complain_unknown(const char *name)
 {
     const char *best = "help";
-    unsigned best_distance = word_distance(name, best);
+    unsigned best_distance = weft_word_distance(name, best);
     for (size_t i = 0; i < COMMANDS; i++) {
-        unsigned distance = word_distance(name, commands[i]->name);
+        unsigned distance = weft_word_distance(name, commands[i]->name);
         if (distance < best_distance) {
             best = commands[i]->name;
             best_distance = distance;
         }
     }
     (void)fprintf(stderr, "weft: there is no command '%s'", name);
-    if (word_is_near(name, best_distance))
+    if (weft_word_is_near(name, best_distance))
         (void)fprintf(stderr, "; did you mean '%s'?\n", best);
     else
         (void)fprintf(stderr, "; 'weft help' lists them\n");

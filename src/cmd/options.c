@@ -6,6 +6,9 @@
 #include "settings_file.h"
 #include "values.h"
 
+#include <base/duration.h>
+#include <base/words.h>
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,9 +73,9 @@ static const char *suggest(const struct command *command, const char *name, cons
                            char text[NAME_BYTES])
 {
     const char *best = "help";
-    unsigned best_distance = *dashes ? word_distance(name, best) : 99;
+    unsigned best_distance = *dashes ? weft_word_distance(name, best) : 99;
     for (const struct option *option = command->options; option->name; option++) {
-        unsigned distance = word_distance(name, option->name);
+        unsigned distance = weft_word_distance(name, option->name);
         if (!*dashes && strcmp(option->name, "config") == 0)
             continue; /* no setting in a file */
         if (distance < best_distance) {
@@ -81,7 +84,7 @@ static const char *suggest(const struct command *command, const char *name, cons
         }
     }
     text[0] = '\0';
-    if (word_is_near(name, best_distance))
+    if (weft_word_is_near(name, best_distance))
         (void)snprintf(text, NAME_BYTES, "; did you mean %s%s?", dashes, best);
     return text;
 }
@@ -299,7 +302,8 @@ static bool convert(const struct option *option, const char *text, void *field)
         *(uint64_t *)field = number;
         return true;
     case OPTION_DURATION:
-        if (!parse_duration(text, &length_ns) || !in_range(option, (uint64_t)length_ns))
+        if (weft_duration_parse(&length_ns, text, strlen(text)) < 0 ||
+            !in_range(option, (uint64_t)length_ns))
             return false;
         *ns = length_ns;
         return true;

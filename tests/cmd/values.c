@@ -36,34 +36,6 @@ TEST(sizes_have_units_of_1024)
     }
 }
 
-TEST(durations_are_numbers_with_units_in_falling_order)
-{
-    static const struct {
-        const char *text;
-        int64_t ns;
-    } right[] = {{"0", 0},
-                 {"0s", 0},
-                 {"2s", 2000000000},
-                 {"500ms", 500000000},
-                 {"1m30s", 90000000000},
-                 {"1min", 60000000000},
-                 {"1.5s", 1500000000},
-                 {"0.1s", 100000000},
-                 {"0.000000001s", 1},
-                 {"1h1m1s1ms1us1ns", 3661001001001},
-                 {"2562047h", 9223369200000000000}};
-    static const char *const wrong[] = {"",     "1",    "s",   "1.s", ".5s", "-1s",     "1s ",
-                                        "1s1m", "1s1s", "1 s", "1d",  "abc", "2562048h"};
-    int64_t value = 7;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        CHECK(!parse_duration(wrong[i], &value));
-    CHECK_EQUAL(value, 7);
-    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
-        CHECK(parse_duration(right[i].text, &value));
-        CHECK_EQUAL(value, right[i].ns);
-    }
-}
-
 TEST(lists_of_durations_have_exactly_so_many)
 {
     static const char *const wrong[] = {"",       "1s", "1s,1s",  "1s,1s,1s,1s",
@@ -97,14 +69,4 @@ TEST(yes_and_no_have_four_names_each)
     CHECK(parse_yes("TRUE", &yes) && yes);
     CHECK(parse_yes("0", &yes) && !yes);
     CHECK(!parse_yes("", &yes) && !parse_yes("maybe", &yes));
-}
-
-TEST(word_distance_counts_edits)
-{
-    CHECK_EQUAL(word_distance("", ""), 0);
-    CHECK_EQUAL(word_distance("serve", "serve"), 0);
-    CHECK_EQUAL(word_distance("serv", "serve"), 1);
-    CHECK_EQUAL(word_distance("kitten", "sitting"), 3);
-    CHECK_EQUAL(word_distance("", "abc"), 3);
-    CHECK(word_is_near("lsten", 1) && !word_is_near("x", 4));
 }
