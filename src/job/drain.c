@@ -59,6 +59,7 @@ static int learn_names(struct inline_run *run)
 
 static int settle_all(void *arg)
 {
+    weft_settle_last(arg); /* nobody comes later to try again */
     while (weft_settle_some(arg) > 0)
         continue;
     return 0;
@@ -202,7 +203,6 @@ int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, un
     if (err == 0)
         err = weft_group_init(&services, &(struct weft_group_options){.policy = WEFT_SUPERVISE});
     if (err == 0) {
-        engine->settled_all = true; /* nobody comes later to try again */
         err = weft_services_start(engine, &services, true);
         if (err == 0)
             err = run_all(&run, with_scheduled, jobs_max < INT32_MAX ? jobs_max : INT32_MAX);

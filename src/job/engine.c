@@ -310,6 +310,7 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     engine->capabilities = filled.broker->ops->capabilities;
     engine->pumped = engine->capabilities & WEFT_BROKER_EVENTS;
     engine->deadline_ns = WEFT_FOREVER;
+    engine->settle_until_ns = WEFT_FOREVER;
     engine->maintain_at_ns = WEFT_NOWAIT;
     weft_list_init(&engine->finished);
     weft_list_init(&engine->watches);
@@ -415,8 +416,7 @@ int weft_engine_run(struct weft_engine *engine)
         weft_engine_drain(engine, 0);
     (void)weft_group_wait(&working);
     engine->running = false;
-    engine->settled_all = true;
-    weft_wake_post(&engine->settle_wake);
+    weft_settle_last(engine);
     (void)weft_group_wait(&settling);
     weft_services_stop(engine, &services);
     return err;

@@ -203,7 +203,8 @@ struct weft_engine {
 
     struct weft_link finished;
     struct weft_wake settle_wake;
-    bool settled_all; /* no more jobs will come to the settler */
+    bool settled_all;        /* no more jobs will come to the settler ... */
+    int64_t settle_until_ns; /* ... and it does not try for ever */
     struct weft_settlement *settlements;
     struct weft_engine_job **settling;
 
@@ -384,6 +385,9 @@ void weft_engine_job_finish(struct weft_engine_job *job);
 int weft_follow_prepare(struct weft_engine_job *job);
 
 int weft_settler_main(void *engine);
+
+/* What is finished now, or will be by calls under way, is the last. */
+void weft_settle_last(struct weft_engine *engine);
 
 /* Settle what is finished, at most a batch. Returns how many. Suspends. */
 size_t weft_settle_some(struct weft_engine *engine);

@@ -195,14 +195,13 @@ static void refused(struct weft_engine_job *job, const struct weft_settlement *i
 static int hand_over(struct weft_engine *engine, size_t count)
 {
     struct weft_broker *broker = engine->broker;
-    int64_t backoff_ns = BACKOFF_MIN_NS, spent_ns = 0;
+    int64_t backoff_ns = BACKOFF_MIN_NS;
     int err;
     while ((err = weft_engine_heard(
                 engine, broker->ops->settle(broker, engine->settlements, count))) != 0) {
-        if (engine->settled_all && spent_ns >= LAST_TRIES_NS)
+        if (weft_now() >= engine->settle_until_ns)
             break;
         (void)weft_sleep(backoff_ns);
-        spent_ns += backoff_ns;
         backoff_ns = backoff_ns * 2 < BACKOFF_MAX_NS ? backoff_ns * 2 : BACKOFF_MAX_NS;
     }
     return err;
@@ -222,6 +221,13 @@ size_t weft_settle_some(struct weft_engine *engine)
             settled(engine->settling[i], item);
     }
     return count;
+}
+
+void weft_settle_last(struct weft_engine *engine)
+{
+    engine->settled_all = true;
+    engine->settle_until_ns = weft_now() + LAST_TRIES_NS;
+    weft_wake_post(&engine->settle_wake);
 }
 
 int weft_settler_main(void *arg)

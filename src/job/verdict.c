@@ -182,10 +182,9 @@ static void decide(struct weft_engine_job *job, int result, enum weft_stop why)
 
 void weft_engine_job_conclude(struct weft_engine_job *job, int result)
 {
-    /* The deadline of the scope may have been a moment faster than ours. */
-    bool late = weft_cancel_reason() == -ETIMEDOUT;
     job->running = false;
-    (void)weft_scope_leave(&job->scope, result);
+    /* Its own deadline may have been a moment faster than ours. */
+    bool late = weft_scope_leave(&job->scope, -ECANCELED) == -ETIMEDOUT;
     weft_heap_remove(&job->engine->timers, &job->timer);
     enum weft_stop why = job->stop;
     if (why == WEFT_STOP_NOT && late)

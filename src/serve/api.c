@@ -274,8 +274,8 @@ static const struct weft_api_route health_routes[] = {
 };
 
 static const struct weft_api_route *const tables[] = {
-    health_routes,         weft_api_process_routes, weft_api_job_routes,
-    weft_api_queue_routes, weft_api_work_routes,    weft_api_event_routes,
+    health_routes,        weft_api_process_routes, weft_api_job_routes,   weft_api_queue_routes,
+    weft_api_work_routes, weft_api_cron_routes,    weft_api_event_routes, weft_api_metrics_routes,
 };
 
 int weft_api_init(struct weft_api *api)

@@ -6,13 +6,16 @@
  *   api_job.c      /v1/jobs, /v1/flows
  *   api_queue.c    /v1/queues, /v1/workers, /v1/stats, /v1/audit
  *   api_work.c     /v1/lease, /v1/settle, /v1/extend: workers in any language
+ *   api_cron.c     /v1/crons
  *   api_event.c    /v1/events
+ *   api_metrics.c  /metrics, /openapi.json
  *   api_body.c     JSON in
  *   api_json.c     JSON out */
 #ifndef WEFT_SERVE_API_H
 #define WEFT_SERVE_API_H
 
 #include <job/engine.h>
+#include <job/scheduler.h>
 #include <job/wake.h>
 #include <serve/consumers.h>
 #include <serve/settings.h>
@@ -24,6 +27,7 @@ struct weft_api {
     struct weft_broker *broker;
     struct weft_engine *engine;
     struct weft_consumers consumers;
+    struct weft_scheduler *scheduler;
     uint64_t completed_before; /* by earlier servers on this database */
     bool draining;             /* /readyz says no */
     int store_err;             /* why the last job could not be stored; 0 when it could */
@@ -51,7 +55,9 @@ extern const struct weft_api_route weft_api_process_routes[];
 extern const struct weft_api_route weft_api_job_routes[];
 extern const struct weft_api_route weft_api_queue_routes[];
 extern const struct weft_api_route weft_api_work_routes[];
+extern const struct weft_api_route weft_api_cron_routes[];
 extern const struct weft_api_route weft_api_event_routes[];
+extern const struct weft_api_route weft_api_metrics_routes[];
 
 /* Put the tables together. Returns 0, -ENOMEM. Release them in every case. */
 int weft_api_init(struct weft_api *api);

@@ -6,6 +6,7 @@
 #include <job/builtin.h>
 #include <serve/api.h>
 #include <serve/log.h>
+#include <serve/schedules.h>
 #include <serve/settings.h>
 
 #include <weft/group.h>
@@ -36,7 +37,7 @@ struct service {
     struct weft_api api;
     struct weft_handler handlers[WEFT_BUILTINS];
     struct weft_http_server *http;
-    struct weft_scope http_scope;
+    struct weft_scope http_scope, scheduler_scope;
     struct weft_task http_task, engine_task;
     unsigned connections_max;
     char *error;
@@ -54,7 +55,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct service *service,
     return err;
 }
 
-/* --- the three fibers --- */
+/* --- the fibers --- */
 
 static int http_main(void *arg)
 {
@@ -62,6 +63,13 @@ static int http_main(void *arg)
     weft_scope_enter(&service->http_scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
     int err = weft_http_server_run(service->http);
     return weft_scope_leave(&service->http_scope, err);
+}
+
+static int scheduler_main(void *arg)
+{
+    struct service *service = arg;
+    weft_scope_enter(&service->scheduler_scope, WEFT_FOREVER, WEFT_SCOPE_MOVE_ON);
+    return weft_scope_leave(&service->scheduler_scope, weft_scheduler_run(service->api.scheduler));
 }
 
 static int engine_main(void *arg)
@@ -97,6 +105,7 @@ static int drain(struct service *service)
     int64_t answers_ns = grace_ns < ANSWERS_NS ? grace_ns : ANSWERS_NS;
     service->api.draining = true;
     weft_http_server_drain(service->http);
+    weft_scope_cancel(&service->scheduler_scope, 0);
     err = weft_task_join(&service->http_task, begin_ns + answers_ns, &result);
     if (err == -ETIMEDOUT)
         weft_scope_cancel(&service->http_scope, 0);
@@ -180,6 +189,17 @@ static int open_engine(struct service *service)
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
 
+static int open_scheduler(struct service *service)
+{
+    const struct weft_scheduler_options options = {
+        .broker = service->api.broker,
+        .make = weft_schedules_make,
+        .context = &service->api,
+    };
+    int err = weft_scheduler_open(&service->api.scheduler, &options);
+    return err ? refuse(service, err, "cannot start the scheduler: %s", weft_strerror(err)) : 0;
+}
+
 static int open_http(struct service *service, const struct weft_http_server_options *options)
 {
     int64_t end_ns = weft_now() + PORT_NS;
@@ -220,6 +240,8 @@ static int run(struct service *service)
     err = weft_spawn_task(&group, &service->engine_task, engine_main, service);
     if (!err)
         err = weft_spawn_task(&group, &service->http_task, http_main, service);
+    if (!err)
+        err = weft_spawn(&group, scheduler_main, service);
     if (!err)
         err = weft_spawn(&group, weft_api_recorder_main, &service->api);
     if (!err)
@@ -267,6 +289,8 @@ static int service_main(void *arg)
     if (!err)
         err = open_engine(service);
     if (!err)
+        err = open_scheduler(service);
+    if (!err)
         err = weft_wake_init(&service->api.metrics_wake);
     if (!err) {
         err = run(service);
@@ -274,6 +298,7 @@ static int service_main(void *arg)
     }
     weft_http_server_close(service->http);
     weft_api_release(&service->api);
+    weft_scheduler_close(service->api.scheduler);
     weft_engine_close(service->api.engine);
     weft_consumers_release(&service->api.consumers);
     close_store(service);

@@ -176,7 +176,7 @@ FIBER_TEST(a_job_that_fails_once_completes_at_the_second_try)
     CHECK_EQUAL(count, 1);
     CHECK_TEXT(failures[0].text, "the moon is in phase 0");
     CHECK_EQUAL(world_counts(&world).retried, 1);
-    CHECK_EQUAL(world_logged(&world, "failed", "the moon"), 1);
+    CHECK_EQUAL(world_logged("failed", "the moon"), 1);
     world_close(&world, 0);
 }
 
@@ -413,7 +413,7 @@ FIBER_TEST(a_handler_that_does_not_end_is_given_up_and_its_place_taken_by_others
     CHECK_TEXT(job->error, "stuck: it did not end within 5 s of its timeout after 30 s");
     weft_job_free(job);
     CHECK_EQUAL(world_counts(&world).stuck, 1);
-    CHECK_EQUAL(world_logged(&world, "stuck", NULL), 1);
+    CHECK_EQUAL(world_logged("stuck", NULL), 1);
     weft_job_free(world_end(&world, &next));
     CHECK_EQUAL((weft_now() - begin_ns) / WEFT_SEC, 35);
     (void)weft_sleep(60 * WEFT_SEC);
@@ -449,7 +449,7 @@ FIBER_TEST(with_too_many_stuck_nothing_more_is_claimed_until_they_end)
     struct weft_uuid id = world_add(&world, "obey", "{}");
     (void)weft_sleep(100 * WEFT_SEC);
     CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_AVAILABLE);
-    CHECK_EQUAL(world_logged(&world, "too_many_stuck", NULL), 1);
+    CHECK_EQUAL(world_logged("too_many_stuck", NULL), 1);
     (void)weft_sleep(1000 * WEFT_SEC);
     CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_COMPLETED);
     CHECK_EQUAL(world_counts(&world).stuck, 0);

@@ -11,13 +11,6 @@
 #include <weft/group.h>
 #include <weft/sync.h>
 
-#define WORLD_LINES_MAX 256
-
-struct world_line {
-    enum weft_log_level level;
-    char event[32], text[128];
-};
-
 /* All zeros before world_open; a broker that is set is used, and stays the test's. */
 struct world {
     struct weft_broker *broker;
@@ -25,8 +18,6 @@ struct world {
     struct weft_group group;
     bool own_broker;
     struct weft_engine_log log;
-    struct world_line lines[WORLD_LINES_MAX];
-    unsigned lines_count; /* also of those there was no room for */
 };
 
 /* Open and run an engine. Without consumers there is one that takes from every queue; without a
@@ -50,8 +41,9 @@ struct weft_job *world_end(struct world *world, const struct weft_uuid *id);
 
 struct weft_engine_counts world_counts(struct world *world);
 
-/* How many lines of the log have this event, and contain text (NULL: whatever). */
-unsigned world_logged(const struct world *world, const char *event, const char *text);
+/* How many lines of the log since the last world_open have this event, and contain text (NULL:
+ * whatever). */
+unsigned world_logged(const char *event, const char *text);
 
 struct weft_bytes world_json(const char *json);
 
