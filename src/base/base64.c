@@ -2,6 +2,8 @@
  * base64.c - see base64.h. */
 #include <base/base64.h>
 
+#include <base/buffer.h>
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,4 +60,23 @@ int weft_base64_decode(void *bytes, size_t *ret_len, const char *text, size_t le
     }
     *ret_len = (size_t)(out - (uint8_t *)bytes);
     return 0;
+}
+
+void weft_base64_append(struct weft_buffer *buffer, const void *bytes, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *from = bytes;
+    char *to = weft_buffer_reserve(buffer, (len + 2) / 3 * 4);
+    if (!to)
+        return;
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned group = (unsigned)from[i] << 16;
+        group |= i + 1 < len ? (unsigned)from[i + 1] << 8 : 0;
+        group |= i + 2 < len ? (unsigned)from[i + 2] : 0;
+        *to++ = digits[group >> 18];
+        *to++ = digits[group >> 12 & 63];
+        *to++ = i + 1 < len ? digits[group >> 6 & 63] : '=';
+        *to++ = i + 2 < len ? digits[group & 63] : '=';
+    }
+    buffer->len += (len + 2) / 3 * 4;
 }

@@ -12,10 +12,14 @@ struct cursor {
     const char *at, *end;
 };
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void skip_space(struct cursor *cursor)
 {
-    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t' ||
-                                        *cursor->at == '\r' || *cursor->at == '\n'))
+    while (cursor->at < cursor->end && is_space(*cursor->at))
         cursor->at++;
 }
 
@@ -91,35 +95,81 @@ static bool raw_equals(const char *raw, size_t len, const char *word)
     return raw == end && !*word;
 }
 
+/* From the beginning of an object: go to the value of its member key. */
+static int seek_member(struct cursor *cursor, const char *key)
+{
+    if (!take(cursor, '{'))
+        return -EINVAL;
+    while (take(cursor, '"')) {
+        const char *name = cursor->at;
+        if (!skip_string(cursor))
+            return -EINVAL;
+        bool found = raw_equals(name, (size_t)(cursor->at - 1 - name), key);
+        if (!take(cursor, ':'))
+            return -EINVAL;
+        if (found)
+            return 0;
+        if (!skip_value(cursor))
+            return -EINVAL;
+        if (!take(cursor, ','))
+            break;
+    }
+    return take(cursor, '}') ? -ENOENT : -EINVAL;
+}
+
+/* The value at the cursor as it is written; the cursor goes behind it. */
+static int take_value(struct cursor *cursor, const char **ret_raw, size_t *ret_len)
+{
+    skip_space(cursor);
+    const char *raw = cursor->at;
+    if (!skip_value(cursor))
+        return -EINVAL;
+    size_t len = (size_t)(cursor->at - raw);
+    while (len > 0 && is_space(raw[len - 1]))
+        len--;
+    if (len == 0)
+        return -EINVAL;
+    *ret_raw = raw;
+    *ret_len = len;
+    return 0;
+}
+
 int weft_json_find_string(const char *json, size_t len, const char *key, const char **ret_raw,
                           size_t *ret_len)
 {
     struct cursor cursor = {json, json + len};
-    if (!take(&cursor, '{'))
+    int err = seek_member(&cursor, key);
+    if (err < 0)
+        return err;
+    if (!take(&cursor, '"'))
         return -EINVAL;
-    while (take(&cursor, '"')) {
-        const char *name = cursor.at;
-        if (!skip_string(&cursor))
-            return -EINVAL;
-        bool found = raw_equals(name, (size_t)(cursor.at - 1 - name), key);
-        if (!take(&cursor, ':'))
-            return -EINVAL;
-        if (found) {
-            if (!take(&cursor, '"'))
-                return -EINVAL;
-            const char *raw = cursor.at;
-            if (!skip_string(&cursor))
-                return -EINVAL;
-            *ret_raw = raw;
-            *ret_len = (size_t)(cursor.at - 1 - raw);
-            return 0;
-        }
-        if (!skip_value(&cursor))
-            return -EINVAL;
-        if (!take(&cursor, ','))
-            break;
-    }
-    return take(&cursor, '}') ? -ENOENT : -EINVAL;
+    const char *raw = cursor.at;
+    if (!skip_string(&cursor))
+        return -EINVAL;
+    *ret_raw = raw;
+    *ret_len = (size_t)(cursor.at - 1 - raw);
+    return 0;
+}
+
+int weft_json_find(const char *json, size_t len, const char *key, const char **ret_raw,
+                   size_t *ret_len)
+{
+    struct cursor cursor = {json, json + len};
+    int err = seek_member(&cursor, key);
+    return err < 0 ? err : take_value(&cursor, ret_raw, ret_len);
+}
+
+int weft_json_next_element(const char **at, const char *end, const char **ret_raw, size_t *ret_len)
+{
+    struct cursor cursor = {*at, end};
+    bool first = take(&cursor, '[');
+    int result = -EINVAL;
+    if (take(&cursor, ']'))
+        result = 0;
+    else if (first || take(&cursor, ','))
+        result = take_value(&cursor, ret_raw, ret_len) < 0 ? -EINVAL : 1;
+    *at = cursor.at;
+    return result;
 }
 
 bool weft_json_too_deep(const char *json, size_t len, unsigned depth_max)

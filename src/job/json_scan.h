@@ -23,6 +23,21 @@ int weft_json_find_string(const char *json, size_t len, const char *key, const c
  * not recurse. */
 bool weft_json_is_valid(const char *json, size_t len);
 
+/* Find the member key of the outermost object, whatever its value is.
+ *
+ * ret_raw  points into json: the value as it is written, without spaces around it
+ * Returns  0; -ENOENT (no such member), -EINVAL (not JSON) */
+int weft_json_find(const char *json, size_t len, const char *key, const char **ret_raw,
+                   size_t *ret_len);
+
+/* Take the elements of an array one by one. Brackets inside an element are counted, and strings
+ * passed over; whether it is JSON is for a parser to say, and then the whole is.
+ *
+ * at       the opening bracket at first, then as it was left: behind an element, behind the array,
+ *          or where it is no array any more
+ * Returns  1 with the element's text, without spaces around it; 0: the array has ended; -EINVAL */
+int weft_json_next_element(const char **at, const char *end, const char **ret_raw, size_t *ret_len);
+
 /* Whether brackets nest deeper than depth_max; a parser that recurses must not see such text. */
 bool weft_json_too_deep(const char *json, size_t len, unsigned depth_max);
 

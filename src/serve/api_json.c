@@ -2,6 +2,8 @@
  * api_json.c - see api_json.h. */
 #include <serve/api_json.h>
 
+#include <base/base64.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -122,6 +124,6 @@ void weft_api_bytes_if(struct weft_buffer *body, const char *key, const struct w
     (void)snprintf(name, sizeof name, "%s_base64", key);
     weft_api_key(body, name);
     weft_buffer_append_char(body, '"');
-    weft_buffer_append_base64(body, bytes->data, bytes->len);
+    weft_base64_append(body, bytes->data, bytes->len);
     weft_buffer_append_char(body, '"');
 }

@@ -9,6 +9,8 @@
 #include <serve/api_job.h>
 #include <serve/api_json.h>
 
+#include <base/base64.h>
+
 #include <weft/runtime.h>
 
 #include <errno.h>

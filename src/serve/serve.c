@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -330,30 +331,40 @@ static unsigned connections_for(rlim_t descriptors)
     return (unsigned)descriptors / 2 + 1; /* 0 would mean the default */
 }
 
-int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
+/* Run with settings that are in order. */
+static int serve(struct service *service)
 {
-    struct service service = {
-        .options = options,
-        .api = {.options = options, .settings = &service.settings},
-        .error = ret_error,
-        .error_bytes = error_bytes,
-    };
-    int err = weft_serve_settings_parse(&service.settings, options, ret_error, error_bytes);
-    if (err)
-        return err;
-    err = weft_signal_block(stop_signals, STOP_SIGNALS);
+    const struct weft_serve_options *options = service->options;
+    int err = weft_signal_block(stop_signals, STOP_SIGNALS);
     if (!err)
         err = weft_signal_block(write_signals, sizeof write_signals / sizeof *write_signals);
-    if (err) {
-        weft_serve_settings_release(&service.settings);
+    if (err)
         return err;
+    service->connections_max = connections_for(raise_descriptor_limit());
+    if (service->error_bytes > 0)
+        service->error[0] = '\0';
+    err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, service);
+    if (err && service->error_bytes > 0 && !service->error[0])
+        (void)snprintf(service->error, service->error_bytes, "cannot start: %s",
+                       weft_strerror(err));
+    return err;
+}
+
+int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t error_bytes)
+{
+    struct service *service = calloc(1, sizeof *service);
+    if (!service)
+        return -ENOMEM;
+    service->options = options;
+    service->api.options = options;
+    service->api.settings = &service->settings;
+    service->error = ret_error;
+    service->error_bytes = error_bytes;
+    int err = weft_serve_settings_parse(&service->settings, options, ret_error, error_bytes);
+    if (!err) {
+        err = serve(service);
+        weft_serve_settings_release(&service->settings);
     }
-    service.connections_max = connections_for(raise_descriptor_limit());
-    if (error_bytes > 0)
-        ret_error[0] = '\0';
-    err = weft_run(&(struct weft_run_options){.io = options->io}, service_main, &service);
-    if (err && error_bytes > 0 && !ret_error[0])
-        (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
-    weft_serve_settings_release(&service.settings);
+    free(service);
     return err;
 }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <base/base64.h>
+#include <base/buffer.h>
 
 #include <errno.h>
 #include <string.h>
@@ -69,4 +70,35 @@ TEST(what_is_not_quite_base64_is_refused)
         CHECK_EQUAL(weft_base64_decode(bytes, &len, wrong[i], strlen(wrong[i])), -EINVAL);
     CHECK_EQUAL(weft_base64_decode(bytes, &len, "Zm\0v", 4), -EINVAL);
     CHECK_EQUAL(len, 99);
+}
+
+TEST(what_is_written_is_read_back)
+{
+    static const struct {
+        const char *bytes, *text;
+    } vectors[] = {{"", ""},
+                   {"f", "Zg=="},
+                   {"fo", "Zm8="},
+                   {"foo", "Zm9v"},
+                   {"foob", "Zm9vYg=="},
+                   {"fooba", "Zm9vYmE="},
+                   {"foobar", "Zm9vYmFy"}};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        struct weft_buffer buffer;
+        weft_buffer_init(&buffer, 100);
+        weft_base64_append(&buffer, vectors[i].bytes, strlen(vectors[i].bytes));
+        CHECK_EQUAL(buffer.len, strlen(vectors[i].text));
+        CHECK(buffer.len == 0 || memcmp(buffer.data, vectors[i].text, buffer.len) == 0);
+        weft_buffer_deinit(&buffer);
+    }
+}
+
+TEST(a_buffer_that_is_full_takes_no_base64)
+{
+    struct weft_buffer buffer;
+    weft_buffer_init(&buffer, 7);
+    weft_base64_append(&buffer, "foob", 4);
+    CHECK(buffer.err != 0);
+    CHECK_EQUAL(buffer.len, 0);
+    weft_buffer_deinit(&buffer);
 }

@@ -242,3 +242,93 @@ TEST(validity_is_what_jansson_says)
     }
     CHECK(valid > 1000);
 }
+
+/* A member's value of any kind, as text. */
+static void expect_value(const char *json, const char *wanted)
+{
+    size_t len = strlen(json), raw_len = 0;
+    char *exact = malloc(len ? len : 1);
+    const char *raw = NULL;
+    REQUIRE(exact);
+    memcpy(exact, json, len);
+    int err = weft_json_find(exact, len, "text", &raw, &raw_len);
+    bool same = !err && raw_len == strlen(wanted) && memcmp(raw, wanted, raw_len) == 0;
+    CHECK(same);
+    if (!same)
+        test_note("in %s: %d", json, err);
+    free(exact);
+}
+
+TEST(a_member_of_any_kind_is_found_as_it_is_written)
+{
+    expect_value("{\"text\":\"a\"}", "\"a\"");
+    expect_value("{\"n\":1,\"text\" :\n 12345678901234567890.50 \t, \"m\":2}",
+                 "12345678901234567890.50");
+    expect_value("{\"text\":{\"text\":[1 , \"]}\"]} }", "{\"text\":[1 , \"]}\"]}");
+    expect_value("{\"o\":{\"text\":1},\"text\":null}", "null");
+    expect_value("{\"t\\u0065xt\":[]}", "[]");
+    static const struct {
+        const char *json;
+        int err;
+    } wrong[] = {{"{}", -ENOENT},          {"{\"a\":{\"text\":1}}", -ENOENT},
+                 {"[]", -EINVAL},          {"", -EINVAL},
+                 {"{\"text\":", -EINVAL},  {"{\"text\":}", -EINVAL},
+                 {"{\"text\":1", -EINVAL}, {"{\"text\":[1", -EINVAL}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *raw = "untouched";
+        size_t len = 7;
+        CHECK_EQUAL(weft_json_find(wrong[i].json, strlen(wrong[i].json), "text", &raw, &len),
+                    wrong[i].err);
+        CHECK(strcmp(raw, "untouched") == 0 && len == 7);
+    }
+}
+
+/* The elements with bars between them, and how it ended. */
+static int elements_of(const char *json, char out[128], const char **ret_at)
+{
+    const char *at = json, *raw;
+    size_t len, used = 0;
+    int more;
+    while ((more = weft_json_next_element(&at, json + strlen(json), &raw, &len)) > 0) {
+        memcpy(out + used, raw, len);
+        used += len;
+        out[used++] = '|';
+    }
+    out[used] = '\0';
+    *ret_at = at;
+    return more;
+}
+
+TEST(the_elements_of_an_array_come_one_by_one)
+{
+    static const struct {
+        const char *json, *elements;
+        int end;
+        const char *rest;
+    } cases[] = {
+        {"[]", "", 0, ""},
+        {" [ \n ] x", "", 0, " x"},
+        {"[1]", "1|", 0, ""},
+        {"[ 1 , \"a,]\" ,{\"b\":[2,3]},[[4]] ]tail", "1|\"a,]\"|{\"b\":[2,3]}|[[4]]|", 0, "tail"},
+        {"[1 2]", "1 2|", 0, ""}, /* a parser's to refuse */
+        {"[1,]", "1|", -EINVAL, "]"},
+        {"[,1]", "", -EINVAL, ",1]"},
+        {"[1,,2]", "1|", -EINVAL, ",2]"},
+        {"[1", "", -EINVAL, ""},
+        {"[1,\"a]", "1|", -EINVAL, ""},
+        {"[1}", "1|", -EINVAL, "}"},
+        {"[", "", -EINVAL, ""},
+        {"1", "", -EINVAL, "1"},
+        {"{}", "", -EINVAL, "{}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[128];
+        const char *at;
+        int end = elements_of(cases[i].json, out, &at);
+        CHECK_EQUAL(end, cases[i].end);
+        CHECK(strcmp(out, cases[i].elements) == 0);
+        CHECK(strcmp(at, cases[i].rest) == 0);
+        if (strcmp(out, cases[i].elements) != 0 || strcmp(at, cases[i].rest) != 0)
+            test_note("%s: %s, then %s", cases[i].json, out, at);
+    }
+}
