@@ -28,6 +28,8 @@
 #define WEFT_BROKER_EVENTS  4u  /* events() tells of every change; else poll */
 #define WEFT_BROKER_MANAGES 8u  /* the functions behind `find` in weft_broker_ops */
 #define WEFT_BROKER_WAITS   16u /* claim() waits for a job, see wait_us */
+#define WEFT_BROKER_REGISTRY                                                                       \
+    32u /* worker_join, worker_beat, worker_leave: it knows who works for it */
 
 /* --- putting in --- */
 
@@ -315,6 +317,7 @@ struct weft_broker_ops {
     int (*queue_set)(struct weft_broker *broker, const char *name,
                      const struct weft_queue_settings *settings);
 
+    /* The next three with WEFT_BROKER_REGISTRY, whatever else there is. */
     /* Enter the registry; worker->number is set. -EINVAL: the name. */
     int (*worker_join)(struct weft_broker *broker, struct weft_worker_info *worker);
     /* number, concurrency, running and done are read. -ENOENT: it has left, or was not seen for

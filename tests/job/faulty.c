@@ -41,13 +41,26 @@ static int delay(void *arg)
     return weft_sleep(*(const int64_t *)arg);
 }
 
+/* Claim, and as long as there is nothing, again every millisecond. */
+static int claim_in_time(struct faulty *faulty, struct weft_claim *claim)
+{
+    int64_t end_ns = weft_now() + (faulty->waits ? claim->wait_us * 1000 : 0);
+    int err = faulty->inner->ops->claim(faulty->inner, claim);
+    while (!err && claim->count == 0 && weft_now() < end_ns) {
+        err = weft_sleep(WEFT_MSEC);
+        if (!err)
+            err = faulty->inner->ops->claim(faulty->inner, claim);
+    }
+    return err;
+}
+
 static int claim(struct weft_broker *broker, struct weft_claim *claim)
 {
     struct faulty *faulty = faulty_of(broker);
     int err = admit(broker, FAULTY_CLAIM);
     faulty->lease_us = claim->lease_us;
     if (!err)
-        err = faulty->inner->ops->claim(faulty->inner, claim);
+        err = claim_in_time(faulty, claim);
     if (!err && claim->count > 0 && faulty->claim_ns > 0)
         (void)weft_shield(delay, &faulty->claim_ns);
     return err;
