@@ -20,8 +20,8 @@
  *
  * Only http and https, HTTP/1.1 unless HTTP/2 is asked for. No cookies, no cache, no netrc, no
  * proxy of the environment unless asked for. The work is libcurl's; it runs between the fibers of
- * each worker, on the worker's thread: no thread is made, no fiber but the caller's. That thread
- * needs 256 KiB of stack, which every thread has that was not made with less. */
+ * each worker, on the worker's thread and its stack (64 KiB are plenty): no thread is made, and no
+ * fiber but the caller's. */
 #ifndef WEFT_HTTP_CLIENT_H
 #define WEFT_HTTP_CLIENT_H
 

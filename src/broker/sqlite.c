@@ -192,7 +192,7 @@ struct open_call {
     struct sqlite_broker *broker;
     char *error;
     size_t error_bytes;
-    int64_t clock_offset_us;
+    int64_t opened_us, clock_offset_us;
 };
 
 static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
@@ -225,6 +225,7 @@ static int open_on_thread(void *arg)
     struct sqlite_broker *broker = allocate(call->options);
     if (!broker)
         return -ENOMEM;
+    broker->opened_us = call->opened_us;
     broker->clock_offset_us = call->clock_offset_us;
     int err = weft_sqlite_schema_open(broker, call->options, call->error, call->error_bytes);
     if (!err && !broker->memory)
@@ -242,11 +243,13 @@ static int open_on_thread(void *arg)
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,
                      char *ret_error, size_t error_bytes)
 {
+    int64_t now_us = weft_clock_unix_us();
     struct open_call call = {
         .options = options,
         .error = ret_error,
         .error_bytes = error_bytes,
-        .clock_offset_us = weft_clock_unix_us() - weft_now() / 1000,
+        .opened_us = now_us,
+        .clock_offset_us = now_us - weft_now() / 1000,
     };
     if (error_bytes > 0)
         ret_error[0] = '\0';

@@ -397,6 +397,14 @@ static int store_fired(struct sqlite_writer *writer, const struct weft_cron_fire
     return weft_sqlite_run_bound(writer, SQL_CRON_FIRED);
 }
 
+static bool finds_no_room(const struct weft_enqueue_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].err == WEFT_EFULL)
+            return true;
+    return false;
+}
+
 static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *request)
 {
     struct fire_call *call = request->arg;
@@ -404,7 +412,17 @@ static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *reque
     int rc = check_plan(writer, fire, &call->err);
     if (rc || call->err)
         return rc;
-    rc = weft_sqlite_enqueue_items(writer, &fire->batch, request->now_us);
+    struct sqlite_mark mark;
+    rc = weft_sqlite_part_begin(writer, &mark);
+    if (!rc)
+        rc = weft_sqlite_enqueue_items(writer, &fire->batch, request->now_us);
+    if (rc)
+        return rc;
+    if (finds_no_room(&fire->batch)) { /* it stays due */
+        call->err = WEFT_EFULL;
+        return weft_sqlite_part_undo(writer, &mark);
+    }
+    rc = weft_sqlite_part_keep(writer);
     return rc ? rc : store_fired(writer, fire);
 }
 

@@ -378,6 +378,7 @@ struct sqlite_broker {
     char *path;
     bool memory;
     int lock_fd;
+    int64_t opened_us;       /* by its clock, which only fibers can read */
     int64_t clock_offset_us; /* time of day minus the runtime's clock, fixed at open */
     struct sqlite_writer writer;
     struct sqlite_checkpoint checkpoint;
@@ -546,6 +547,9 @@ int weft_sqlite_lose(struct sqlite_writer *writer, const struct sqlite_row *row,
 /* The reason why a running job is to be cancelled, into text; else "". */
 int weft_sqlite_reason(struct sqlite_writer *writer, const struct sqlite_row *row,
                        char text[WEFT_JOB_ERROR_MAX + 1]);
+/* Errors of a job are in the order of their times: no two have the same. */
+#define SQLITE_ERROR_TIME(now_us, seq)                                                             \
+    "max(" now_us ", coalesce((SELECT max(e.at_us) + 1 FROM errors e WHERE e.seq = " seq "), 0))"
 /* Keep what went wrong in an attempt. */
 int weft_sqlite_error_insert(struct sqlite_writer *writer, const struct sqlite_row *row,
                              const char *error, int64_t now_us);

@@ -21,12 +21,12 @@ const struct sqlite_text weft_sqlite_texts_move[] = {
      " result_until_us, error, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
     {SQL_RESULT_TTL_SELECT, "SELECT result_ttl_us FROM jobs WHERE seq = ?1"},
     {SQL_RETURN,
-     "UPDATE queue SET state = ?2, run_at_us = ?3, attempt = ?4, crashes = ?5, flags = flags & ~2,"
-     " lease_token = NULL, lease_until_us = NULL, started_us = NULL, reason = NULL,"
-     " progress = NULL WHERE seq = ?1"},
+     "UPDATE queue SET state = ?2, run_at_us = ?3, attempt = ?4, crashes = ?5, lease_token = NULL,"
+     " lease_until_us = NULL, started_us = NULL, progress = NULL WHERE seq = ?1"},
     {SQL_READY, "UPDATE queue SET state = ?2, run_at_us = ?3, waits_for = NULL WHERE seq = ?1"},
     {SQL_ERROR_INSERT,
-     "INSERT OR REPLACE INTO errors (seq, at_us, attempt, error) VALUES (?1, ?2, ?3, ?4)"},
+     "INSERT INTO errors (seq, at_us, attempt, error) VALUES (?1, " SQLITE_ERROR_TIME("?2", "?1") ","
+     " ?3, ?4)"},
     {SQL_ERRORS_TRIM,
      "DELETE FROM errors WHERE seq = ?1 AND at_us <= (SELECT at_us FROM errors WHERE seq = ?1"
      " ORDER BY at_us DESC LIMIT 1 OFFSET 20)"},

@@ -5,7 +5,7 @@
 #include "sqlite_internal.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A job as weft_sqlite_column_job reads it. What is large stands last in every table, so that
@@ -305,12 +305,30 @@ static int read_oldest_of_all(struct sqlite_reader *reader, void *arg)
     return err;
 }
 
+/* When there is no room for all, those that come first by name: all have to be looked at. */
+static int copy_first_queues(struct sqlite_broker *broker, struct weft_queue_info *queues,
+                             size_t max, size_t *ret_count)
+{
+    struct weft_queue_info *all = calloc(WEFT_QUEUES_MAX, sizeof *all);
+    if (!all)
+        return -ENOMEM;
+    *ret_count = weft_sqlite_queues_copy(broker, all, WEFT_QUEUES_MAX);
+    if (max > 0)
+        memcpy(queues, all, max * sizeof *all);
+    free(all);
+    return 0;
+}
+
 int weft_sqlite_queues(struct weft_broker *broker, struct weft_queue_info *queues, size_t max,
                        size_t *ret_count)
 {
-    size_t count = weft_sqlite_queues_copy(weft_sqlite_of(broker), queues, max);
+    struct sqlite_broker *sqlite = weft_sqlite_of(broker);
+    size_t count = weft_sqlite_queues_copy(sqlite, queues, max);
+    int err = count > max ? copy_first_queues(sqlite, queues, max, &count) : 0;
+    if (err)
+        return err;
     struct oldest_call call = {queues, count < max ? count : max};
-    int err = weft_sqlite_read(weft_sqlite_of(broker), read_oldest_of_all, &call);
+    err = weft_sqlite_read(sqlite, read_oldest_of_all, &call);
     if (!err)
         *ret_count = count;
     return err;

@@ -15,12 +15,13 @@ _Static_assert(WEFT_JOB_CRASHES_MAX == 10, "the SQL of this file has this number
 #define LOST      "state = 3 AND lease_until_us IS NULL"
 #define LOST_ONLY LOST " AND crashes < 9 AND flags & 2 = 0"
 
-static const char give_back[] =
-    "INSERT OR REPLACE INTO errors SELECT seq, %lld, attempt, 'the worker was lost' FROM queue"
-    " WHERE " LOST_ONLY ";"
-    "UPDATE queue SET state = 2, attempt = max(attempt - 1, 0), crashes = crashes + 1,"
-    " lease_token = NULL, started_us = NULL, progress = NULL WHERE " LOST_ONLY ";"
-    "UPDATE totals SET opened = opened + 1;";
+static const char give_back[] = "INSERT INTO errors SELECT seq, " SQLITE_ERROR_TIME(
+    "%lld",
+    "queue.seq") ", attempt,"
+                 " 'the worker was lost' FROM queue WHERE " LOST_ONLY ";"
+                 "UPDATE queue SET state = 2, attempt = max(attempt - 1, 0), crashes = crashes + 1,"
+                 " lease_token = NULL, started_us = NULL, progress = NULL WHERE " LOST_ONLY ";"
+                 "UPDATE totals SET opened = opened + 1;";
 
 /* The others, which end: dead, or cancelled. */
 static int end_rest(struct sqlite_writer *writer, struct sqlite_request *request)
@@ -69,7 +70,7 @@ static int give_back_and_load(struct sqlite_writer *writer, int64_t now_us)
 int weft_sqlite_recover(struct sqlite_broker *broker)
 {
     struct sqlite_writer *writer = &broker->writer;
-    struct sqlite_request rest = {.apply = end_rest, .now_us = weft_sqlite_now_us(&broker->broker)};
+    struct sqlite_request rest = {.apply = end_rest, .now_us = broker->opened_us};
     int64_t opened = 0;
     int err = weft_sqlite_prepare(writer);
     if (!err)

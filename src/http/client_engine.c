@@ -140,7 +140,7 @@ static int queue_up(struct weft_http_transfer *transfer)
     if (engine->options.host_connections_max > 0)
         err = weft_http_url_host(transfer->question.url, host, &port);
     if (err == 0 && *host)
-        (void)sprintf(host + strlen(host), ":%u", port);
+        (void)snprintf(host + strlen(host), sizeof ":65535", ":%u", port);
     return err < 0 ? err : weft_http_queue_push(&engine->queue, &transfer->place, host);
 }
 
@@ -491,15 +491,18 @@ int weft_http_engine_open(struct weft_http_client *client)
 /* Whoever is inside a transfer hears of it, and gives it back; then it can be freed. */
 static void close_transfer(struct weft_http_transfer *transfer)
 {
-    bool under_way = transfer->stage == WEFT_HTTP_RUNNING || transfer->stage == WEFT_HTTP_WAITING;
-    if (transfer->stage == WEFT_HTTP_RUNNING)
+    bool waits = transfer->stage == WEFT_HTTP_WAITING, runs = transfer->stage == WEFT_HTTP_RUNNING;
+    if (waits)
+        withdraw(transfer);
+    if (runs)
         leave(transfer);
-    if (under_way)
+    if (waits || runs)
         end(transfer, -ESHUTDOWN);
     curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
 }
 
+/* Fibers give their transfers back once they have run; the last of them frees the engine. */
 void weft_http_engine_close(struct weft_http_engine *engine)
 {
     engine->closed = true;

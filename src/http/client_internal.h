@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * client_internal.h - the HTTP client inside: transfers, and the engine that runs those of one worker.
+ * client_internal.h - the HTTP client inside: transfers, and the engine that runs those of one
+ * worker.
  *
  * A fiber fills in a transfer, hands it to its worker's engine and parks. Whatever calls libcurl
  * runs in the scheduler, on the thread's own stack, because libcurl and TLS need more than a fiber

@@ -42,19 +42,21 @@ static uint64_t hash_of(const struct weft_uuid *id)
     return weft_hash(id->bytes, sizeof id->bytes);
 }
 
-struct weft_engine_job *weft_engine_job_find_any(struct weft_engine *engine,
-                                                 const struct weft_uuid *id)
+/* One that was lost may be here twice: claimed again before its first attempt has ended. */
+bool weft_engine_jobs_cancel(struct weft_engine *engine, const struct weft_uuid *id)
 {
+    bool found = false;
     struct weft_table_node *node = weft_table_first(&engine->jobs, hash_of(id));
     for (; node; node = weft_table_next(node)) {
         struct weft_engine_job *job = weft_container_of(node, struct weft_engine_job, by_id);
-        if (memcmp(&job->job->id, id, sizeof *id) == 0)
-            return job;
+        if (memcmp(&job->job->id, id, sizeof *id) != 0)
+            continue;
+        weft_engine_job_stop(job, WEFT_STOP_CANCEL);
+        found = true;
     }
-    return NULL;
+    return found;
 }
 
-/* One that was lost may be here twice: claimed again before its first attempt has ended. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,
                                              uint64_t token)
 {
@@ -234,7 +236,8 @@ static void give_back_unmade(struct weft_consumer *consumer, struct weft_job *jo
 {
     struct weft_engine *engine = consumer->engine;
     struct weft_settlement item = {.job = job, .event = WEFT_JOB_RELEASE};
-    int err = weft_engine_heard(engine, engine->broker->ops->settle(engine->broker, &item, 1));
+    int err = engine->broker->ops->settle(engine->broker, &item, 1);
+    weft_engine_heard(engine, WEFT_CALL_SETTLE, err);
     if (err || item.err)
         engine->counts.lost++; /* until its lease ends */
     else
@@ -353,7 +356,8 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
     int64_t begun_ns = weft_now();
     consumer->claiming = claim.jobs_max;
     unsigned epoch = weft_engine_call_begin(engine);
-    int err = weft_engine_heard(engine, engine->broker->ops->claim(engine->broker, &claim));
+    int err = engine->broker->ops->claim(engine->broker, &claim);
+    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
     consumer->claiming = 0;
     unsigned more_from = err ? 0 : claimed(consumer, &claim, lanes, count, begun_ns, &err);
     weft_engine_call_end(engine, epoch);

@@ -46,8 +46,8 @@ static int learn_names(struct inline_run *run)
         weft_table_visit(&engine->queues, add_name, run);
         return 0;
     }
-    int err = weft_engine_heard(
-        engine, engine->broker->ops->queues(engine->broker, run->infos, WEFT_QUEUES_MAX, &count));
+    int err = engine->broker->ops->queues(engine->broker, run->infos, WEFT_QUEUES_MAX, &count);
+    weft_engine_heard(engine, WEFT_CALL_QUEUES, err);
     for (size_t i = 0; err == 0 && i < count && i < WEFT_QUEUES_MAX; i++) {
         if (takes_from(engine, run->infos[i].name))
             run->names[run->names_count++] = run->infos[i].name;
@@ -105,7 +105,8 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
         .jobs = consumer->claimed,
     };
     unsigned epoch = weft_engine_call_begin(engine);
-    err = weft_engine_heard(engine, engine->broker->ops->claim(engine->broker, &claim));
+    err = engine->broker->ops->claim(engine->broker, &claim);
+    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
     if (err == 0)
         weft_consumer_take(consumer, &claim);
     weft_engine_call_end(engine, epoch);
@@ -123,8 +124,7 @@ static int find_earliest(struct weft_engine *engine, enum weft_job_state state,
     struct weft_job_filter filter = {.state = state, .jobs_max = PAGE_MAX};
     struct weft_job_page page = {.jobs = jobs, .more = true};
     while (page.more) {
-        int err =
-            weft_engine_heard(engine, engine->broker->ops->list(engine->broker, &filter, &page));
+        int err = engine->broker->ops->list(engine->broker, &filter, &page);
         if (err)
             return err;
         for (size_t i = 0; i < page.count; i++) {
@@ -157,7 +157,7 @@ static int hurry_one(struct weft_engine *engine)
     if (err || at_us == INT64_MAX)
         return err;
     err = engine->broker->ops->retry(engine->broker, &id, &state);
-    return err == 0 || err == -EALREADY || err == -ENOENT ? 1 : weft_engine_heard(engine, err);
+    return err == 0 || err == -EALREADY || err == -ENOENT ? 1 : err;
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -168,7 +168,8 @@ static int maintain(struct weft_engine *engine)
     int err = 0;
     while (err == 0 && done.more) {
         done = (struct weft_maintenance){0};
-        err = weft_engine_heard(engine, engine->broker->ops->maintain(engine->broker, &done));
+        err = engine->broker->ops->maintain(engine->broker, &done);
+        weft_engine_heard(engine, WEFT_CALL_MAINTAIN, err);
     }
     return err;
 }

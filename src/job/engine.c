@@ -57,20 +57,20 @@ static bool is_passing(int err)
     return err == -ECANCELED || err == -ESHUTDOWN || err == WEFT_EFULL || err == -EBUSY;
 }
 
-int weft_engine_heard(struct weft_engine *engine, int err)
+void weft_engine_heard(struct weft_engine *engine, enum weft_engine_call call, int err)
 {
+    unsigned before = engine->failing, bit = 1u << call;
     if (err == -ECANCELED || err == -ENOSYS)
-        return err;
-    if (err < 0)
-        engine->counts.broker_errors++;
-    if (err < 0 && is_passing(err))
-        return err;
-    if (err < 0 && !engine->broker_err)
+        return;
+    engine->counts.broker_errors += err < 0;
+    if (err >= 0)
+        engine->failing &= ~bit;
+    else if (call != WEFT_CALL_ENQUEUE && call != WEFT_CALL_EXTEND && !is_passing(err))
+        engine->failing |= bit;
+    if (engine->failing && !before)
         weft_engine_log(engine, WEFT_LOG_ERROR, NULL, "broker_failing", weft_strerror(err));
-    else if (err >= 0 && engine->broker_err)
+    else if (!engine->failing && before)
         weft_engine_log(engine, WEFT_LOG_INFO, NULL, "broker_recovered", NULL);
-    engine->broker_err = err < 0 ? err : 0;
-    return err;
 }
 
 unsigned weft_engine_call_begin(struct weft_engine *engine)

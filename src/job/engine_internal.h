@@ -141,9 +141,9 @@ struct weft_consumer {
     struct weft_job *claimed[WEFT_CLAIM_MAX];
 };
 
-/* Leases that end, and whoever extends them. */
+/* What the broker is asked about jobs that run: to extend their leases, where they end. */
 struct weft_beat {
-    bool needed;
+    bool needed;           /* they do */
     pthread_mutex_t mutex; /* of what follows, and for `changed` */
     struct weft_link leased;
     size_t leased_count;
@@ -164,6 +164,19 @@ struct weft_progress {
     pthread_mutex_t mutex;
     struct weft_link told;
     struct weft_event wake; /* shared: handlers on threads tell as well */
+};
+
+/* Kinds of calls to the broker. */
+enum weft_engine_call {
+    WEFT_CALL_ENQUEUE,
+    WEFT_CALL_CLAIM,
+    WEFT_CALL_SETTLE,
+    WEFT_CALL_EXTEND,
+    WEFT_CALL_MAINTAIN,
+    WEFT_CALL_EVENTS,
+    WEFT_CALL_QUEUES,
+    WEFT_CALL_PRUNE,
+    WEFT_CALL_REGISTRY,
 };
 
 enum weft_engine_service {
@@ -220,7 +233,7 @@ struct weft_engine {
     struct weft_broker_event *events;
     int64_t maintain_at_ns, maintained_at_ns;
     struct weft_wake maintain_wake;
-    int broker_err; /* 0, or what it failed with last time */
+    unsigned failing; /* kinds of calls to the broker that failed last time */
 
     struct weft_beat beat;
     struct weft_progress progress;
@@ -244,9 +257,10 @@ const struct weft_handler *weft_engine_handler(const struct weft_engine *engine,
 void weft_engine_log(const struct weft_engine *engine, enum weft_log_level level,
                      const struct weft_job *job, const char *event, const char *text);
 
-/* Every call to the broker that can fail comes by here: counts, and says once that it fails and
- * once that it works again. Returns err. */
-int weft_engine_heard(struct weft_engine *engine, int err);
+/* What the broker's calls came to passes here. Failures are counted. The log has one line when a
+ * kind of call begins to fail, and one when none does any more; not for those that may not come
+ * again: enqueue, whose caller hears of it, and extend. */
+void weft_engine_heard(struct weft_engine *engine, enum weft_engine_call call, int err);
 
 /* Around calls to the broker that may bring jobs here, until those are known here. begin returns
  * the epoch to be given to end. */
@@ -327,8 +341,9 @@ void weft_consumer_take(struct weft_consumer *consumer, const struct weft_claim 
 /* The running job with this id and token; NULL when there is none. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,
                                              uint64_t token);
-struct weft_engine_job *weft_engine_job_find_any(struct weft_engine *engine,
-                                                 const struct weft_uuid *id);
+
+/* Somebody wants the job with this id cancelled. Returns whether it runs here. */
+bool weft_engine_jobs_cancel(struct weft_engine *engine, const struct weft_uuid *id);
 
 /* Give back a reference; the last one frees it. Any thread. */
 void weft_engine_job_unref(struct weft_engine_job *job);
@@ -431,6 +446,8 @@ void weft_waiters_tell_all(struct weft_engine *engine);
 
 int weft_beat_init(struct weft_engine *engine);
 void weft_beat_deinit(struct weft_engine *engine);
+/* Ask the broker about all jobs that run here, where nobody does so regularly. Suspends. */
+void weft_beat_look(struct weft_engine *engine);
 /* Around weft_engine_run. Returns 0, -EAGAIN (no thread) */
 int weft_beat_start(struct weft_engine *engine);
 void weft_beat_stop(struct weft_engine *engine);

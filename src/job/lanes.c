@@ -259,8 +259,8 @@ static void learn_one(struct weft_engine *engine, const struct weft_queue_info *
 static int learn(struct weft_engine *engine, struct weft_queue_info *infos)
 {
     size_t count = 0;
-    int err = weft_engine_heard(
-        engine, engine->broker->ops->queues(engine->broker, infos, WEFT_QUEUES_MAX, &count));
+    int err = engine->broker->ops->queues(engine->broker, infos, WEFT_QUEUES_MAX, &count);
+    weft_engine_heard(engine, WEFT_CALL_QUEUES, err);
     for (size_t i = 0; !err && i < count && i < WEFT_QUEUES_MAX; i++)
         learn_one(engine, &infos[i]);
     return err;

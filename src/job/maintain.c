@@ -49,7 +49,8 @@ void weft_engine_expect(struct weft_engine *engine, const char *queue, int64_t d
 static int64_t maintain(struct weft_engine *engine)
 {
     struct weft_maintenance done = {.next_us = INT64_MAX};
-    int err = weft_engine_heard(engine, engine->broker->ops->maintain(engine->broker, &done));
+    int err = engine->broker->ops->maintain(engine->broker, &done);
+    weft_engine_heard(engine, WEFT_CALL_MAINTAIN, err);
     int64_t now_ns = weft_now();
     if (!engine->pumped && !err && done.due + done.lost > 0)
         weft_lanes_rouse(engine);
@@ -86,8 +87,8 @@ static int prune(struct weft_engine *engine)
     while (more && err == 0) {
         uint64_t removed;
         more = false;
-        err = weft_engine_heard(
-            engine, engine->broker->ops->prune(engine->broker, retention, &removed, &more));
+        err = engine->broker->ops->prune(engine->broker, retention, &removed, &more);
+        weft_engine_heard(engine, WEFT_CALL_PRUNE, err);
         if (err == 0 && more)
             err = weft_sleep(PRUNE_SPACING_NS);
     }
@@ -103,7 +104,7 @@ static void sign_of_life(struct weft_engine *engine)
     int err = engine->broker->ops->worker_beat(engine->broker, &engine->worker);
     if (err == -ENOENT) /* we were silent for too long */
         err = engine->broker->ops->worker_join(engine->broker, &engine->worker);
-    (void)weft_engine_heard(engine, err);
+    weft_engine_heard(engine, WEFT_CALL_REGISTRY, err);
 }
 
 /* Something that is done every so often, from a moment that is not the same for all workers. */

@@ -80,7 +80,8 @@ static void put_back(struct weft_engine *engine, struct weft_lease *lease)
 
 static int hand_on(struct weft_engine *engine, struct weft_lease *leases, size_t count)
 {
-    int err = weft_engine_heard(engine, engine->broker->ops->extend(engine->broker, leases, count));
+    int err = engine->broker->ops->extend(engine->broker, leases, count);
+    weft_engine_heard(engine, WEFT_CALL_EXTEND, err);
     for (size_t i = 0; i < count; i++) {
         if (err) {
             put_back(engine, &leases[i]);

@@ -35,22 +35,13 @@ static int rouse(struct weft_engine *engine, const struct weft_broker_event *eve
     return 0;
 }
 
-/* Returns whether the job is not here, or not yet. */
-static bool stop_unknown(struct weft_engine *engine, const struct weft_broker_event *event)
-{
-    struct weft_engine_job *job = weft_engine_job_find_any(engine, &event->id);
-    if (job)
-        weft_engine_job_stop(job, WEFT_STOP_CANCEL);
-    return !job;
-}
-
 /* The answer to a claim may be on its way to the fiber that asked, and events overtake it. */
 static int stop_late(struct weft_engine *engine, const struct weft_broker_event *events, int count)
 {
     int err = weft_engine_calls_wait(engine);
     for (int i = 0; i < count; i++) {
         if (events[i].event == WEFT_JOB_STOP && events[i].from == WEFT_JOB_RUNNING)
-            (void)stop_unknown(engine, &events[i]);
+            (void)weft_engine_jobs_cancel(engine, &events[i].id);
     }
     return err;
 }
@@ -62,7 +53,7 @@ static int hand_out(struct weft_engine *engine, const struct weft_broker_event *
     for (int i = 0; i < count; i++) {
         const struct weft_broker_event *event = &events[i];
         if (event->event == WEFT_JOB_STOP && event->from == WEFT_JOB_RUNNING)
-            unknown |= stop_unknown(engine, event);
+            unknown |= !weft_engine_jobs_cancel(engine, &event->id);
         else if (may_rouse(event) && rouse(engine, event) < 0)
             err = -ENOMEM;
         if (weft_job_state_is_final(event->to))
@@ -83,6 +74,7 @@ static int begin(struct weft_engine *engine)
     while (err < 0 && err != -ECANCELED) {
         engine->events_after = broker->ops->events_last(broker);
         err = weft_lanes_learn(engine);
+        weft_beat_look(engine);
         weft_maintain_soon(engine);
         weft_waiters_tell_all(engine);
         weft_watches_tell(engine, NULL);
@@ -100,19 +92,22 @@ int weft_pump_main(void *arg)
     int err = begin(engine);
     while (err != -ECANCELED) {
         uint64_t oldest;
-        int count = broker->ops->events(broker, engine->events_after, engine->events,
-                                        WEFT_EVENTS_MAX, WEFT_FOREVER, &oldest);
-        err = 0;
-        if (count == -ESTALE)
+        bool failing = engine->failing & 1u << WEFT_CALL_EVENTS; /* look soon whether it works */
+        int count =
+            broker->ops->events(broker, engine->events_after, engine->events, WEFT_EVENTS_MAX,
+                                failing ? weft_now() + WEFT_BACKOFF_NS : WEFT_FOREVER, &oldest);
+        if (count == -ETIMEDOUT)
+            count = 0;
+        weft_engine_heard(engine, WEFT_CALL_EVENTS, count == -ESTALE ? 0 : count);
+        err = count;
+        if (count > 0) {
+            engine->events_after = engine->events[count - 1].number;
+            err = hand_out(engine, engine->events, count) < 0 ? -ESTALE : 0;
+        }
+        if (err == -ESTALE)
             err = begin(engine);
-        else if (count < 0)
-            err = weft_engine_heard(engine, count) == -ECANCELED ? -ECANCELED
-                                                                 : weft_sleep(WEFT_BACKOFF_NS);
-        if (count <= 0)
-            continue;
-        engine->events_after = engine->events[count - 1].number;
-        if (hand_out(engine, engine->events, count) < 0)
-            err = begin(engine);
+        else if (err < 0 && err != -ECANCELED)
+            err = weft_sleep(WEFT_BACKOFF_NS);
     }
     engine->pumping = false;
     weft_waiters_tell_all(engine);

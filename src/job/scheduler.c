@@ -294,36 +294,38 @@ static int fire(struct weft_scheduler *scheduler, const struct weft_cron_entry *
 
 /* --- all of them --- */
 
+/* One read of the schedules at the front of the list. */
 struct round {
-    size_t max;      /* how many are read */
-    size_t failed;   /* of those that are due */
-    int64_t wait_us; /* until the next one is due */
-    bool more;       /* all that were read were due: there may be more */
+    size_t max;           /* how many are read */
+    size_t fired, failed; /* of those that are due */
+    int64_t wait_us;      /* until the next one is due */
+    bool more;            /* times have moved on, or there was no end in sight: read again */
 };
 
 static int fire_entries(struct weft_scheduler *scheduler, const struct weft_cron_entry *entries,
                         size_t count, struct round *round)
 {
     struct weft_broker *broker = scheduler->options.broker;
-    for (size_t i = 0; i < count; i++) {
+    size_t i = 0;
+    for (; i < count && !entries[i].paused; i++) {
         int64_t now_us = broker->ops->now_us(broker);
-        if (entries[i].paused)
-            return 0;
         if (entries[i].next_us > now_us) {
             round->wait_us = entries[i].next_us - now_us;
-            return 0;
+            break;
         }
         int err = fire(scheduler, &entries[i]);
         if (err == -ECANCELED)
             return err;
-        if (err) {
-            round->failed++;
-            scheduler->counts.errors++;
+        if (!err) {
+            round->fired++;
+            continue;
+        }
+        scheduler->counts.errors++;
+        if (round->failed++ == 0)
             tell(scheduler, WEFT_LOG_WARNING, &entries[i], NULL, "schedule_delayed",
                  weft_strerror(err));
-        }
     }
-    round->more = count == round->max;
+    round->more = round->fired > 0 || i == round->max;
     return 0;
 }
 

@@ -51,7 +51,7 @@ struct weft_scheduler_counts {
 
 struct weft_scheduler;
 
-/* Returns 0; -EINVAL (options), -ENOMEM. Never suspends. */
+/* Returns 0; -EINVAL (options), -ENOMEM, -EPERM outside a runtime. Never suspends. */
 int weft_scheduler_open(struct weft_scheduler **ret_scheduler,
                         const struct weft_scheduler_options *options);
 

@@ -196,15 +196,14 @@ static int hand_over(struct weft_engine *engine, size_t count)
 {
     struct weft_broker *broker = engine->broker;
     int64_t backoff_ns = BACKOFF_MIN_NS;
-    int err;
-    while ((err = weft_engine_heard(
-                engine, broker->ops->settle(broker, engine->settlements, count))) != 0) {
-        if (weft_now() >= engine->settle_until_ns)
-            break;
+    for (;;) {
+        int err = broker->ops->settle(broker, engine->settlements, count);
+        weft_engine_heard(engine, WEFT_CALL_SETTLE, err);
+        if (err == 0 || weft_now() >= engine->settle_until_ns)
+            return err;
         (void)weft_sleep(backoff_ns);
         backoff_ns = backoff_ns * 2 < BACKOFF_MAX_NS ? backoff_ns * 2 : BACKOFF_MAX_NS;
     }
-    return err;
 }
 
 size_t weft_settle_some(struct weft_engine *engine)

@@ -344,7 +344,8 @@ static int send_items(struct submit *submit, bool again, bool *ret_again)
         .lease_us = weft_beat_lease_us(engine),
     };
     unsigned epoch = weft_engine_call_begin(engine);
-    int err = weft_engine_heard(engine, engine->broker->ops->enqueue(engine->broker, &batch));
+    int err = engine->broker->ops->enqueue(engine->broker, &batch);
+    weft_engine_heard(engine, WEFT_CALL_ENQUEUE, err);
     *ret_again = false;
     for (size_t i = 0; i < batch.count; i++) {
         if (err)

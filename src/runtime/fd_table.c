@@ -115,9 +115,10 @@ void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
         entry->watcher->ready(entry->watcher, ready->events);
         return;
     }
-    /* Who waits has to come again, to have it watched again. */
-    if (ready->events & WEFT_READY_LOST)
+    if (ready->events & WEFT_READY_LOST) {
+        /* Who waits has to come again, to have it watched again. */
         wake_everybody(entry, 0);
+    }
     if (ready->events & WEFT_READY_HANGUP) {
         entry->hangup = true;
         weft_wake_all(&entry->hangups, 0);

@@ -48,6 +48,8 @@ json_t *weft_api_body(struct weft_http_exchange *exchange)
         (void)parse(&call);
     else if (weft_offload(parse, &call))
         return refuse(exchange, 503, "the server is stopping");
+    if (!call.root && !call.error.text[0])
+        return refuse(exchange, 503, "the server has no memory left for this");
     if (!call.root) {
         char detail[sizeof call.error.text + 64];
         (void)snprintf(detail, sizeof detail, "the body is not JSON that can be read: %s",

@@ -19,6 +19,10 @@
 
 static void refuse_json(struct weft_http_exchange *exchange, const json_error_t *error)
 {
+    if (!error->text[0]) { /* what the library says when memory is out */
+        weft_api_refuse_job(exchange, -ENOMEM);
+        return;
+    }
     /* JSON all the same, but with a number that no double can hold. */
     bool overflow = json_error_code(error) == json_error_numeric_overflow;
     char detail[sizeof error->text + 64];
@@ -38,7 +42,7 @@ static bool check_body(struct weft_http_exchange *exchange, const char *body, si
         weft_http_reply_error(exchange, 400, "the JSON is nested too deeply");
         return false;
     }
-    json_error_t error;
+    json_error_t error = {0}; /* where the library leaves it unset */
     /* Integers may have any length: nobody here computes with them. */
     const size_t flags =
         JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * sqlite.c - what is SQLite's own: the file, its versions, its limits, its log, its readers. */
-#include "fixture.h"
+#include "store.h"
 
 #include <broker/sqlite.h>
 #include <weft/group.h>
 #include <weft/runtime.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,15 +27,11 @@ static int open_path(struct weft_broker **ret_broker, const char *path, char *er
     return weft_sqlite_open(ret_broker, &(struct weft_sqlite_options){.path = path}, error, bytes);
 }
 
-static struct weft_broker *open_new(const struct weft_sqlite_options *options)
+static void open_and_close(const char *path)
 {
-    char error[256];
-    struct weft_broker *broker = NULL;
-    int err = weft_sqlite_open(&broker, options, error, sizeof error);
-    if (err)
-        test_note("%s", error);
-    REQUIRE(!err);
-    return broker;
+    struct store store;
+    store_open(&store, &(struct weft_sqlite_options){.path = path});
+    store_close(&store);
 }
 
 static void run_sql(const char *path, const char *sql)
@@ -110,7 +105,7 @@ static void check_refused(const char *path, int expected, const char *word)
 FIBER_TEST(a_database_of_a_newer_version_is_refused_and_left_alone)
 {
     const char *path = path_of("newer.db");
-    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    open_and_close(path);
     run_sql(path, "PRAGMA user_version = 1000");
     check_refused(path, WEFT_EVERSION, "newer weft");
 }
@@ -137,14 +132,14 @@ FIBER_TEST(the_database_of_another_program_is_refused_and_left_alone)
 FIBER_TEST(a_damaged_database_is_not_called_something_else)
 {
     const char *path = path_of("short.db");
-    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    open_and_close(path);
     CHECK(truncate(path, 8192) == 0);
     check_refused(path, WEFT_ECORRUPT, "is damaged");
 }
 
 FIBER_TEST(what_is_no_regular_file_is_refused)
 {
-    static const char *const paths[] = {"/dev/null", "/tmp", ":memory:"};
+    static const char *const paths[] = {"/dev/null", "/tmp"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         char error[256] = "", lock[32];
         struct weft_broker *broker = NULL;
@@ -159,8 +154,8 @@ FIBER_TEST(an_empty_file_becomes_a_database)
 {
     const char *path = path_of("empty.db");
     (void)fclose(fopen(path, "wb"));
-    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
-    check_query(path, "PRAGMA user_version", "1");
+    open_and_close(path);
+    check_query(path, "PRAGMA user_version", "2");
 }
 
 FIBER_TEST(a_directory_that_does_not_exist_gives_a_clear_error)
@@ -171,47 +166,39 @@ FIBER_TEST(a_directory_that_does_not_exist_gives_a_clear_error)
     CHECK(strstr(error, "no/such/place.db") != NULL);
 }
 
-FIBER_TEST(two_servers_cannot_have_one_database)
+STORE_FILE_TEST(two_servers_cannot_have_one_database)
 {
-    const char *path = path_of("shared.db");
-    struct weft_broker *first = open_new(&(struct weft_sqlite_options){.path = path});
     struct weft_broker *second = NULL;
     char error[256] = "";
-    CHECK_EQUAL(open_path(&second, path, error, sizeof error), -EBUSY);
+    CHECK_EQUAL(open_path(&second, store->path, error, sizeof error), -EBUSY);
     CHECK(strstr(error, "another server") != NULL);
-    struct weft_job job = fixture_job(first, 0);
-    CHECK_EQUAL(fixture_enqueue(first, &job), 0);
-    fixture_close(first);
-    fixture_close(open_new(&(struct weft_sqlite_options){.path = path}));
+    (void)store_add(store, "default", "work");
+    store_reopen(store); /* the lock goes with the broker */
 }
 
-FIBER_TEST(two_servers_cannot_have_one_database_through_a_link)
+STORE_FILE_TEST(two_servers_cannot_have_one_database_through_a_link)
 {
-    char path[160], link[160], error[256] = "";
-    (void)snprintf(path, sizeof path, "%s", path_of("target.db"));
-    (void)snprintf(link, sizeof link, "%s", path_of("link.db"));
-    struct weft_broker *first = open_new(&(struct weft_sqlite_options){.path = path});
+    char link[160], error[256] = "";
     struct weft_broker *second = NULL;
-    CHECK(symlink("target.db", link) == 0);
+    (void)snprintf(link, sizeof link, "%s", path_of("link.db"));
+    CHECK(symlink(strrchr(store->path, '/') + 1, link) == 0);
     CHECK_EQUAL(open_path(&second, link, error, sizeof error), -EBUSY);
     CHECK(strstr(error, "another server") != NULL);
-    fixture_close(first);
-    fixture_close(open_new(&(struct weft_sqlite_options){.path = link}));
+    store_close(store);
+    open_and_close(link);
+    store_open(store, &(struct weft_sqlite_options){.path = store->path});
 }
 
-FIBER_TEST(nothing_is_acknowledged_once_the_file_is_gone)
+STORE_FILE_TEST(nothing_is_acknowledged_once_the_file_is_gone)
 {
-    char path[160], log[200];
-    (void)snprintf(path, sizeof path, "%s", path_of("gone.db"));
-    (void)snprintf(log, sizeof log, "%s-wal", path);
-    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
-    struct weft_job before = fixture_job(broker, 0), after = fixture_job(broker, 0);
-    CHECK_EQUAL(fixture_enqueue(broker, &before), 0);
-    CHECK(unlink(path) == 0 && unlink(log) == 0);
-    CHECK_EQUAL(fixture_enqueue(broker, &after), -EIO);
-    (void)fclose(fopen(path, "wb")); /* another file of this name is not ours either */
-    CHECK_EQUAL(fixture_enqueue(broker, &after), -EIO);
-    fixture_close(broker);
+    char log[200];
+    (void)snprintf(log, sizeof log, "%s-wal", store->path);
+    (void)store_add(store, "default", "work");
+    struct weft_job after = store_job(store);
+    CHECK(unlink(store->path) == 0 && unlink(log) == 0);
+    CHECK_EQUAL(store_try(store, &after), -EIO);
+    (void)fclose(fopen(store->path, "wb")); /* another file of this name is not ours either */
+    CHECK_EQUAL(store_try(store, &after), -EIO);
 }
 
 /* Root may write everywhere, so a child process becomes somebody else first. */
@@ -261,26 +248,27 @@ TEST(a_read_only_database_is_refused)
 
 /* --- reading beside the server --- */
 
-FIBER_TEST(the_seeds_tables_can_be_read_while_the_server_runs)
+STORE_FILE_TEST(the_seeds_tables_can_be_read_while_the_server_runs)
 {
-    char path[160];
-    (void)snprintf(path, sizeof path, "%s", path_of("views.db"));
-    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
-    struct weft_job job = fixture_job(broker, 2), *claimed = NULL;
+    struct weft_job job = store_job(store);
+    const char *path = store->path;
     static const char payload[] = "{\"text\":\"say \\\"h\xc3\xa4\\\"\"}";
-    job.payload = (struct weft_bytes){payload, strlen(payload), true};
-    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
-    check_query(path, "SELECT status FROM requests", "queued");
-    REQUIRE(fixture_claim(broker, 2, &claimed, 1) == 1);
-    check_query(path, "SELECT status FROM requests", "processing");
-    (void)weft_sleep(WEFT_SEC);
     static const char result[] =
         "{\"step1_result\":\"fun_1\",\"step2_result\":\"fun_2\",\"final_result\":\"end\"}";
+    job.queue = "process-2";
+    job.payload = (struct weft_bytes){payload, strlen(payload), true};
+    (void)store_put(store, &job);
+    check_query(path, "SELECT status FROM requests", "queued");
+    struct weft_job *claimed = store_claim(store, "process-2");
+    REQUIRE(claimed);
+    check_query(path, "SELECT status FROM requests", "processing");
+    (void)weft_sleep(WEFT_SEC);
     struct weft_settlement item = {.job = claimed,
                                    .event = WEFT_JOB_COMPLETE,
                                    .result = {result, strlen(result), true},
                                    .thread = 77};
-    CHECK_EQUAL(broker->ops->settle(broker, &item, 1), 0);
+    CHECK_EQUAL(store->broker->ops->settle(store->broker, &item, 1), 0);
+    weft_job_free(claimed);
     char id[WEFT_UUID_TEXT_LEN + 1];
     weft_uuid_format(&job.id, id);
     check_query(path, "SELECT id FROM requests", id);
@@ -293,61 +281,41 @@ FIBER_TEST(the_seeds_tables_can_be_read_while_the_server_runs)
                 " AND started_at >= created_at AND completed_at > started_at"
                 " AND processing_time >= 1.0 AND error_message IS NULL FROM requests",
                 "1");
-    struct weft_queue_metrics metrics = {.total = 3, .workers = {1, 2, 0, 0}, .processed = 9};
-    CHECK_EQUAL(broker->ops->record(broker, &metrics), 0);
-    check_query(path,
-                "SELECT total_queued || '|' || worker_0_queue || '|' || worker_1_queue || '|' ||"
-                " worker_2_queue || '|' || worker_3_queue || '|' || active_threads || '|' ||"
-                " processed_requests FROM queue_metrics",
-                "3|1|2|0|0|0|9");
-    weft_job_free(claimed);
-    fixture_close(broker);
 }
 
-FIBER_TEST(a_completed_request_shows_no_error_of_an_earlier_attempt)
+STORE_FILE_TEST(a_completed_request_shows_no_error_of_an_earlier_attempt)
 {
-    char path[160];
-    (void)snprintf(path, sizeof path, "%s", path_of("error.db"));
-    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
-    struct weft_job job = fixture_job(broker, 0), *claimed = NULL;
-    struct weft_promotion promotion;
-    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
-    REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
-    CHECK_EQUAL(fixture_settle(broker, claimed, WEFT_JOB_RETRY, 0), 0);
-    weft_job_free(claimed);
-    check_query(path, "SELECT error_message FROM requests", "it did not work");
-    CHECK_EQUAL(broker->ops->promote(broker, &promotion), 0);
-    REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
-    CHECK_EQUAL(fixture_settle(broker, claimed, WEFT_JOB_COMPLETE, 0), 0);
-    weft_job_free(claimed);
-    check_query(path, "SELECT error_message IS NULL FROM requests", "1");
-    fixture_close(broker);
+    struct weft_maintenance done;
+    (void)store_add(store, "default", "work");
+    (void)store_work(store, "default", WEFT_JOB_RETRY);
+    check_query(store->path, "SELECT error_message FROM requests", "it did not work");
+    check_query(store->path, "SELECT state || ' ' || error FROM job_list",
+                "retryable it did not work");
+    CHECK_EQUAL(store->broker->ops->maintain(store->broker, &done), 0);
+    (void)store_work(store, "default", WEFT_JOB_COMPLETE);
+    check_query(store->path, "SELECT error_message IS NULL FROM requests", "1");
 }
 
-FIBER_TEST(payloads_that_are_not_json_do_not_break_the_view)
+STORE_FILE_TEST(payloads_that_are_not_json_do_not_break_the_view)
 {
-    char path[160];
-    (void)snprintf(path, sizeof path, "%s", path_of("bytes.db"));
-    struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
-    struct weft_job bytes = fixture_job(broker, 0), broken = fixture_job(broker, 0);
+    struct weft_job bytes = store_job(store), broken = store_job(store);
     bytes.payload = (struct weft_bytes){"\xff\0\xfe", 3, false};
     broken.payload = (struct weft_bytes){"{\"text\":", 8, true};
-    CHECK_EQUAL(fixture_enqueue(broker, &bytes), 0);
-    CHECK_EQUAL(fixture_enqueue(broker, &broken), 0);
-    check_query(path, "SELECT count(*) FROM requests WHERE text IS NULL", "2");
-    fixture_close(broker);
+    (void)store_put(store, &bytes);
+    (void)store_put(store, &broken);
+    check_query(store->path, "SELECT count(*) FROM requests WHERE text IS NULL", "2");
 }
 
 /* --- limits --- */
 
-static int enqueue_until_full(struct weft_broker *broker, struct weft_uuid *last)
+static int enqueue_until_full(struct store *store, struct weft_uuid *last)
 {
     static char text[4000];
     memset(text, 'x', sizeof text);
     for (int i = 0; i < 2000; i++) {
-        struct weft_job job = fixture_job(broker, 0);
+        struct weft_job job = store_job(store);
         job.payload = (struct weft_bytes){text, sizeof text, false};
-        int err = fixture_enqueue(broker, &job);
+        int err = store_try(store, &job);
         if (err)
             return err;
         *last = job.id;
@@ -355,35 +323,34 @@ static int enqueue_until_full(struct weft_broker *broker, struct weft_uuid *last
     return 0;
 }
 
-FIBER_TEST(a_full_disk_is_an_error_and_over_when_there_is_space_again)
+STORE_TEST(a_full_disk_is_an_error_and_over_when_there_is_space_again)
 {
-    struct weft_sqlite_options options = {.path = path_of("full.db"), .size_bytes_max = 1 << 20};
-    struct weft_broker *broker = open_new(&options);
     struct weft_uuid last = {{0}};
-    CHECK_EQUAL(enqueue_until_full(broker, &last), -ENOSPC);
-    struct weft_job *found = fixture_find(broker, &last);
-    CHECK_EQUAL(found->state, WEFT_JOB_AVAILABLE);
-    weft_job_free(found);
-    struct weft_broker_stats full, more;
-    CHECK_EQUAL(broker->ops->stats(broker, &full), 0);
-    CHECK_EQUAL(weft_sqlite_limit(broker, 0), 0);
-    struct weft_job job = fixture_job(broker, 0);
-    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
-    CHECK_EQUAL(broker->ops->stats(broker, &more), 0);
+    struct weft_queue_info full, more;
+    CHECK_EQUAL(weft_sqlite_limit(store->broker, 1 << 20), 0);
+    uint64_t before = store->broker->ops->events_last(store->broker);
+    CHECK_EQUAL(enqueue_until_full(store, &last), -ENOSPC);
+    CHECK_EQUAL(store_state(store, &last), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "default", &full), 0);
+    /* What did not happen is not told. */
+    CHECK_EQUAL(store->broker->ops->events_last(store->broker) - before,
+                full.jobs[WEFT_JOB_AVAILABLE]);
+    CHECK_EQUAL(weft_sqlite_limit(store->broker, 0), 0);
+    (void)store_add(store, "default", "work");
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "default", &more), 0);
     CHECK_EQUAL(more.jobs[WEFT_JOB_AVAILABLE], full.jobs[WEFT_JOB_AVAILABLE] + 1);
-    fixture_close(broker);
 }
 
 struct burst {
-    struct weft_broker *broker;
+    struct store store;
     unsigned accepted, refused, other;
 };
 
 static int enqueue_into_burst(void *arg)
 {
     struct burst *burst = arg;
-    struct weft_job job = fixture_job(burst->broker, 0);
-    int err = fixture_enqueue(burst->broker, &job);
+    struct weft_job job = store_job(&burst->store);
+    int err = store_try(&burst->store, &job);
     if (!err)
         burst->accepted++;
     else if (err == WEFT_EFULL)
@@ -396,9 +363,9 @@ static int enqueue_into_burst(void *arg)
 FIBER_TEST(more_calls_than_the_limit_are_refused_not_queued)
 {
     char path[160];
+    struct burst burst = {.accepted = 0};
     (void)snprintf(path, sizeof path, "%s", path_of("burst.db"));
-    struct burst burst = {
-        .broker = open_new(&(struct weft_sqlite_options){.path = path, .requests_max = 3})};
+    store_open(&burst.store, &(struct weft_sqlite_options){.path = path, .requests_max = 3});
     sqlite3 *shell = NULL; /* holds the writer up */
     REQUIRE(sqlite3_open(path, &shell) == SQLITE_OK);
     REQUIRE(sqlite3_exec(shell, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
@@ -413,7 +380,7 @@ FIBER_TEST(more_calls_than_the_limit_are_refused_not_queued)
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK(burst.accepted >= 3);
     CHECK_EQUAL(burst.accepted + burst.refused, 20);
-    fixture_close(burst.broker);
+    store_close(&burst.store);
 }
 
 static int enqueue_fifty(void *arg)
@@ -427,10 +394,10 @@ static int enqueue_fifty(void *arg)
 FIBER_TEST(many_requests_share_one_commit_and_the_log_stays_bounded)
 {
     char path[160], log[200];
+    struct burst burst = {.accepted = 0};
     (void)snprintf(path, sizeof path, "%s", path_of("log.db"));
     (void)snprintf(log, sizeof log, "%s-wal", path);
-    struct burst burst = {
-        .broker = open_new(&(struct weft_sqlite_options){.path = path, .wal_pages_max = 64})};
+    store_open(&burst.store, &(struct weft_sqlite_options){.path = path, .wal_pages_max = 64});
     struct weft_group group;
     REQUIRE(weft_group_init(&group, NULL) == 0);
     for (int i = 0; i < 64; i++)
@@ -438,7 +405,7 @@ FIBER_TEST(many_requests_share_one_commit_and_the_log_stays_bounded)
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK_EQUAL(burst.accepted, 3200);
     struct weft_broker_stats stats;
-    CHECK_EQUAL(burst.broker->ops->stats(burst.broker, &stats), 0);
+    CHECK_EQUAL(burst.store.broker->ops->stats(burst.store.broker, &stats), 0);
     CHECK(stats.commits * 4 < stats.operations);
     CHECK(stats.batch_max <= 64);
     struct stat info;
@@ -447,23 +414,57 @@ FIBER_TEST(many_requests_share_one_commit_and_the_log_stays_bounded)
     test_note("%llu operations in %llu commits, log %lld bytes",
               (unsigned long long)stats.operations, (unsigned long long)stats.commits,
               (long long)info.st_size);
-    fixture_close(burst.broker);
+    store_close(&burst.store);
     CHECK(stat(log, &info) != 0); /* closed in order: nothing is left to replay */
 }
 
-FIBER_TEST(leases_of_a_killed_server_are_not_confused_with_new_ones)
+/* --- what outlives the server, and what does not --- */
+
+STORE_FILE_TEST(tokens_and_numbers_of_events_never_come_again)
 {
-    char path[160];
-    (void)snprintf(path, sizeof path, "%s", path_of("tokens.db"));
-    uint64_t tokens[3];
+    uint64_t token = 0, number = 0;
     for (int i = 0; i < 3; i++) {
-        struct weft_broker *broker = open_new(&(struct weft_sqlite_options){.path = path});
-        struct weft_job job = fixture_job(broker, 0), *claimed = NULL;
-        CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
-        REQUIRE(fixture_claim(broker, 0, &claimed, 1) == 1);
-        tokens[i] = claimed->lease_token;
+        (void)store_add(store, "default", "work");
+        struct weft_job *claimed = store_claim(store, "default");
+        REQUIRE(claimed);
+        CHECK(claimed->lease_token > token);
+        token = claimed->lease_token;
         weft_job_free(claimed);
-        fixture_close(broker);
+        CHECK(store->broker->ops->events_last(store->broker) > number);
+        number = store->broker->ops->events_last(store->broker);
+        store_reopen(store);
     }
-    CHECK(tokens[0] != tokens[1] && tokens[1] != tokens[2] && tokens[0] != tokens[2]);
+}
+
+STORE_FILE_TEST(a_number_of_an_event_of_an_earlier_opening_is_told_to_be_stale)
+{
+    struct weft_broker_event event;
+    uint64_t oldest = 0, before = store->broker->ops->events_last(store->broker);
+    store_reopen(store);
+    CHECK_EQUAL(store->broker->ops->events(store->broker, before, &event, 1, WEFT_NOWAIT, &oldest),
+                -ESTALE);
+    CHECK_EQUAL(oldest, store->broker->ops->events_last(store->broker));
+    CHECK_EQUAL(store->broker->ops->events(store->broker, oldest, &event, 1, WEFT_NOWAIT, &oldest),
+                -EAGAIN);
+    CHECK_EQUAL(
+        store->broker->ops->events(store->broker, oldest + 9, &event, 1, WEFT_NOWAIT, &oldest),
+        -ESTALE); /* nobody has ever been told of that one */
+}
+
+FIBER_TEST(what_is_in_memory_is_gone_at_close_and_leaves_no_file)
+{
+    static const struct weft_sqlite_options options[] = {{.path = ":memory:"},
+                                                         {.path = "/no/such", .memory = true}};
+    for (size_t i = 0; i < 2; i++) {
+        struct store store;
+        store_open(&store, &options[i]);
+        (void)store_end(&store, "default", WEFT_JOB_COMPLETE);
+        struct weft_uuid id = store_add(&store, "default", "work");
+        CHECK_EQUAL(store_state(&store, &id), WEFT_JOB_AVAILABLE);
+        store_close(&store);
+        store_open(&store, &options[i]);
+        CHECK_EQUAL(store_state(&store, &id), WEFT_JOB_NONE);
+        store_close(&store);
+    }
+    CHECK(access(":memory:", F_OK) != 0 && access(":memory:-lock", F_OK) != 0);
 }

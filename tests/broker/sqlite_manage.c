@@ -2,6 +2,8 @@
  * sqlite_manage.c - looking at one job, statistics, and what is kept beside the jobs. */
 #include "store.h"
 
+#include <weft/group.h>
+#include <weft/runtime.h>
 #include <weft/scope.h>
 
 #include <errno.h>
@@ -179,6 +181,37 @@ STORE_TEST(a_cancelled_fiber_reads_nothing)
     (void)weft_scope_leave(&scope, 0);
 }
 
+struct look {
+    struct store *store;
+    struct weft_uuid id;
+    int err;
+};
+
+static int look_for_job(void *arg)
+{
+    struct look *look = arg;
+    struct weft_job *job = NULL;
+    look->err = look->store->broker->ops->find(look->store->broker, &look->id, &job);
+    CHECK((look->err == 0) == (job != NULL));
+    weft_job_free(job);
+    return 0;
+}
+
+STORE_TEST(a_fiber_that_is_cancelled_while_it_reads_gets_all_or_nothing)
+{
+    struct look look = {.store = store, .id = store_add(store, "default", "work")};
+    for (int yields = 0; yields < 20; yields++) {
+        struct weft_group group;
+        look.err = 1;
+        REQUIRE(weft_group_init(&group, NULL) == 0);
+        REQUIRE(weft_spawn(&group, look_for_job, &look) == 0);
+        for (int i = 0; i < yields; i++)
+            weft_yield();
+        weft_group_close(&group);
+        CHECK(look.err == 0 || look.err == -ECANCELED || (yields == 0 && look.err == 1));
+    }
+}
+
 STORE_TEST(a_cancelled_fiber_can_still_change_things)
 {
     struct weft_worker_info worker = {.name = "one"};
@@ -245,6 +278,17 @@ STORE_TEST(statistics_have_the_latest_metrics_first)
     CHECK_EQUAL(stats.metrics[9].total, 4);
 }
 
+STORE_FILE_TEST(the_latest_100000_metrics_are_kept)
+{
+    store_sql(store,
+              "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100005)"
+              " INSERT INTO queue_metrics (total_queued) SELECT i FROM n");
+    struct weft_queue_metrics metrics = {.total = 1000000};
+    CHECK_EQUAL(store->broker->ops->record(store->broker, &metrics), 0);
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM queue_metrics"), 100000);
+    CHECK_EQUAL(store_number(store, "SELECT min(total_queued) FROM queue_metrics"), 7);
+}
+
 /* --- queues --- */
 
 STORE_TEST(a_queue_tells_since_when_its_oldest_job_waits)
@@ -265,11 +309,19 @@ STORE_TEST(a_queue_tells_since_when_its_oldest_job_waits)
     CHECK_EQUAL(queue.jobs[WEFT_JOB_AVAILABLE], 2);
     CHECK_EQUAL(queue.oldest_us, first.run_at_us);
     (void)store_work(store, "a", WEFT_JOB_COMPLETE);
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "a", &queue), 0);
+    CHECK_EQUAL(queue.oldest_us, first.run_at_us);
+    second = store_job(store);
+    second.queue = "urgent";
+    second.priority = 0;
+    (void)store_put(store, &second);
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "urgent", &queue), 0);
+    CHECK_EQUAL(queue.oldest_us, second.run_at_us);
     (void)store_work(store, "a", WEFT_JOB_COMPLETE);
     (void)store_add(store, "b", "work");
     (void)store_add(store, "c", "work");
     CHECK_EQUAL(store->broker->ops->queues(store->broker, queues, 2, &count), 0);
-    CHECK_EQUAL(count, 3);
+    CHECK_EQUAL(count, 4);
     CHECK(same_text(queues[0].name, "a") && same_text(queues[1].name, "b"));
     CHECK_EQUAL(queues[0].oldest_us, 0);
     CHECK_EQUAL(queues[0].jobs[WEFT_JOB_COMPLETED], 2);
@@ -348,6 +400,19 @@ STORE_TEST(workers_that_were_last_seen_a_day_ago_are_forgotten)
     CHECK_EQUAL(count, 3);
     CHECK_EQUAL(workers[2].number, here.number);
     CHECK_EQUAL(store->broker->ops->worker_beat(store->broker, &lost), -ENOENT);
+}
+
+STORE_FILE_TEST(the_registry_keeps_the_latest_10000_workers)
+{
+    struct weft_worker_info worker = {.name = "last"};
+    store_sql(store,
+              "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)"
+              " INSERT INTO workers (name, started_us, seen_us)"
+              " SELECT 'worker-' || i, 1, strftime('%s', 'now') * 1000000 FROM n");
+    CHECK_EQUAL(store->broker->ops->worker_join(store->broker, &worker), 0);
+    CHECK_EQUAL(worker.number, 10006);
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM workers"), 10000);
+    CHECK_EQUAL(store_number(store, "SELECT max(id) FROM workers"), 10006);
 }
 
 /* --- schedules --- */

@@ -12,22 +12,45 @@
 static struct weft_random random_numbers;
 static struct weft_uuid_maker maker;
 
-void store_run(bool memory, void (*body)(struct store *store))
+static void open_broker(struct store *store, const struct weft_sqlite_options *options)
 {
-    static unsigned number;
-    char path[160], error[256];
-    (void)snprintf(path, sizeof path, "%s/store-%u.db", test_directory(), ++number);
-    struct store store = {.path = memory ? NULL : path};
-    weft_random_seed(&random_numbers, number); /* the former test's ids are from years ahead */
-    weft_uuid_maker_init(&maker, &random_numbers);
-    int err = weft_sqlite_open(&store.broker,
-                               &(struct weft_sqlite_options){.path = path, .memory = memory}, error,
-                               sizeof error);
+    char error[256];
+    int err = weft_sqlite_open(&store->broker, options, error, sizeof error);
     if (err)
         test_note("%s", error);
     REQUIRE(!err);
+}
+
+void store_open(struct store *store, const struct weft_sqlite_options *options)
+{
+    static unsigned number;
+    weft_random_seed(&random_numbers, ++number); /* the former test's ids are from years ahead */
+    weft_uuid_maker_init(&maker, &random_numbers);
+    store->path = options->memory ? NULL : options->path;
+    open_broker(store, options);
+}
+
+void store_reopen(struct store *store)
+{
+    store_close(store);
+    open_broker(store, &(struct weft_sqlite_options){.path = store->path});
+}
+
+void store_close(struct store *store)
+{
+    store->broker->ops->close(store->broker);
+    store->broker = NULL;
+}
+
+void store_run(bool memory, void (*body)(struct store *store))
+{
+    static unsigned number;
+    char path[160];
+    struct store store;
+    (void)snprintf(path, sizeof path, "%s/store-%u.db", test_directory(), ++number);
+    store_open(&store, &(struct weft_sqlite_options){.path = path, .memory = memory});
     body(&store);
-    store.broker->ops->close(store.broker);
+    store_close(&store);
 }
 
 struct weft_job store_job(struct store *store)
@@ -45,14 +68,20 @@ struct weft_job store_job(struct store *store)
     };
 }
 
-struct weft_uuid store_put(struct store *store, const struct weft_job *job)
+int store_try(struct store *store, const struct weft_job *job)
 {
     struct weft_enqueue item = {.job = job};
     struct weft_enqueue_batch batch = {.items = &item, .count = 1};
     int err = store->broker->ops->enqueue(store->broker, &batch);
-    if (err || item.err)
-        test_note("enqueue: %s", weft_strerror(err ? err : item.err));
-    REQUIRE(!err && !item.err);
+    return err ? err : item.err;
+}
+
+struct weft_uuid store_put(struct store *store, const struct weft_job *job)
+{
+    int err = store_try(store, job);
+    if (err)
+        test_note("enqueue: %s", weft_strerror(err));
+    REQUIRE(!err);
     return job->id;
 }
 

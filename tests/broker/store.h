@@ -13,6 +13,13 @@ struct store {
     const char *path; /* NULL: in memory */
 };
 
+/* Open one; the path is borrowed. */
+struct weft_sqlite_options;
+void store_open(struct store *store, const struct weft_sqlite_options *options);
+void store_close(struct store *store);
+/* Close it and open the same file, as after the server ended. */
+void store_reopen(struct store *store);
+
 /* Run body on an empty one, and close it. */
 void store_run(bool memory, void (*body)(struct store *store));
 
@@ -21,6 +28,14 @@ void store_run(bool memory, void (*body)(struct store *store));
     FIBER_TEST(id##_in_a_file)                                                                     \
     {                                                                                              \
         store_run(false, id##_store);                                                              \
+    }                                                                                              \
+    static void id##_store(struct store *store)
+
+#define STORE_MEMORY_TEST(id)                                                                      \
+    static void id##_store(struct store *store);                                                   \
+    FIBER_TEST(id##_in_memory)                                                                     \
+    {                                                                                              \
+        store_run(true, id##_store);                                                               \
     }                                                                                              \
     static void id##_store(struct store *store)
 
@@ -36,6 +51,8 @@ void store_run(bool memory, void (*body)(struct store *store));
 /* A job that can be put in: queue "default", task "work". Its id is new, its times are now. */
 struct weft_job store_job(struct store *store);
 struct weft_uuid store_put(struct store *store, const struct weft_job *job);
+/* The same, but what refuses it is returned. */
+int store_try(struct store *store, const struct weft_job *job);
 struct weft_uuid store_add(struct store *store, const char *queue, const char *task);
 
 /* The next job of a queue, to be freed; NULL: none. */

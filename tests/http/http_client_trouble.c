@@ -6,6 +6,8 @@
 #include "origin.h"
 #include "test.h"
 
+#include <runtime/worker.h>
+
 #include <weft/io.h>
 #include <weft/net.h>
 
@@ -159,6 +161,52 @@ FIBER_TEST(after_trouble_the_client_goes_on)
     weft_http_client_close(client);
     origin_close(&origin);
     server_close(&server);
+}
+
+/* As io_uring does when it ends a poll by itself. */
+static void lose_all_watchers(void)
+{
+    struct weft_worker *worker = weft_current_worker;
+    for (int fd = 0; fd < 1024; fd++) {
+        if (!weft_fd_watcher_of(worker, fd))
+            continue;
+        const struct weft_fd *entry = weft_fd_entry(&worker->fds, fd);
+        const struct weft_ready lost = {
+            .fd = fd, .generation = entry->generation, .events = WEFT_READY_LOST};
+        worker->poller_ops->unwatch(worker->poller, fd, entry->generation);
+        weft_fd_event(&worker->fds, &lost);
+    }
+}
+
+static void lose_and_say(struct origin *origin, int fd)
+{
+    while (origin_read(origin, fd)) {
+        lose_all_watchers();
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+        origin_say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+        lose_all_watchers();
+        origin_say(fd, "67890");
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+        lose_all_watchers(); /* nobody waits: it is watched again with the next request */
+    }
+}
+
+FIBER_TEST(a_reactor_that_stops_watching_is_asked_again)
+{
+    struct origin origin;
+    struct weft_http_response response;
+    origin_open(&origin, lose_and_say);
+    struct weft_http_client *client = open_client(NULL);
+    for (int i = 0; i < 5; i++) {
+        REQUIRE(get(client, origin_url(origin.port, "/"), &response) == 0);
+        CHECK(body_is(&response, "1234567890"));
+        weft_http_response_release(&response);
+        CHECK_EQUAL(weft_sleep(10 * WEFT_MSEC), 0);
+    }
+    CHECK_EQUAL(origin.accepted, 1);
+    weft_http_client_close(client);
+    origin_close(&origin);
 }
 
 /* ---- time --------------------------------------------------------------------------------- */

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#define WAIT_STEP_NS (10 * WEFT_MSEC)
+
 static struct faulty *faulty_of(struct weft_broker *broker)
 {
     return (struct faulty *)(void *)broker;
@@ -41,26 +43,20 @@ static int delay(void *arg)
     return weft_sleep(*(const int64_t *)arg);
 }
 
-/* Claim, and as long as there is nothing, again every millisecond. */
-static int claim_in_time(struct faulty *faulty, struct weft_claim *claim)
-{
-    int64_t end_ns = weft_now() + (faulty->waits ? claim->wait_us * 1000 : 0);
-    int err = faulty->inner->ops->claim(faulty->inner, claim);
-    while (!err && claim->count == 0 && weft_now() < end_ns) {
-        err = weft_sleep(WEFT_MSEC);
-        if (!err)
-            err = faulty->inner->ops->claim(faulty->inner, claim);
-    }
-    return err;
-}
-
 static int claim(struct weft_broker *broker, struct weft_claim *claim)
 {
     struct faulty *faulty = faulty_of(broker);
     int err = admit(broker, FAULTY_CLAIM);
     faulty->lease_us = claim->lease_us;
     if (!err)
-        err = claim_in_time(faulty, claim);
+        err = faulty->inner->ops->claim(faulty->inner, claim);
+    /* As a broker that waits: a checkpoint, as long as there is none. */
+    int64_t until_ns = weft_now() + (faulty->hasty ? 0 : claim->wait_us * 1000);
+    while (!err && claim->count == 0 && weft_now() < until_ns) {
+        err = weft_sleep(WAIT_STEP_NS);
+        if (!err)
+            err = faulty->inner->ops->claim(faulty->inner, claim);
+    }
     if (!err && claim->count > 0 && faulty->claim_ns > 0)
         (void)weft_shield(delay, &faulty->claim_ns);
     return err;

@@ -36,7 +36,7 @@ struct faulty {
     struct weft_random *random;
     unsigned of_thousand;
 
-    bool waits;            /* claim waits for a job, if it is asked to */
+    bool hasty;            /* claim does not wait, although it is asked to */
     int64_t claim_ns;      /* a claim takes so long on its way back */
     int64_t lease_us;      /* as last asked for */
     bool deaf;             /* extend is refused, with -EIO */

@@ -255,7 +255,7 @@ TEST(every_member_has_its_own_complaint)
     member_refused("\"max_attempts\":1001",
                    "\"max_attempts\" must be a whole number from 1 to 1000");
     member_refused("\"limit_key\":\"a\\nb\"",
-                   "\"limit_key\" must be a string of 1 to 256 bytes without control characters");
+                   "\"limit_key\" must be a string of 1 to 255 bytes without control characters");
     member_refused("\"name\":\"" ID "\"", "\"name\" must not look like the id of a job");
     member_refused("\"after_policy\":\"success\"",
                    "\"after_policy\" means nothing without \"after\"");
@@ -420,7 +420,7 @@ TEST(objects_inside_a_job_are_checked_as_well)
     member_refused("\"unique\":\"k\"", "\"unique\" must be an object");
     member_refused("\"unique\":{\"window\":1}", "\"unique.key\" is missing");
     member_refused("\"unique\":{\"key\":\"\"}",
-                   "\"unique.key\" must be a string of 1 to 256 bytes without control characters");
+                   "\"unique.key\" must be a string of 1 to 255 bytes without control characters");
     member_refused("\"unique\":{\"key\":\"k\",\"states\":[]}",
                    "\"unique.states\" must be a list of states");
     static const char *const states[] = {"[\"sleeping\"]", "[\"none\"]", "[1]",

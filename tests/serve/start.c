@@ -115,10 +115,11 @@ TEST(bad_options_are_said_in_a_sentence)
 
 TEST(sigterm_lets_a_running_job_finish_and_the_exit_is_clean)
 {
-    static const int64_t steps_ns[] = {300 * WEFT_MSEC, 0, 0};
+    static const int64_t steps_ns[] = {WEFT_SEC, 0, 0};
     struct server server;
     server_start(&server, "finish.db", &(struct weft_serve_options){.steps_ns = steps_ns});
     char *id = post_id(&server);
+    CHECK(wait_for_status(&server, id, "processing"));
     CHECK_EQUAL(server_stop(&server), 0);
     CHECK_EQUAL(query("finish.db", "SELECT count(*) FROM outcomes WHERE state = 5"), 1);
     CHECK_EQUAL(query("finish.db", "SELECT count(*) FROM queue"), 0);
@@ -212,7 +213,7 @@ TEST(when_the_file_cannot_grow_requests_get_503_and_later_work_again)
     struct server server;
     server_start(&server, "small.db", &(struct weft_serve_options){0});
     char *before = post_id(&server);
-    struct rlimit old, small = {200000, RLIM_INFINITY};
+    struct rlimit old, small = {600000, RLIM_INFINITY};
     REQUIRE(prlimit(server.pid, RLIMIT_FSIZE, NULL, &old) == 0);
     small.rlim_max = old.rlim_max;
     REQUIRE(prlimit(server.pid, RLIMIT_FSIZE, &small, NULL) == 0);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ * engine_scale.c - very many jobs at once: all of them end, and what one takes meanwhile. */
+#include "world.h"
+
+#include <job/builtin.h>
+#include <job/engine_internal.h>
+#include <os/sanitizer.h>
+
+#include <weft/runtime.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BATCH 1000u
+
+static struct weft_handler handlers[WEFT_BUILTINS];
+static const struct weft_consumer_queue every[] = {{.name = "*"}};
+
+/* Tools that follow each stack have room for fewer, or take too long. */
+static unsigned jobs_wanted(void)
+{
+#ifdef WEFT_TSAN
+    return 5000;
+#else
+    return weft_valgrind_runs() ? 2000 : 100000;
+#endif
+}
+
+static size_t resident_bytes(void)
+{
+    unsigned long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    REQUIRE(file && fscanf(file, "%lu %lu", &size, &resident) == 2);
+    (void)fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void put(struct world *world, const char *task, const char *json, unsigned count)
+{
+    struct weft_submission *jobs = calloc(BATCH, sizeof *jobs);
+    REQUIRE(jobs);
+    for (unsigned done = 0; done < count; done += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++)
+            jobs[i] =
+                (struct weft_submission){.task = task, .priority = -1, .payload = world_json(json)};
+        REQUIRE(weft_engine_submit(world->engine, jobs, BATCH, false) == 0);
+        for (unsigned i = 0; i < BATCH; i++)
+            REQUIRE(jobs[i].err == 0);
+    }
+    free(jobs);
+}
+
+static void open_world(struct world *world, unsigned concurrency)
+{
+    static struct weft_consumer_options consumer = {.queues = every, .queues_count = 1};
+    consumer.concurrency = concurrency;
+    weft_builtin_handlers(handlers, weft_process_steps_ns);
+    world_open(world, (struct weft_engine_options){
+                          .handlers = handlers,
+                          .handlers_count = WEFT_BUILTINS,
+                          .consumers = &consumer,
+                          .consumers_count = 1,
+                      });
+}
+
+/* Run so many of a task that takes a while, all at once. */
+static void run_at_once(const char *task, const char *json, unsigned jobs)
+{
+    struct world world = {0};
+    open_world(&world, jobs);
+    size_t before = resident_bytes();
+    put(&world, task, json, jobs);
+    (void)weft_sleep(WEFT_SEC);
+    CHECK_EQUAL(world_counts(&world).running, jobs);
+    size_t after = resident_bytes();
+    test_note("%u jobs that run %s take %.1f KiB each, %zu bytes of it the engine's and the job's",
+              jobs, task, (double)(after - before) / jobs / 1024,
+              sizeof(struct weft_engine_job) + sizeof(struct weft_job));
+    (void)weft_sleep(10 * WEFT_SEC);
+    struct weft_engine_counts counts = world_counts(&world);
+    CHECK_EQUAL(counts.completed, jobs);
+    CHECK_EQUAL(counts.running, 0);
+    CHECK_EQUAL(counts.lost, 0);
+    world_close(&world, 0);
+}
+
+FIBER_TEST(jobs_whose_payload_was_read_sleep_as_well)
+{
+    run_at_once("sleep", "{\"seconds\":3.5}", jobs_wanted() / 5);
+}
+
+FIBER_TEST(a_hundred_thousand_jobs_sleep_at_once_and_end)
+{
+    run_at_once("process", "{\"text\":\"hello\"}", jobs_wanted());
+}
+
+FIBER_TEST(a_backlog_runs_through_few_places_and_each_job_once)
+{
+    struct world world = {0};
+    unsigned jobs = jobs_wanted() / 5;
+    open_world(&world, 50);
+    put(&world, "sleep", "{\"seconds\":0.01}", jobs);
+    CHECK(world_counts(&world).running <= 50);
+    (void)weft_sleep((int64_t)jobs * WEFT_SEC / 1000);
+    CHECK_EQUAL(world_counts(&world).completed, jobs);
+    world_close(&world, 0);
+}
