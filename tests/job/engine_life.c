@@ -154,6 +154,23 @@ FIBER_TEST(a_drain_gives_back_what_does_not_finish_without_spending_the_attempt)
     world_close(&world, 0);
 }
 
+FIBER_TEST(what_was_claimed_and_has_not_begun_goes_back)
+{
+    struct world world = {0};
+    sleep_ns = WEFT_SEC;
+    open_world(&world, &three);
+    struct weft_submission job = {.task = "note"};
+    CHECK_EQUAL(weft_engine_submit(world.engine, &job, 1, false), 0);
+    CHECK_EQUAL(job.state, WEFT_JOB_RUNNING);
+    CHECK_EQUAL(seen.runs, 0); /* its fiber has not had its turn */
+    world_end_run(&world, 30 * WEFT_SEC);
+    CHECK_EQUAL(seen.runs, 0);
+    CHECK_EQUAL(world_counts(&world).released, 1);
+    CHECK_EQUAL(world_state(&world, &job.id), WEFT_JOB_AVAILABLE);
+    weft_engine_close(world.engine);
+    world.broker->ops->close(world.broker);
+}
+
 FIBER_TEST(a_second_drain_can_shorten_the_grace)
 {
     struct world world = {0};
