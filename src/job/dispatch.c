@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LONG_POLL_US 10000000 /* of a broker that waits for jobs and tells of nothing */
+#define UNRESTED_MAX   8u             /* claims in a row that bring only what is left to others */
+#define REST_MIN_NS    (WEFT_SEC / 2) /* doubled each time, to 64 s */
+#define REST_DOUBLINGS 7u
+#define LONG_POLL_US   10000000 /* of a broker that waits for jobs and tells of nothing */
 
 static int claimer_main(void *arg);
 static int starter_main(void *arg);
@@ -140,7 +143,10 @@ void weft_engine_job_start(struct weft_engine_job *job)
     if (engine->stopping) {
         weft_engine_job_give_back(job);
     } else if (!job->handler) {
-        weft_engine_job_fail(job, NULL, "no task of this name is known here");
+        if (engine->options.leave_unknown)
+            weft_engine_job_leave(job);
+        else
+            weft_engine_job_fail(job, NULL, "no task of this name is known here");
     } else {
         weft_list_append(&job->consumer->ready, &job->link);
         weft_wake_post(&job->consumer->start_wake);
@@ -326,12 +332,38 @@ static int64_t again_at(struct weft_engine *engine, const struct weft_claim *cla
     return at_ns;
 }
 
+/* How long lanes rest after a claim that brought nothing but what is left to others: not at all at
+ * first, for what is ours may be behind it; then longer and longer. */
+static int64_t rest_after(struct weft_consumer *consumer, const struct weft_claim *claim)
+{
+    const struct weft_engine *engine = consumer->engine;
+    bool unknown = engine->options.leave_unknown && claim->count > 0;
+    for (unsigned i = 0; unknown && i < claim->count; i++)
+        unknown = !weft_engine_handler(engine, claim->jobs[i]->task);
+    if (!unknown) {
+        consumer->unknown_claims = 0;
+        return 0;
+    }
+    if (consumer->unknown_claims < UNRESTED_MAX + REST_DOUBLINGS)
+        consumer->unknown_claims++;
+    return consumer->unknown_claims <= UNRESTED_MAX
+               ? 0
+               : REST_MIN_NS << (consumer->unknown_claims - UNRESTED_MAX);
+}
+
 /* Returns the first of the lanes that may have more, *ret_err -ENOMEM where not all could run. */
 static unsigned claimed(struct weft_consumer *consumer, const struct weft_claim *claim,
                         struct weft_lane *const *lanes, unsigned count, int64_t begun_ns,
                         int *ret_err)
 {
+    int64_t rest_ns = rest_after(consumer, claim);
     unsigned last = take_over(consumer, claim, lanes, count, ret_err);
+    if (rest_ns > 0) {
+        rouse_later(consumer, lanes, count, weft_now() + rest_ns);
+        for (unsigned i = 0; i < count; i++)
+            lanes[i]->rests = true;
+        return count;
+    }
     bool full = claim->count == claim->jobs_max || (claim->more && claim->count > 0);
     rouse_later(consumer, lanes, count, again_at(consumer->engine, claim, begun_ns));
     return full ? last : count;

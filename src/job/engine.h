@@ -59,6 +59,10 @@ struct weft_engine_options {
     unsigned stuck_max; /* handlers that do not end although they must: beyond so many nothing more
                            is claimed; 100, at most 512 */
     struct weft_retention retention; /* 7, 7 and 30 days; negative: for ever */
+    bool leave_unknown; /* jobs of tasks that nobody here has a handler for wait for another worker,
+                           and spend no attempt; else they fail. Such a job is given back and comes
+                           again after seconds: tasks of different workers are better kept in
+                           different queues */
     const struct weft_engine_log *log;
     uint64_t seed; /* 0: drawn */
 };

@@ -113,6 +113,7 @@ struct weft_lane {
     unsigned position;      /* in the consumer's list of queues */
     uint64_t stride, pass;  /* stride scheduling: who has passed the least is next */
     int64_t again_ns;       /* when to look again in any case */
+    bool rests;             /* until then: it brought nothing but what is left to others */
 };
 
 /* A fiber of the engine that is cancelled by itself, and not with the engine's caller: what runs
@@ -133,8 +134,9 @@ struct weft_consumer {
     unsigned claiming; /* places kept for a claim under way */
     unsigned reserved; /* places kept for submissions under way */
     struct weft_link lanes, maybe;
-    uint64_t pass;    /* of the lane that was asked last */
-    int64_t again_ns; /* the earliest of its lanes */
+    uint64_t pass;           /* of the lane that was asked last */
+    int64_t again_ns;        /* the earliest of its lanes */
+    unsigned unknown_claims; /* in a row, that brought nothing but tasks that nobody here knows */
     struct weft_link ready;
     struct weft_wake start_wake, claim_wake;
     struct weft_service claimer, starter;
@@ -226,6 +228,7 @@ struct weft_engine {
     struct weft_semaphore threads; /* places on threads */
     atomic_uint *stuck;
     bool too_many_stuck; /* said so */
+    int64_t unknown_ns;  /* when it was said last that a task is not known; 0: never */
 
     bool pumped;  /* the broker tells of everything */
     bool pumping; /* and somebody listens: who waits for a job is told */
@@ -301,7 +304,7 @@ int weft_engine_queue(struct weft_engine *engine, const char *name,
 
 /* There may be jobs in a queue; in all of them. */
 void weft_queue_rouse(struct weft_engine_queue *queue);
-void weft_lanes_rouse(struct weft_engine *engine);
+void weft_lanes_rouse(struct weft_engine *engine); /* but those that rest */
 void weft_lane_rouse(struct weft_lane *lane);
 
 /* Learn from the broker which queues there are and which have limits. Suspends.
@@ -387,6 +390,9 @@ void weft_engine_job_conclude_stuck(struct weft_engine_job *job, int64_t grace_n
 
 /* It never ran: back with it, unless something else was wanted of it. */
 void weft_engine_job_give_back(struct weft_engine_job *job);
+
+/* Its task is not known here: it waits for another worker. */
+void weft_engine_job_leave(struct weft_engine_job *job);
 
 /* It failed. own is taken over; without it text, which is static, is the error. */
 void weft_engine_job_fail(struct weft_engine_job *job, char *own, const char *text);

@@ -41,6 +41,7 @@ static struct weft_engine_queue *look_up(const struct weft_engine *engine, const
 void weft_lane_rouse(struct weft_lane *lane)
 {
     struct weft_consumer *consumer = lane->consumer;
+    lane->rests = false;
     if (!lane->is_maybe) {
         lane->is_maybe = true;
         weft_list_append(&consumer->maybe, &lane->maybe);
@@ -59,8 +60,11 @@ void weft_queue_rouse(struct weft_engine_queue *queue)
 void weft_lanes_rouse(struct weft_engine *engine)
 {
     for (size_t i = 0; i < engine->consumers_count; i++) {
-        WEFT_LIST_FOR_EACH (link, &engine->consumers[i].lanes)
-            weft_lane_rouse(weft_container_of(link, struct weft_lane, all));
+        WEFT_LIST_FOR_EACH (link, &engine->consumers[i].lanes) {
+            struct weft_lane *lane = weft_container_of(link, struct weft_lane, all);
+            if (!lane->rests)
+                weft_lane_rouse(lane);
+        }
     }
 }
 

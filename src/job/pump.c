@@ -20,6 +20,20 @@ static bool may_rouse(const struct weft_broker_event *event)
     return event->to == WEFT_JOB_AVAILABLE || event->from == WEFT_JOB_RUNNING;
 }
 
+/* A job has become available. One of a task that is left to other workers rouses nobody here, and
+ * one of ours those that rest because of others. */
+static void rouse_for_job(struct weft_engine *engine, const struct weft_broker_event *event,
+                          struct weft_engine_queue *queue)
+{
+    if (engine->options.leave_unknown && event->task) {
+        if (!weft_engine_handler(engine, event->task))
+            return;
+        for (struct weft_lane *lane = queue->lanes; lane; lane = lane->next)
+            lane->consumer->unknown_claims = 0;
+    }
+    weft_queue_rouse(queue);
+}
+
 /* Returns 0, -ENOMEM: everything has to be looked at. */
 static int rouse(struct weft_engine *engine, const struct weft_broker_event *event)
 {
@@ -30,7 +44,9 @@ static int rouse(struct weft_engine *engine, const struct weft_broker_event *eve
         return err;
     if (is_about_queue(event))
         weft_queue_look(engine, queue);
-    else if (event->to == WEFT_JOB_AVAILABLE || queue->limited)
+    else if (event->to == WEFT_JOB_AVAILABLE)
+        rouse_for_job(engine, event, queue);
+    else if (queue->limited)
         weft_queue_rouse(queue);
     return 0;
 }

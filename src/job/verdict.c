@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_BASE_NS (2 * WEFT_SEC)
-#define RETRY_CAP_NS  (3600 * WEFT_SEC)
-#define SNOOZE_NS     WEFT_SEC /* where there was no memory for what was asked */
+#define RETRY_BASE_NS   (2 * WEFT_SEC)
+#define RETRY_CAP_NS    (3600 * WEFT_SEC)
+#define UNKNOWN_NS      (2 * WEFT_SEC) /* until another worker may have it */
+#define UNKNOWN_SAID_NS (60 * WEFT_SEC)
+#define SNOOZE_NS       WEFT_SEC /* where there was no memory for what was asked */
 
 /* ---- when the next attempt is made ------------------------------------------------------ */
 
@@ -214,6 +216,26 @@ void weft_engine_job_conclude_stuck(struct weft_engine_job *job, int64_t grace_n
 void weft_engine_job_give_back(struct weft_engine_job *job)
 {
     end_told(job, job->stop);
+    weft_engine_job_finish(job);
+}
+
+/* One line a minute says so, of one of them. */
+static void say_unknown(struct weft_engine_job *job)
+{
+    struct weft_engine *engine = job->engine;
+    int64_t now_ns = weft_now();
+    if (engine->unknown_ns && now_ns - engine->unknown_ns < UNKNOWN_SAID_NS)
+        return;
+    engine->unknown_ns = now_ns;
+    weft_engine_log(engine, WEFT_LOG_WARNING, job->job, "unknown_task",
+                    "no task of this name is known here: the job waits for another worker");
+}
+
+void weft_engine_job_leave(struct weft_engine_job *job)
+{
+    say_unknown(job);
+    job->verdict.event = WEFT_JOB_SNOOZE;
+    job->verdict.delay_us = weft_engine_jitter(job->engine, UNKNOWN_NS) / 1000;
     weft_engine_job_finish(job);
 }
 

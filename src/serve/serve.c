@@ -186,6 +186,7 @@ static int open_engine(struct service *service)
                                                      .handlers_count = WEFT_BUILTINS,
                                                      .consumers = consumers->options,
                                                      .consumers_count = consumers->workers + 1,
+                                                     .leave_unknown = true,
                                                  });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }

@@ -296,6 +296,62 @@ FIBER_TEST(a_broker_that_waits_for_jobs_is_asked_again_at_once_and_not_too_often
     faulty_close(&faulty);
 }
 
+/* Put in jobs of a task that is not known here. */
+static void put_unknown(struct world *world, struct weft_uuid *ids, int count)
+{
+    for (int i = 0; i < count; i++)
+        ids[i] = world_put(world, (struct weft_submission){.task = "elsewhere", .delay_us = i});
+}
+
+/* patience_ns: until a job that is known is found behind the others. */
+static void leave_unknown(unsigned without, int64_t patience_ns)
+{
+    struct faulty faulty;
+    struct world world;
+    struct weft_uuid ids[20];
+    (void)faulty_open(&faulty, WEFT_BROKER_CLAIMS_ON_ENQUEUE | without);
+    sleep_ns = 0;
+    world = (struct world){.broker = &faulty.broker};
+    world_open(&world, (struct weft_engine_options){
+                           .handlers = handlers,
+                           .handlers_count = 2,
+                           .consumers = &narrow,
+                           .consumers_count = 1,
+                           .leave_unknown = true,
+                       });
+    put_unknown(&world, ids, 20);
+    (void)weft_sleep(WEFT_SEC);
+    for (int i = 1; i < 4; i++) { /* among them, and behind them */
+        struct weft_uuid id = insist(&world, i);
+        (void)weft_sleep(patience_ns);
+        CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_COMPLETED);
+    }
+    unsigned claims = faulty.calls[FAULTY_CLAIM];
+    (void)weft_sleep(10000 * WEFT_SEC);
+    CHECK(faulty.calls[FAULTY_CLAIM] - claims <= (without & WEFT_BROKER_EVENTS ? 1000 : 200));
+    for (int i = 0; i < 20; i++) {
+        struct weft_job *job = world_find(&world, &ids[i]);
+        CHECK(job->state == WEFT_JOB_AVAILABLE || job->state == WEFT_JOB_SCHEDULED);
+        CHECK_EQUAL(job->attempt, 0);
+        weft_job_free(job);
+    }
+    CHECK(world_logged("unknown_task", NULL) > 0);
+    CHECK(world_logged("unknown_task", NULL) < 200);
+    CHECK_EQUAL(world_counts(&world).failed, 0);
+    world_close(&world, 0);
+    faulty_close(&faulty);
+}
+
+FIBER_TEST(jobs_of_unknown_tasks_can_be_left_to_other_workers)
+{
+    leave_unknown(0, 5 * WEFT_SEC);
+}
+
+FIBER_TEST(jobs_of_unknown_tasks_can_be_left_to_others_where_nobody_tells_of_them)
+{
+    leave_unknown(WEFT_BROKER_EVENTS, 300 * WEFT_SEC);
+}
+
 FIBER_TEST(a_worker_is_in_the_registry_of_a_broker_that_has_only_that)
 {
     struct faulty faulty;
