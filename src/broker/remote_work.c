@@ -444,6 +444,15 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* How many from the front, at most max, have an event that a settlement can have. */
+static size_t valid_run(const struct weft_settlement *items, size_t max)
+{
+    size_t count = 0;
+    while (count < max && outcome_of(items[count].event))
+        count++;
+    return count;
+}
+
 /* A request that is refused because of one item says nothing about the others: half as many then,
  * down to the one that is the reason. */
 int weft_remote_settle(struct weft_broker *broker, struct weft_settlement *items, size_t count)
@@ -451,14 +460,13 @@ int weft_remote_settle(struct weft_broker *broker, struct weft_settlement *items
     struct weft_remote *remote = weft_remote_of(broker);
     size_t limit = WEFT_REMOTE_ITEMS_MAX, at = 0;
     while (at < count) {
-        size_t some = smaller(limit, count - at);
+        size_t some = valid_run(&items[at], smaller(limit, count - at));
         int refusal = 0;
-        int err = outcome_of(items[at].event) ? 0 : -EINVAL;
-        if (err) {
-            items[at++].err = err;
+        if (some == 0) {
+            items[at++].err = -EINVAL;
             continue;
         }
-        err = settle_some(remote, &items[at], &some, &refusal);
+        int err = settle_some(remote, &items[at], &some, &refusal);
         if (err < 0) {
             remote->unsure |= at > 0; /* those before are settled, and will come again */
             return err;
