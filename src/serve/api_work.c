@@ -146,9 +146,10 @@ static void append_backoff(struct weft_buffer *body, const struct weft_job_backo
     weft_api_key(body, "backoff");
     weft_buffer_append_char(body, '{');
     weft_api_text(body, "kind", kinds[backoff->kind]);
-    weft_api_text(body, "jitter", backoff->jitter == WEFT_JITTER_FULL    ? "full"
-                                  : backoff->jitter == WEFT_JITTER_EQUAL ? "equal"
-                                                                         : "none");
+    weft_api_text(body, "jitter",
+                  backoff->jitter == WEFT_JITTER_FULL    ? "full"
+                  : backoff->jitter == WEFT_JITTER_EQUAL ? "equal"
+                                                         : "none");
     weft_api_seconds(body, "base", backoff->base_us);
     weft_api_seconds_if(body, "cap", backoff->cap_us);
     weft_buffer_append_char(body, '}');
@@ -456,8 +457,8 @@ static int judge(struct weft_api *api, struct settling *settling,
     return err;
 }
 
-/* Further jobs that are there already were wanted once only: off the list with them. Returns whether
- * there was one. */
+/* Further jobs that are there already were wanted once only: off the list with them. Returns
+ * whether there was one. */
 static bool drop_duplicates(struct weft_settlement *settlement)
 {
     size_t kept = 0;
