@@ -51,5 +51,6 @@
 #include <weft/task.h>
 #include <weft/throttle.h>
 #include <weft/timing.h>
+#include <weft/work.h>
 
 #endif

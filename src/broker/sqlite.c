@@ -155,7 +155,8 @@ static void sqlite_close(struct weft_broker *broker)
 static const struct weft_broker_ops sqlite_ops = {
     .name = "sqlite",
     .capabilities = WEFT_BROKER_CLAIMS_ON_ENQUEUE | WEFT_BROKER_LEASES_UNTIL_CLOSE |
-                    WEFT_BROKER_EVENTS | WEFT_BROKER_MANAGES | WEFT_BROKER_CHOOSES,
+                    WEFT_BROKER_EVENTS | WEFT_BROKER_MANAGES | WEFT_BROKER_CHOOSES |
+                    WEFT_BROKER_REGISTRY,
     .enqueue = sqlite_enqueue,
     .claim = sqlite_claim,
     .settle = sqlite_settle,

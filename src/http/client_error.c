@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * client_error.c - libcurl's errors as weft's. */
-#include <http/client_internal.h>
+ * client_error.c - see client_error.h. */
+#include <http/client_error.h>
+
+#include <errno.h>
 
 /* What the socket said is more exact, where it said something. */
 static int socket_error(long os_error, int otherwise)

@@ -14,12 +14,11 @@
 #define WEFT_HTTP_CLIENT_INTERNAL_H
 
 #include <base/buffer.h>
+#include <http/client_error.h>
 #include <http/client_queue.h>
 #include <runtime/worker.h>
 
 #include <weft/http_client.h>
-
-#include <curl/curl.h>
 
 #define WEFT_HTTP_HOST_MAX         255 /* a name, or an address in brackets */
 #define WEFT_HTTP_NAMES_MAX        2   /* of the proxy and of the server */
@@ -174,9 +173,6 @@ int weft_http_transfer_prepare(struct weft_http_transfer *transfer);
 
 /* Read what libcurl knows of it, after it has ended with code. */
 void weft_http_transfer_conclude(struct weft_http_transfer *transfer, CURLcode code);
-
-/* What a transfer failed with, as a negative error. os_error: errno of its socket, or 0 */
-int weft_http_error_of(CURLcode code, long os_error);
 
 /* ---- sockets (client_socket.c); in the scheduler ----------------------------------------- */
 

@@ -29,6 +29,8 @@
 #define WEFT_BROKER_MANAGES 8u  /* the functions behind `find` in weft_broker_ops */
 #define WEFT_BROKER_WAITS   16u /* claim() waits for a job, see wait_us */
 #define WEFT_BROKER_CHOOSES 32u /* claim() takes only jobs of the tasks it names */
+#define WEFT_BROKER_REGISTRY                                                                       \
+    64u /* worker_join, worker_beat, worker_leave: it knows who works for it */
 
 /* --- putting in --- */
 
@@ -323,10 +325,11 @@ struct weft_broker_ops {
     int (*queue_set)(struct weft_broker *broker, const char *name,
                      const struct weft_queue_settings *settings);
 
+    /* The next three with WEFT_BROKER_REGISTRY, whatever else there is. */
     /* Enter the registry; worker->number is set. -EINVAL: the name. */
     int (*worker_join)(struct weft_broker *broker, struct weft_worker_info *worker);
-    /* number, concurrency (0: as it was), running and done are read. -ENOENT: it has left, or was not seen for
-     * too long: it has to join again. */
+    /* number, concurrency (0: as it was), running and done are read. -ENOENT: it has left, or was
+     * not seen for too long: it has to join again. */
     int (*worker_beat)(struct weft_broker *broker, const struct weft_worker_info *worker);
     int (*worker_leave)(struct weft_broker *broker, int64_t number); /* -ENOENT */
     /* Newest first, at most max. Those that were last seen a day ago are removed when another one

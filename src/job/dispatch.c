@@ -309,6 +309,12 @@ static void rouse_later(struct weft_consumer *consumer, struct weft_lane *const 
         consumer->again_ns = at_ns;
 }
 
+/* Whether a claim there ends when there is a job, and not before. */
+static bool broker_waits(const struct weft_engine *engine)
+{
+    return (engine->capabilities & WEFT_BROKER_WAITS) && !engine->pumped;
+}
+
 /* When lanes that gave what they had are to be asked again without being told. */
 static int64_t again_at(struct weft_engine *engine, const struct weft_claim *claim,
                         int64_t begun_ns)
@@ -316,7 +322,9 @@ static int64_t again_at(struct weft_engine *engine, const struct weft_claim *cla
     int64_t at_ns = WEFT_FOREVER;
     if (claim->next_us < WEFT_FOREVER / 1000)
         at_ns = weft_time_after(weft_now(), (claim->next_us > 0 ? claim->next_us : 1) * 1000);
-    if (!engine->pumped) {
+    if (broker_waits(engine) && claim->count > 0) {
+        at_ns = weft_now();
+    } else if (!engine->pumped) {
         int64_t poll_ns = begun_ns + weft_engine_jitter(engine, engine->options.poll_ns);
         at_ns = poll_ns < at_ns ? poll_ns : at_ns;
     }
@@ -339,7 +347,6 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
     const char *queues[WEFT_CLAIM_LANES_MAX];
     for (unsigned i = 0; i < count; i++)
         queues[i] = lanes[i]->queue->name;
-    bool waits = engine->capabilities & WEFT_BROKER_WAITS && !engine->pumped;
     struct weft_claim claim = {
         .queues = queues,
         .queues_count = count,
@@ -347,7 +354,7 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
         .tasks_count = engine->options.handlers_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
-        .wait_us = waits ? LONG_POLL_US : 0,
+        .wait_us = broker_waits(engine) ? LONG_POLL_US : 0,
         .jobs_max = weft_consumer_stock(consumer, places(consumer)),
         .jobs = consumer->claimed,
         .next_us = INT64_MAX,

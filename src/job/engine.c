@@ -273,7 +273,7 @@ static void describe_queues(const struct weft_engine *engine, char *text, size_t
 static int join_registry(struct weft_engine *engine)
 {
     struct weft_worker_info *worker = &engine->worker;
-    if (!(engine->capabilities & WEFT_BROKER_MANAGES))
+    if (!(engine->capabilities & WEFT_BROKER_REGISTRY))
         return 0;
     if (gethostname(worker->host, sizeof worker->host) < 0)
         worker->host[0] = '\0';

@@ -128,9 +128,9 @@ int weft_engine_submit(struct weft_engine *engine, struct weft_submission *jobs,
  */
 struct weft_uuid weft_engine_make_id(struct weft_engine *engine);
 
-/* The job that a submission stands for, with its id or a new one, for those who put it in by other means; it
- * points to what the submission points to. Jobs it waits for are not in it.
- * Returns 0, -EINVAL, -EMSGSIZE. Never suspends. */
+/* The job that a submission stands for, with its id or a new one, for those who put it in by other
+ * means; it points to what the submission points to. Jobs it waits for are not in it. Returns 0,
+ * -EINVAL, -EMSGSIZE. Never suspends. */
 int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission *asked,
                         struct weft_job *ret_job);
 

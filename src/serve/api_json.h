@@ -8,10 +8,12 @@
 #include <job/job.h>
 #include <weft/http_server.h>
 
-#define WEFT_API_REPLY_MAX ((size_t)8 << 20) /* bytes: one job, with payload and result in base64  \
-                                              */
-#define WEFT_API_LIST_MAX ((size_t)32 << 20) /* a page of jobs, of schedules with their jobs, ...  \
-                                              */
+#define WEFT_API_REPLY_MAX                                                                         \
+    ((size_t)8 << 20) /* bytes: one job, with payload and result in base64                         \
+                       */
+#define WEFT_API_LIST_MAX                                                                          \
+    ((size_t)32 << 20) /* a page of jobs, of schedules with their jobs, ...                        \
+                        */
 
 /* Send what is in the buffer with 200, or 500 when it failed; releases it. */
 void weft_api_reply(struct weft_http_exchange *exchange, struct weft_buffer *body);

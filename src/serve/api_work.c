@@ -86,6 +86,35 @@ static void append_inputs(struct weft_buffer *body, const struct weft_job *job)
     weft_buffer_append_char(body, ']');
 }
 
+/* Delays as the job has them; left out when it leaves them to its task's handler. */
+static void append_backoff(struct weft_buffer *body, const struct weft_job_backoff *backoff)
+{
+    static const char *const kinds[] = {
+        [WEFT_BACKOFF_EXPONENTIAL] = "exponential",
+        [WEFT_BACKOFF_LINEAR] = "linear",
+        [WEFT_BACKOFF_CONSTANT] = "constant",
+    };
+    if (backoff->base_us == 0)
+        return;
+    weft_api_key(body, "backoff");
+    weft_buffer_append_char(body, '{');
+    weft_api_text(body, "kind", kinds[backoff->kind]);
+    weft_api_text(body, "jitter",
+                  backoff->jitter == WEFT_JITTER_FULL    ? "full"
+                  : backoff->jitter == WEFT_JITTER_EQUAL ? "equal"
+                                                         : "none");
+    weft_api_seconds(body, "base", backoff->base_us);
+    weft_api_seconds_if(body, "cap", backoff->cap_us);
+    weft_buffer_append_char(body, '}');
+}
+
+static void append_flow(struct weft_buffer *body, const struct weft_uuid *flow)
+{
+    static const struct weft_uuid none;
+    if (memcmp(flow, &none, sizeof none) != 0)
+        weft_api_id(body, "flow", flow);
+}
+
 static void append_leased(struct weft_buffer *body, const struct weft_job *job)
 {
     weft_buffer_append_char(body, '{');
@@ -97,6 +126,8 @@ static void append_leased(struct weft_buffer *body, const struct weft_job *job)
     weft_api_number(body, "max_attempts", job->attempts_max);
     weft_api_time(body, "lease_until", job->lease_until_us);
     weft_api_timeouts(body, job);
+    append_backoff(body, &job->backoff);
+    append_flow(body, &job->flow);
     weft_api_json_if(body, "headers", job->headers, job->headers ? strlen(job->headers) : 0);
     weft_api_text_if(body, "content_type", job->content_type);
     weft_api_bytes_if(body, "payload", &job->payload);
@@ -302,6 +333,31 @@ static int prepare(struct weft_api *api, struct weft_settle_item *item, struct s
     return 0;
 }
 
+/* Further jobs that are there already were wanted once only: off the list with them. Returns
+ * whether there was one. */
+static bool drop_duplicates(struct weft_settlement *settlement)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < settlement->follow_count; i++) {
+        if (settlement->follow[i].err != WEFT_EDUPLICATE)
+            settlement->follow[kept++] = settlement->follow[i];
+    }
+    bool dropped = kept < settlement->follow_count;
+    settlement->follow_count = kept;
+    return dropped;
+}
+
+/* Settle, and once more what was refused for further jobs that are there already. */
+static int settle_all(struct weft_api *api, struct weft_settlement *settlements, size_t count)
+{
+    int err = api->broker->ops->settle(api->broker, settlements, count);
+    for (size_t i = 0; !err && i < count; i++) {
+        while (!err && settlements[i].err == WEFT_EDUPLICATE && drop_duplicates(&settlements[i]))
+            err = api->broker->ops->settle(api->broker, &settlements[i], 1);
+    }
+    return err;
+}
+
 static void reply_settled(struct weft_http_exchange *exchange,
                           const struct weft_settlement *settlements, size_t count)
 {
@@ -331,7 +387,7 @@ static void settle(struct weft_http_exchange *exchange, struct weft_api *api,
     for (size_t i = 0; !err && i < count; i++)
         err = prepare(api, &request->items[i], &settling[i], &settlements[i]);
     if (!err)
-        err = api->broker->ops->settle(api->broker, settlements, count);
+        err = settle_all(api, settlements, count);
     if (err)
         weft_api_refuse(api, exchange, err);
     else

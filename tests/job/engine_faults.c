@@ -280,9 +280,52 @@ FIBER_TEST(retries_come_in_time_without_events_as_well)
 FIBER_TEST(a_broker_that_only_stores_is_enough)
 {
     struct faulty faulty;
+    (void)faulty_open(&faulty, WEFT_BROKER_EVENTS | WEFT_BROKER_CLAIMS_ON_ENQUEUE |
+                                   WEFT_BROKER_MANAGES | WEFT_BROKER_REGISTRY);
+    work_on(&faulty);
+    faulty_close(&faulty);
+}
+
+FIBER_TEST(a_broker_that_waits_for_jobs_is_asked_again_at_once_and_not_too_often)
+{
+    struct faulty faulty;
+    struct world world;
     (void)faulty_open(&faulty,
                       WEFT_BROKER_EVENTS | WEFT_BROKER_CLAIMS_ON_ENQUEUE | WEFT_BROKER_MANAGES);
-    work_on(&faulty);
+    faulty.ops.capabilities |= WEFT_BROKER_WAITS;
+    open_on(&world, &faulty);
+    sleep_ns = 0;
+    (void)weft_sleep(60 * WEFT_SEC);
+    CHECK(faulty.calls[FAULTY_CLAIM] <= 8);
+    for (int i = 1; i < 20; i += 2) {
+        struct weft_uuid id = insist(&world, i);
+        (void)weft_sleep(i * WEFT_MSEC + 15 * WEFT_MSEC);
+        CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_COMPLETED);
+    }
+    /* One that says at once that there is nothing is not asked more often than any other. */
+    faulty.hasty = true;
+    (void)weft_sleep(10 * WEFT_SEC);
+    unsigned before = faulty.calls[FAULTY_CLAIM];
+    (void)weft_sleep(60 * WEFT_SEC);
+    CHECK(faulty.calls[FAULTY_CLAIM] - before <= 61);
+    world_close(&world, 0);
+    faulty_close(&faulty);
+}
+
+FIBER_TEST(a_worker_is_in_the_registry_of_a_broker_that_has_only_that)
+{
+    struct faulty faulty;
+    struct world world;
+    struct weft_worker_info workers[4];
+    size_t count = 0;
+    (void)faulty_open(&faulty, WEFT_BROKER_MANAGES | WEFT_BROKER_EVENTS);
+    open_on(&world, &faulty);
+    CHECK_EQUAL(faulty.inner->ops->workers(faulty.inner, workers, 4, &count), 0);
+    CHECK_EQUAL(count, 1);
+    CHECK_EQUAL(workers[0].ended_us, 0);
+    world_close(&world, 0);
+    CHECK_EQUAL(faulty.inner->ops->workers(faulty.inner, workers, 4, &count), 0);
+    CHECK(count == 0 || workers[0].ended_us > 0);
     faulty_close(&faulty);
 }
 

@@ -36,6 +36,7 @@ struct faulty {
     struct weft_random *random;
     unsigned of_thousand;
 
+    bool hasty;              /* claim does not wait, although it is asked to */
     int64_t claim_ns;        /* a claim takes so long on its way back ... */
     int64_t claim_spread_ns; /* ... or, drawn, up to so much longer */
     struct weft_random spread;
