@@ -19,15 +19,17 @@ struct weft_sqlite_options {
 };
 
 /* Open or make the database and take its lock, "PATH-lock", so that no second server uses it;
- * programs that only read, like the sqlite3 shell, may use it at any time. Jobs that a server
- * that died left running are made available again without having spent the attempt, or dead when
- * it happened to them WEFT_JOB_CRASHES_MAX times.
+ * programs that only read, like the sqlite3 shell, may use it at any time. A database of an older
+ * weft is brought up to date first. Jobs that were leased until the close, and that the last server
+ * left running, are made available again without having spent the attempt, or dead when it happened
+ * to them WEFT_JOB_CRASHES_MAX times; leases with an end go on.
  *
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0; -EBUSY (a server has it), -EROFS, -EINVAL (no regular file), WEFT_EVERSION (made by
- * a newer weft: nothing was changed), WEFT_ECORRUPT (not a database, or not weft's), -ENOSPC,
- * -EACCES, ... Threads    a fiber; suspends. The calls of the broker come from fibers of the same
- * runtime */
+ *            a newer weft: nothing was changed), WEFT_ECORRUPT (not a database, or not weft's),
+ *            -ENOSPC, -EACCES, ...
+ * Threads    a fiber; suspends, but not in memory. The calls of the broker come from fibers of the
+ *            same runtime */
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,
                      char *ret_error, size_t error_bytes);
 

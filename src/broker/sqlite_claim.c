@@ -75,56 +75,53 @@ int64_t weft_sqlite_lease_end(int64_t lease_us, int64_t now_us)
 
 /* --- inputs --- */
 
-/* Results of the jobs it waited for, copied: the caller frees each, and the array. */
-static int read_inputs(sqlite3_stmt *select, struct weft_job *job)
+/* The jobs it waited for, from the rows of a statement: how many, and how many bytes of results
+ * there is room for. With inputs they are copied, the results behind each other to data. */
+static int read_inputs(sqlite3_stmt *select, struct weft_job_input *inputs, char *data,
+                       size_t *ret_count, size_t *ret_bytes)
 {
-    size_t capacity = 0, bytes = 0;
+    size_t count = 0, bytes = 0;
     int rc;
     while ((rc = sqlite3_step(select)) == SQLITE_ROW) {
-        struct weft_job_input *inputs =
-            weft_sqlite_grow(job->inputs, job->inputs_count, &capacity, sizeof *inputs);
-        if (!inputs)
-            return SQLITE_NOMEM;
-        job->inputs = inputs;
-        struct weft_job_input *input = &inputs[job->inputs_count++];
         struct weft_bytes result = weft_sqlite_column_bytes(select, 2);
-        *input =
-            (struct weft_job_input){.state = (enum weft_job_state)sqlite3_column_int(select, 1)};
-        (void)weft_sqlite_column_id(select, 0, &input->id);
-        if (!result.data || bytes + result.len > WEFT_JOB_INPUTS_BYTES)
-            continue;
-        char *data = malloc(result.len + 1);
-        if (!data)
-            return SQLITE_NOMEM;
-        memcpy(data, result.data, result.len);
-        bytes += result.len;
-        input->result = (struct weft_bytes){data, result.len, result.json};
+        struct weft_job_input input = {.state = (enum weft_job_state)sqlite3_column_int(select, 1)};
+        (void)weft_sqlite_column_id(select, 0, &input.id);
+        if (result.data && bytes + result.len <= WEFT_JOB_INPUTS_BYTES) {
+            if (inputs) {
+                memcpy(data + bytes, result.data, result.len);
+                input.result = (struct weft_bytes){data + bytes, result.len, result.json};
+            }
+            bytes += result.len;
+        }
+        if (inputs)
+            inputs[count] = input;
+        count++;
     }
+    (void)sqlite3_reset(select);
+    *ret_count = count;
+    *ret_bytes = bytes;
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static void free_inputs(struct weft_job *job)
-{
-    for (size_t i = 0; i < job->inputs_count; i++)
-        free((char *)(uintptr_t)job->inputs[i].result.data);
-    free(job->inputs);
-    job->inputs = NULL;
-    job->inputs_count = 0;
 }
 
 static int copy_with_inputs(struct pass *pass, struct weft_job *job, struct weft_job **ret_job)
 {
     sqlite3_stmt *select = pass->writer->statements[SQL_INPUTS_SELECT];
+    size_t count, bytes;
     (void)sqlite3_bind_int64(select, 1, weft_sqlite_seq(&job->id));
-    int rc = read_inputs(select, job);
+    int rc = read_inputs(select, NULL, NULL, &count, &bytes);
+    if (rc)
+        return rc;
+    job->inputs = calloc(count + 1, sizeof *job->inputs);
+    char *data = malloc(bytes + 1);
+    rc = job->inputs && data ? read_inputs(select, job->inputs, data, &job->inputs_count, &bytes)
+                             : SQLITE_NOMEM;
     if (!rc) {
         *ret_job = weft_job_copy(job);
         rc = *ret_job ? SQLITE_OK : SQLITE_NOMEM;
     }
-    for (size_t i = 0; !rc && i < job->inputs_count; i++)
-        pass->bytes += job->inputs[i].result.len;
-    (void)sqlite3_reset(select);
-    free_inputs(job);
+    pass->bytes += bytes;
+    free(data);
+    free(job->inputs);
     return rc;
 }
 

@@ -326,20 +326,20 @@ static int insert(struct sqlite_writer *writer, const struct entry *entry)
 static void begin(struct sqlite_writer *writer, const struct entry *entry)
 {
     const struct weft_job *job = entry->item->job;
-    struct sqlite_row row;
     weft_sqlite_limits_begin(writer, entry->queue, job->limit_key, entry->now_us);
     if (key_of(job->limit_key))
         return;
-    row.seq = entry->seq;
-    row.queue = entry->queue;
-    row.task = entry->task;
-    row.token = entry->item->lease_token;
-    row.started_us = entry->now_us;
-    row.worker = entry->batch->worker;
-    row.run_at_us = job->run_at_us;
-    row.attempt = 1;
-    row.crashes = 0;
-    row.flags = flags_of(entry);
+    const struct sqlite_row row = {
+        .seq = entry->seq,
+        .queue = entry->queue,
+        .task = entry->task,
+        .token = entry->item->lease_token,
+        .started_us = entry->now_us,
+        .worker = entry->batch->worker,
+        .run_at_us = job->run_at_us,
+        .attempt = 1,
+        .flags = flags_of(entry),
+    };
     weft_sqlite_lease_keep(writer, &row);
 }
 

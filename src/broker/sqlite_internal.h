@@ -630,25 +630,25 @@ int weft_sqlite_resolve(struct sqlite_writer *writer, int64_t now_us);
  * allows one more. */
 unsigned weft_sqlite_room(const struct sqlite_queue *queue, unsigned max, int64_t now_us,
                           int64_t *next_us);
-/* Whether one more with this key may run; NULL and "" always may. */
+/* Whether one more with this key may run; without one, NULL or "", it always may. */
 bool weft_sqlite_key_has_room(struct sqlite_writer *writer, const struct sqlite_queue *queue,
-                              const char *key);
+                              const char *text);
 /* One begins to run. */
 void weft_sqlite_limits_begin(struct sqlite_writer *writer, struct sqlite_queue *queue,
-                              const char *key, int64_t now_us);
+                              const char *text, int64_t now_us);
 /* The row is about to leave the state it is in, and has already done so in the table. */
 int weft_sqlite_limits_leave(struct sqlite_writer *writer, const struct sqlite_row *row,
                              int64_t now_us);
 /* Hold a job back until one with its key has ended. */
 int weft_sqlite_hold(struct sqlite_writer *writer, struct sqlite_queue *queue, int64_t seq,
-                     const char *key);
+                     const char *text);
 /* Before its row goes: it is no longer listed as held back. */
 int weft_sqlite_held_delete(struct sqlite_writer *writer, int64_t seq);
 /* Let go what is held back without need, at most max jobs; *ret_more: there may be more. */
 int weft_sqlite_let_go(struct sqlite_writer *writer, struct sqlite_queue *queue, unsigned max,
                        int64_t now_us, bool *ret_more);
 /* At open: a job that runs, or is held back. */
-int weft_sqlite_key_load(struct sqlite_writer *writer, struct sqlite_queue *queue, const char *key,
+int weft_sqlite_key_load(struct sqlite_writer *writer, struct sqlite_queue *queue, const char *text,
                          bool held);
 void weft_sqlite_keys_sweep(struct sqlite_writer *writer);
 void weft_sqlite_keys_free(struct sqlite_keys *keys);

@@ -120,7 +120,9 @@ static struct sqlite_key *key_find(const struct sqlite_keys *keys, int64_t queue
 static bool grow_chains(struct sqlite_keys *keys)
 {
     size_t before = keys->chains_count, after = before ? before * 2 : 64;
-    struct sqlite_key **chains = calloc(after, sizeof *chains), **old = keys->chains;
+    struct sqlite_key **old = keys->chains;
+    struct sqlite_key **chains =
+        calloc(after, sizeof *chains); // NOLINT(bugprone-sizeof-expression)
     if (!chains)
         return false;
     keys->chains = chains;
@@ -142,18 +144,19 @@ static struct sqlite_key *key_make(struct sqlite_keys *keys, int64_t queue, cons
     if (keys->count >= keys->chains_count && !grow_chains(keys))
         return NULL;
     uint64_t hash = hash_of(queue, text);
-    struct sqlite_key **link = key_link(keys, queue, hash, text);
-    if (*link)
-        return *link;
+    struct sqlite_key **link = key_link(keys, queue, hash, text), *key = *link;
+    if (key)
+        return key;
     size_t len = strlen(text);
-    struct sqlite_key *key = calloc(1, sizeof *key + len + 1);
+    key = calloc(1, sizeof *key + len + 1);
     if (!key)
         return NULL;
     key->queue = queue;
     key->hash = hash;
-    memcpy(key->text, text, len);
+    memcpy(key->text, text, len + 1);
     keys->count++;
-    return *link = key;
+    *link = key;
+    return key;
 }
 
 static void touch(struct sqlite_keys *keys, struct sqlite_key *key)

@@ -36,7 +36,8 @@ struct sqlite_name *weft_sqlite_name_numbered(const struct sqlite_names *names, 
 static bool grow_slots(struct sqlite_names *names)
 {
     size_t slots_count = names->slots_count ? names->slots_count * 2 : 16;
-    struct sqlite_name **slots = calloc(slots_count, sizeof *slots);
+    struct sqlite_name **slots =
+        calloc(slots_count, sizeof *slots); // NOLINT(bugprone-sizeof-expression)
     if (!slots)
         return false;
     free(names->slots);

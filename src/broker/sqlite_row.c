@@ -2,7 +2,7 @@
  * sqlite_row.c - columns to the parts of a job, and back. */
 #include "sqlite_internal.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int64_t weft_sqlite_seq(const struct weft_uuid *id)
@@ -40,18 +40,19 @@ bool weft_sqlite_column_id(sqlite3_stmt *row, int column, struct weft_uuid *ret_
     return true;
 }
 
+/* Four numbers, or nothing at all. */
 static bool parse_backoff(const char *text, struct weft_job_backoff *ret_backoff)
 {
-    struct weft_job_backoff backoff = {0};
-    if (text) {
-        unsigned kind, jitter;
-        long long base_us, cap_us;
-        if (sscanf(text, "%u %u %lld %lld", &kind, &jitter, &base_us, &cap_us) != 4)
+    long long numbers[4] = {0};
+    for (int i = 0; text && i < 4; i++) {
+        char *end;
+        numbers[i] = strtoll(text, &end, 10);
+        if (end == text)
             return false;
-        backoff = (struct weft_job_backoff){(enum weft_backoff)kind, (enum weft_jitter)jitter,
-                                            base_us, cap_us};
+        text = end;
     }
-    *ret_backoff = backoff;
+    *ret_backoff = (struct weft_job_backoff){(enum weft_backoff)numbers[0],
+                                             (enum weft_jitter)numbers[1], numbers[2], numbers[3]};
     return true;
 }
 

@@ -51,7 +51,8 @@ int weft_sqlite_prepare(struct sqlite_writer *writer)
         weft_sqlite_texts_cron,     weft_sqlite_texts_prune,
     };
     int err = weft_sqlite_gather_init(writer);
-    for (size_t i = 0; !err && i < sizeof texts / sizeof *texts; i++)
+    const size_t count = sizeof texts / sizeof *texts; // NOLINT(bugprone-sizeof-expression)
+    for (size_t i = 0; !err && i < count; i++)
         err = prepare_texts(writer, texts[i]);
     return err;
 }

@@ -194,7 +194,8 @@ struct weft_queue_settings {
     uint32_t running_max;         /* at once, over all workers */
     uint32_t running_max_per_key; /* of jobs with the same limit_key */
     double rate_per_s;            /* claims */
-    uint32_t burst;               /* claims at once; 0: the rate, at least 1 */
+    uint32_t burst;               /* claims at once; 0: the rate, at least 1. A new rate begins with
+                                     all of it, a broker that is opened with nothing */
 };
 
 #define WEFT_QUEUES_MAX 4096u

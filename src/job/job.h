@@ -46,8 +46,9 @@ struct weft_job_backoff {
 
 /* What a job that waited for others is handed of each of them. */
 struct weft_job_input {
-    struct weft_uuid id;
-    enum weft_job_state state; /* a final one; WEFT_JOB_NONE: it is no longer stored */
+    struct weft_uuid id;       /* all zeros when it is no longer stored */
+    enum weft_job_state state; /* a final one; WEFT_JOB_NONE: it is no longer stored, or was begun
+                                  again and is not over */
     struct weft_bytes result;  /* data NULL: none, or there was no room for it */
 };
 
