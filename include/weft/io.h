@@ -75,7 +75,8 @@ WEFT_API int weft_socketpair(int type, int ret_fds[2]);
 /* Wait until a descriptor is readable or writable, or its other end hangs up (flags: WEFT_READABLE,
  * WEFT_WRITABLE, WEFT_HANGUP, one of them). May wake without need: try the operation, and wait
  * again on -EAGAIN. A hang-up is that the other end will send no more, or takes no more, or that
- * the connection broke; bytes that are there to be read do not hide it, and are not touched.
+ * the connection broke; bytes that are there to be read do not hide it, and are not touched. A
+ * regular file is always ready, for all three.
  * Returns  0, -ETIMEDOUT, -EAGAIN (WEFT_NOWAIT), -ECANCELED, -EBADF (closed meanwhile) */
 WEFT_API int weft_wait_fd(int fd, unsigned flags, int64_t deadline_ns);
 

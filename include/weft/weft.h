@@ -15,6 +15,7 @@
 #include <weft/flight.h>
 #include <weft/group.h>
 #include <weft/hedge.h>
+#include <weft/http_client.h>
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>

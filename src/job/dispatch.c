@@ -42,19 +42,21 @@ static uint64_t hash_of(const struct weft_uuid *id)
     return weft_hash(id->bytes, sizeof id->bytes);
 }
 
-struct weft_engine_job *weft_engine_job_find_any(struct weft_engine *engine,
-                                                 const struct weft_uuid *id)
+/* One that was lost may be here twice: claimed again before its first attempt has ended. */
+bool weft_engine_jobs_cancel(struct weft_engine *engine, const struct weft_uuid *id)
 {
+    bool found = false;
     struct weft_table_node *node = weft_table_first(&engine->jobs, hash_of(id));
     for (; node; node = weft_table_next(node)) {
         struct weft_engine_job *job = weft_container_of(node, struct weft_engine_job, by_id);
-        if (memcmp(&job->job->id, id, sizeof *id) == 0)
-            return job;
+        if (memcmp(&job->job->id, id, sizeof *id) != 0)
+            continue;
+        weft_engine_job_stop(job, WEFT_STOP_CANCEL);
+        found = true;
     }
-    return NULL;
+    return found;
 }
 
-/* One that was lost may be here twice: claimed again before its first attempt has ended. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,
                                              uint64_t token)
 {

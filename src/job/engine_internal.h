@@ -141,9 +141,9 @@ struct weft_consumer {
     struct weft_job *claimed[WEFT_CLAIM_MAX];
 };
 
-/* Leases that end, and whoever extends them. */
+/* What the broker is asked about jobs that run: to extend their leases, where they end. */
 struct weft_beat {
-    bool needed;
+    bool needed;           /* they do */
     pthread_mutex_t mutex; /* of what follows, and for `changed` */
     struct weft_link leased;
     size_t leased_count;
@@ -342,8 +342,9 @@ void weft_consumer_take(struct weft_consumer *consumer, const struct weft_claim 
 /* The running job with this id and token; NULL when there is none. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,
                                              uint64_t token);
-struct weft_engine_job *weft_engine_job_find_any(struct weft_engine *engine,
-                                                 const struct weft_uuid *id);
+
+/* Somebody wants the job with this id cancelled. Returns whether it runs here. */
+bool weft_engine_jobs_cancel(struct weft_engine *engine, const struct weft_uuid *id);
 
 /* Give back a reference; the last one frees it. Any thread. */
 void weft_engine_job_unref(struct weft_engine_job *job);
@@ -446,6 +447,8 @@ void weft_waiters_tell_all(struct weft_engine *engine);
 
 int weft_beat_init(struct weft_engine *engine);
 void weft_beat_deinit(struct weft_engine *engine);
+/* Ask the broker about all jobs that run here, where nobody does so regularly. Suspends. */
+void weft_beat_look(struct weft_engine *engine);
 /* Around weft_engine_run. Returns 0, -EAGAIN (no thread) */
 int weft_beat_start(struct weft_engine *engine);
 void weft_beat_stop(struct weft_engine *engine);

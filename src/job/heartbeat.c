@@ -37,8 +37,6 @@ int weft_beat_init(struct weft_engine *engine)
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&beat->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    if (!beat->needed)
-        return 0;
     beat->leases = calloc(WEFT_BEAT_MAX, sizeof *beat->leases);
     beat->answers = calloc(WEFT_BEAT_MAX, sizeof *beat->answers);
     return beat->leases && beat->answers ? weft_event_init(&beat->news, WEFT_SHARED) : -ENOMEM;
@@ -61,8 +59,6 @@ unsigned weft_beat_failures(const struct weft_engine *engine)
 void weft_beat_add(struct weft_engine_job *job)
 {
     struct weft_beat *beat = &job->engine->beat;
-    if (!beat->needed)
-        return;
     (void)pthread_mutex_lock(&beat->mutex);
     weft_list_append(&beat->leased, &job->leased);
     beat->leased_count++;
@@ -72,8 +68,6 @@ void weft_beat_add(struct weft_engine_job *job)
 void weft_beat_remove(struct weft_engine_job *job)
 {
     struct weft_beat *beat = &job->engine->beat;
-    if (!beat->needed)
-        return;
     (void)pthread_mutex_lock(&beat->mutex);
     weft_list_unlink(&job->leased);
     beat->leased_count--;
@@ -106,6 +100,7 @@ static bool is_bad(const struct weft_lease *lease)
 static void leave_answers(struct weft_beat *beat, size_t count)
 {
     bool any = false;
+    (void)pthread_mutex_lock(&beat->mutex);
     for (size_t i = 0; i < count; i++) {
         if (!is_bad(&beat->leases[i]))
             continue;
@@ -113,14 +108,33 @@ static void leave_answers(struct weft_beat *beat, size_t count)
         if (beat->answers_count < WEFT_BEAT_MAX)
             beat->answers[beat->answers_count++] = beat->leases[i];
     }
+    (void)pthread_mutex_unlock(&beat->mutex);
     if (any)
         (void)weft_event_set(&beat->news);
 }
 
-/* Extend all leases there are. Returns 0, or the first error of a call: the rest was tried too. */
-static int beat_all(struct weft_engine *engine,
-                    int (*call)(struct weft_broker *broker, struct weft_lease *items, size_t count))
+static void take_answers(struct weft_engine *engine)
 {
+    struct weft_beat *beat = &engine->beat;
+    struct weft_lease answer;
+    bool more = true;
+    (void)weft_event_clear(&beat->news);
+    while (more) {
+        (void)pthread_mutex_lock(&beat->mutex);
+        more = beat->answers_count > 0;
+        if (more)
+            answer = beat->answers[--beat->answers_count];
+        (void)pthread_mutex_unlock(&beat->mutex);
+        if (more)
+            weft_engine_lease_answered(engine, &answer);
+    }
+}
+
+/* Extend all leases there are, from the thread or from a fiber. Returns 0, or the first error of a
+ * call: the rest was tried too. */
+static int beat_all(struct weft_engine *engine, bool on_fiber)
+{
+    const struct weft_broker_ops *ops = engine->broker->ops;
     struct weft_beat *beat = &engine->beat;
     int64_t lease_us = weft_beat_lease_us(engine);
     int first = 0;
@@ -133,17 +147,26 @@ static int beat_all(struct weft_engine *engine,
             break;
         left -= count;
         (void)pthread_mutex_unlock(&beat->mutex);
-        int err = call(engine->broker, beat->leases, count);
-        (void)pthread_mutex_lock(&beat->mutex);
+        int err = on_fiber ? ops->extend(engine->broker, beat->leases, count)
+                           : ops->beat(engine->broker, beat->leases, count);
         atomic_fetch_add_explicit(&beat->failures, err != 0, memory_order_relaxed);
         if (err == 0)
             leave_answers(beat, count);
         else if (first == 0)
             first = err;
+        if (on_fiber)
+            take_answers(engine);
+        (void)pthread_mutex_lock(&beat->mutex);
     }
     weft_list_unlink(&beat->marker);
     (void)pthread_mutex_unlock(&beat->mutex);
     return first;
+}
+
+void weft_beat_look(struct weft_engine *engine)
+{
+    if (!engine->beat.needed)
+        (void)beat_all(engine, true);
 }
 
 static int64_t interval_ns(const struct weft_engine *engine, int err)
@@ -179,7 +202,7 @@ static void *thread_main(void *arg)
         (void)pthread_mutex_unlock(&beat->mutex);
         if (stopping)
             return NULL;
-        err = beat_all(engine, engine->broker->ops->beat);
+        err = beat_all(engine, false);
     }
 }
 
@@ -217,36 +240,18 @@ void weft_beat_stop(struct weft_engine *engine)
 
 /* ---- on a fiber ------------------------------------------------------------------------- */
 
-static void take_answers(struct weft_engine *engine)
-{
-    struct weft_beat *beat = &engine->beat;
-    struct weft_lease answer;
-    bool more = true;
-    (void)weft_event_clear(&beat->news);
-    while (more) {
-        (void)pthread_mutex_lock(&beat->mutex);
-        more = beat->answers_count > 0;
-        if (more)
-            answer = beat->answers[--beat->answers_count];
-        (void)pthread_mutex_unlock(&beat->mutex);
-        if (more)
-            weft_engine_lease_answered(engine, &answer);
-    }
-}
-
 int weft_beat_main(void *arg)
 {
     struct weft_engine *engine = arg;
     struct weft_beat *beat = &engine->beat;
-    int err = beat->needed ? 0 : -ECANCELED;
-    int heard = 0;
+    int err = 0, heard = 0;
     while (err != -ECANCELED) {
         int64_t until_ns = WEFT_FOREVER;
-        if (!beat->has_thread)
+        if (beat->needed && !beat->has_thread)
             until_ns = weft_now() + interval_ns(engine, heard);
         err = weft_event_wait(&beat->news, until_ns);
         if (err == -ETIMEDOUT)
-            heard = beat_all(engine, engine->broker->ops->extend);
+            heard = beat_all(engine, true);
         take_answers(engine);
     }
     return 0;

@@ -43,22 +43,13 @@ static int rouse(struct weft_engine *engine, const struct weft_broker_event *eve
     return 0;
 }
 
-/* Returns whether the job is not here, or not yet. */
-static bool stop_unknown(struct weft_engine *engine, const struct weft_broker_event *event)
-{
-    struct weft_engine_job *job = weft_engine_job_find_any(engine, &event->id);
-    if (job)
-        weft_engine_job_stop(job, WEFT_STOP_CANCEL);
-    return !job;
-}
-
 /* The answer to a claim may be on its way to the fiber that asked, and events overtake it. */
 static int stop_late(struct weft_engine *engine, const struct weft_broker_event *events, int count)
 {
     int err = weft_engine_calls_wait(engine);
     for (int i = 0; i < count; i++) {
         if (events[i].event == WEFT_JOB_STOP && events[i].from == WEFT_JOB_RUNNING)
-            (void)stop_unknown(engine, &events[i]);
+            (void)weft_engine_jobs_cancel(engine, &events[i].id);
     }
     return err;
 }
@@ -70,7 +61,7 @@ static int hand_out(struct weft_engine *engine, const struct weft_broker_event *
     for (int i = 0; i < count; i++) {
         const struct weft_broker_event *event = &events[i];
         if (event->event == WEFT_JOB_STOP && event->from == WEFT_JOB_RUNNING)
-            unknown |= stop_unknown(engine, event);
+            unknown |= !weft_engine_jobs_cancel(engine, &event->id);
         else if (may_rouse(event) && rouse(engine, event) < 0)
             err = -ENOMEM;
         if (weft_job_state_is_final(event->to))
@@ -91,6 +82,7 @@ static int begin(struct weft_engine *engine)
     while (err < 0 && err != -ECANCELED) {
         engine->events_after = broker->ops->events_last(broker);
         err = weft_lanes_learn(engine);
+        weft_beat_look(engine);
         weft_maintain_soon(engine);
         weft_waiters_tell_all(engine);
         weft_watches_tell(engine, NULL);

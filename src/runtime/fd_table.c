@@ -109,9 +109,14 @@ void weft_fd_event(struct weft_fd_table *table, const struct weft_ready *ready)
     struct weft_fd *entry = find_entry(table, ready->fd);
     if (!entry || entry->generation != ready->generation)
         return; /* closed since; the number may belong to another descriptor by now */
+    if (ready->events & WEFT_READY_LOST)
+        entry->watched = false;
+    if (entry->watcher) {
+        entry->watcher->ready(entry->watcher, ready->events);
+        return;
+    }
     if (ready->events & WEFT_READY_LOST) {
         /* Who waits has to come again, to have it watched again. */
-        entry->watched = false;
         wake_everybody(entry, 0);
     }
     if (ready->events & WEFT_READY_HANGUP) {
@@ -150,6 +155,20 @@ int weft_fd_watch(struct weft_worker *worker, int fd)
     else
         entry->watched = true;
     return 0;
+}
+
+int weft_fd_watch_by(struct weft_worker *worker, int fd, struct weft_fd_watcher *watcher)
+{
+    int err = weft_fd_watch(worker, fd);
+    if (err == 0)
+        weft_fd_entry(&worker->fds, fd)->watcher = watcher;
+    return err;
+}
+
+struct weft_fd_watcher *weft_fd_watcher_of(const struct weft_worker *worker, int fd)
+{
+    const struct weft_fd *entry = find_entry(&worker->fds, fd);
+    return entry ? entry->watcher : NULL;
 }
 
 int weft_fd_wait(struct weft_fiber *self, int fd, unsigned direction, int64_t deadline_ns)
@@ -206,4 +225,5 @@ void weft_fd_forget(struct weft_worker *worker, int fd)
     entry->watched = entry->always_ready = entry->stream = false;
     entry->drained = entry->hangup = entry->broken = false;
     entry->ready = 0;
+    entry->watcher = NULL;
 }

@@ -14,8 +14,15 @@
 struct weft_worker;
 struct weft_fiber;
 
+/* Told of every edge of a descriptor, in the scheduler: for libraries that read and write
+ * themselves. Must not wait; may watch, close and wake. */
+struct weft_fd_watcher {
+    void (*ready)(struct weft_fd_watcher *watcher, unsigned events); /* WEFT_READY_* */
+};
+
 struct weft_fd {
     struct weft_link readers, writers, hangups; /* struct weft_waiter */
+    struct weft_fd_watcher *watcher;            /* NULL: fibers wait for it, if anybody */
     uint32_t generation;                        /* raised at close: tells stale events apart */
     bool watched;                               /* the poller reports it */
     bool always_ready;                          /* a regular file */
@@ -47,6 +54,14 @@ void weft_fd_table_fail(struct weft_fd_table *table, int err);
 
 /* Have the poller report the descriptor from now on. Returns 0, -EBADF, -ENOMEM */
 int weft_fd_watch(struct weft_worker *worker, int fd);
+
+/* Have the watcher told of a descriptor that nobody has waited for yet: of its level now, and then
+ * of every edge, until weft_fd_forget; WEFT_READY_LOST asks for this call again. Who waits for
+ * something to come of it is to be counted in worker->fd_waiters. Returns like weft_fd_watch */
+int weft_fd_watch_by(struct weft_worker *worker, int fd, struct weft_fd_watcher *watcher);
+
+/* The watcher of a descriptor, NULL when there is none. */
+struct weft_fd_watcher *weft_fd_watcher_of(const struct weft_worker *worker, int fd);
 
 /* A direction is one of WEFT_READY_READ, _WRITE and _HANGUP, which are WEFT_READABLE, _WRITABLE and
  * _HANGUP of weft/io.h. */

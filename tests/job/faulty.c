@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#define WAIT_STEP_NS (10 * WEFT_MSEC)
+
 static struct faulty *faulty_of(struct weft_broker *broker)
 {
     return (struct faulty *)(void *)broker;
@@ -48,6 +50,13 @@ static int claim(struct weft_broker *broker, struct weft_claim *claim)
     faulty->lease_us = claim->lease_us;
     if (!err)
         err = faulty->inner->ops->claim(faulty->inner, claim);
+    /* As a broker that waits: a checkpoint, as long as there is none. */
+    int64_t until_ns = weft_now() + claim->wait_us * 1000;
+    while (!err && claim->count == 0 && weft_now() < until_ns) {
+        err = weft_sleep(WAIT_STEP_NS);
+        if (!err)
+            err = faulty->inner->ops->claim(faulty->inner, claim);
+    }
     if (!err && claim->count > 0 && faulty->claim_ns > 0)
         (void)weft_shield(delay, &faulty->claim_ns);
     return err;

@@ -649,3 +649,90 @@ FIBER_TEST(room_to_write_can_be_waited_for)
     CHECK_EQUAL(weft_close(fds[0]), 0);
     CHECK_EQUAL(weft_close(fds[1]), 0);
 }
+
+/* ---- watchers: who reads and writes itself ----------------------------------------------- */
+
+struct told {
+    struct weft_fd_watcher watcher;
+    unsigned events, times;
+};
+
+static void note_events(struct weft_fd_watcher *watcher, unsigned events)
+{
+    struct told *told = weft_container_of(watcher, struct told, watcher);
+    told->events |= events;
+    told->times++;
+}
+
+/* What was told since the last time, once it holds what is expected. */
+static unsigned await_events(struct told *told, unsigned expected)
+{
+    weft_current_worker->fd_waiters++;
+    for (int i = 0; i < 1000 && (told->events & expected) != expected; i++)
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+    weft_current_worker->fd_waiters--;
+    unsigned events = told->events;
+    told->events = 0;
+    return events;
+}
+
+FIBER_TEST(a_watcher_is_told_of_the_level_and_then_of_every_edge)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == NULL);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    REQUIRE(weft_fd_watch_by(weft_current_worker, fds[0], &told.watcher) == 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == &told.watcher);
+    CHECK_EQUAL(await_events(&told, WEFT_READY_READ | WEFT_READY_WRITE),
+                WEFT_READY_READ | WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "2", 1, WEFT_FOREVER), 1);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
+    CHECK_EQUAL(shutdown(fds[1], SHUT_WR), 0);
+    CHECK(await_events(&told, WEFT_READY_HANGUP) & WEFT_READY_HANGUP);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(a_watcher_of_a_closed_descriptor_is_told_nothing)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    CHECK_EQUAL(weft_fd_watch_by(weft_current_worker, 999999, &told.watcher), -EBADF);
+    CHECK(weft_fd_watcher_of(weft_current_worker, 999999) == NULL);
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    REQUIRE(weft_fd_watch_by(weft_current_worker, fds[0], &told.watcher) == 0);
+    (void)await_events(&told, WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK(weft_fd_watcher_of(weft_current_worker, fds[0]) == NULL);
+    unsigned times = told.times;
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    CHECK_EQUAL(told.times, times);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}
+
+FIBER_TEST(a_watcher_hears_that_the_poller_has_stopped_and_can_watch_again)
+{
+    int fds[2];
+    struct told told = {.watcher.ready = note_events};
+    struct weft_worker *worker = weft_current_worker;
+    REQUIRE(weft_socketpair(SOCK_STREAM, fds) == 0);
+    REQUIRE(weft_fd_watch_by(worker, fds[0], &told.watcher) == 0);
+    (void)await_events(&told, WEFT_READY_WRITE);
+    CHECK_EQUAL(weft_write(fds[1], "1", 1, WEFT_FOREVER), 1);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
+    /* As io_uring does when it ends a poll by itself. */
+    struct weft_fd *entry = weft_fd_entry(&worker->fds, fds[0]);
+    worker->poller_ops->unwatch(worker->poller, fds[0], entry->generation);
+    const struct weft_ready lost = {
+        .fd = fds[0], .generation = entry->generation, .events = WEFT_READY_LOST};
+    weft_fd_event(&worker->fds, &lost);
+    CHECK_EQUAL(await_events(&told, WEFT_READY_LOST), WEFT_READY_LOST);
+    CHECK(!entry->watched);
+    REQUIRE(weft_fd_watch_by(worker, fds[0], &told.watcher) == 0);
+    CHECK(await_events(&told, WEFT_READY_READ) & WEFT_READY_READ);
+    CHECK_EQUAL(weft_close(fds[0]), 0);
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+}

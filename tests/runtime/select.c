@@ -461,11 +461,13 @@ FIBER_TEST(a_file_is_always_a_ready_case)
     char path[128];
     (void)snprintf(path, sizeof path, "%s/file", test_directory());
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), fds[2];
+    static const unsigned flags[] = {WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP};
     REQUIRE(file >= 0);
-    for (int i = 0; i < 2; i++) {
-        struct weft_case c = weft_case_fd(file, i ? WEFT_READABLE : WEFT_WRITABLE);
+    for (int i = 0; i < 3; i++) {
+        struct weft_case c = weft_case_fd(file, flags[i]);
         CHECK_EQUAL(weft_select(&c, 1, WEFT_FOREVER, 0), 0);
         CHECK_EQUAL(c.result, 0);
+        CHECK_EQUAL(weft_wait_fd(file, flags[i], WEFT_FOREVER), 0);
     }
     /* Its number can go to something that has to be waited for. */
     CHECK_EQUAL(close(file), 0);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ * client_internal.h - the HTTP client inside: transfers, and the engine that runs those of one
+ * worker.
+ *
+ * A fiber fills in a transfer, hands it to its worker's engine and parks. Whatever calls libcurl
+ * runs in the scheduler, on the thread's own stack, because libcurl and TLS need more than a fiber
+ * has; both sides are on one thread, so nothing is locked. The engine works when its timer fires:
+ * it is armed for now whenever there is something to do, and so takes all there is in one go.
+ *
+ * libcurl never looks a name up: it is not let (client_transfer.c), the fiber does, and the
+ * transfer begins again with the answer. So there is no thread to wait for when a transfer is
+ * stopped. */
+#ifndef WEFT_HTTP_CLIENT_INTERNAL_H
+#define WEFT_HTTP_CLIENT_INTERNAL_H
+
+#include <base/buffer.h>
+#include <http/client_queue.h>
+#include <runtime/worker.h>
+
+#include <weft/http_client.h>
+
+#include <curl/curl.h>
+
+#define WEFT_HTTP_HOST_MAX         255 /* a name, or an address in brackets */
+#define WEFT_HTTP_NAMES_MAX        2   /* of the proxy and of the server */
+#define WEFT_HTTP_NAME_BYTES_MAX   ((size_t)4 << 10)
+#define WEFT_HTTP_REQUEST_HEAD_MAX ((size_t)64 << 10)
+
+/* The result of a transfer that needs to know an address; not seen outside. */
+#define WEFT_HTTP_NEEDS_NAME 1
+
+enum weft_http_stage {
+    WEFT_HTTP_IDLE,    /* nothing was asked for */
+    WEFT_HTTP_WAITING, /* for its turn */
+    WEFT_HTTP_RUNNING, /* libcurl has it */
+    WEFT_HTTP_ENDED,   /* the answer is there */
+};
+
+/* What a fiber asks for. */
+struct weft_http_question {
+    const char *url, *method; /* method NULL: GET */
+    const void *body;         /* NULL: none */
+    size_t body_len, body_max;
+    bool has_type;   /* among the fields is a Content-Type */
+    bool streams;    /* the body goes to the fiber in pieces */
+    bool may_follow; /* a redirect is not the response */
+};
+
+/* One request and its response. */
+struct weft_http_transfer {
+    struct weft_link all;         /* in engine->transfers */
+    struct weft_link work;        /* in one of the engine's other lists, or none */
+    struct weft_http_place place; /* in engine->queue, while it waits or runs */
+    bool has_turn;                /* it counts as running there */
+    struct weft_http_engine *engine;
+    enum weft_http_stage stage;
+    struct weft_fiber *fiber; /* that is parked for news of this one, or NULL */
+
+    /* By the fiber, before it is submitted. */
+    struct weft_http_question question;
+    struct weft_buffer lines; /* "Name: value" and NUL, for each field */
+    unsigned lines_len;
+    struct weft_buffer names; /* what was looked up, as CURLOPT_RESOLVE takes it, with NULs */
+    unsigned names_len;
+    unsigned literals;     /* names that are IPv6 addresses: libcurl reads them itself */
+    int64_t connect_by_ns; /* 0: nothing has begun to connect */
+
+    /* By the engine. */
+    CURL *easy;
+    struct curl_slist *nodes; /* of lines, and of libcurl's own that are turned off */
+    unsigned nodes_capacity;
+    struct curl_slist name_nodes[WEFT_HTTP_NAMES_MAX];
+    bool connected;
+    bool paused;     /* libcurl holds the body back until the fiber has taken some */
+    bool refused;    /* allow_address said no */
+    bool asked_name; /* libcurl wanted to look a name up */
+    bool discards;   /* the body of a redirect that is followed */
+    bool head_ended, has_location;
+    int status; /* of the head so far */
+    uint64_t body_bytes;
+    int failure;     /* a callback has ended it with that, 0: none has */
+    const char *why; /* and the sentence for it */
+    char error[CURL_ERROR_SIZE];
+
+    /* The response: the URL, a NUL, fields as "name", NUL, "value", NUL, then the body. */
+    struct weft_buffer reply;
+    size_t fields_at, fields_len;
+    struct weft_buffer pieces; /* of a body that streams: what the fiber has not taken yet */
+
+    /* The answer, once it has ended. */
+    int result; /* 0, WEFT_HTTP_NEEDS_NAME, or negative with error */
+    int http_version;
+    unsigned connections;
+    uint64_t bytes_sent, bytes_received;
+    struct weft_http_times times;
+    char name[WEFT_HTTP_HOST_MAX + 1]; /* that is needed, and its port */
+    uint16_t name_port;
+    char *location; /* where a redirect leads, on the heap */
+    bool same_origin;
+};
+
+struct weft_http_socket;
+
+struct weft_http_engine {
+    struct weft_http_client_options options;
+    const char *proxies[2]; /* for http, https; NULL: none */
+    const char *no_proxy;
+    struct weft_worker *worker; /* NULL: it has ended without the client having been closed */
+    CURLM *multi;
+    struct weft_timer timer;
+    bool armed, kicked;         /* the timer is; for now */
+    int64_t curl_due_ns;        /* when libcurl wants to be called, WEFT_FOREVER: not at all */
+    struct weft_link transfers; /* all there are */
+    struct weft_link idle, arrived, stopping, resuming;
+    unsigned idle_len;
+    struct weft_http_queue queue;
+    struct weft_link sockets, ready;  /* all, and those that libcurl is to be told of */
+    struct weft_http_socket *current; /* that libcurl is told of; NULL when it was closed */
+    bool closed;
+    struct weft_http_client_stats counts;
+};
+
+struct weft_http_client {
+    struct weft_http_client_options options;
+    char *proxies[2], *no_proxy;
+    struct weft_runtime *runtime;
+    unsigned engines_len;
+    struct weft_http_engine *engines[]; /* by worker; made, and written, by each itself */
+};
+
+/* ---- the engine (client_engine.c); by the fiber ----------------------------------------- */
+
+/* Make the calling worker's engine, unless it is there. Suspends.
+ * Returns 0, -ENOMEM, -EMFILE, -EINVAL (a proxy) */
+int weft_http_engine_open(struct weft_http_client *client);
+
+/* End what is under way and close its connections; on the engine's worker or, when that has ended,
+ * on any thread. What fibers still hold of it they free. */
+void weft_http_engine_close(struct weft_http_engine *engine);
+/* The same for the engine of any worker, by a fiber, which suspends. */
+void weft_http_engine_close_from(struct weft_http_engine *engine);
+
+/* Borrow a transfer. NULL: no memory. */
+struct weft_http_transfer *weft_http_transfer_take(struct weft_http_engine *engine);
+void weft_http_transfer_give_back(struct weft_http_transfer *transfer);
+
+/* Have it begin, when its turn comes. Returns 0, WEFT_EFULL, -ESHUTDOWN */
+int weft_http_engine_submit(struct weft_http_transfer *transfer);
+
+/* Have it end, if it has not. Suspends until then. */
+void weft_http_engine_stop(struct weft_http_transfer *transfer);
+
+/* Have a body go on that was held back. */
+void weft_http_engine_resume(struct weft_http_transfer *transfer);
+
+/* Park until there is news. Returns 0, -ETIMEDOUT, -ECANCELED */
+int weft_http_transfer_park(struct weft_http_transfer *transfer, int64_t deadline_ns,
+                            enum weft_park_kind kind);
+
+/* ---- the engine; in the scheduler -------------------------------------------------------- */
+
+/* Have it work soon. */
+void weft_http_engine_kick(struct weft_http_engine *engine);
+
+/* Wake the fiber, if it waits for news. */
+void weft_http_transfer_news(struct weft_http_transfer *transfer);
+
+/* Counters are written by one thread and read by all. */
+#define weft_http_count(at, by) weft_note(at, *(at) + (by))
+
+/* ---- transfers (client_transfer.c); in the scheduler ------------------------------------- */
+
+/* Tell libcurl what is wanted. Returns 0, -ENOMEM, -EMFILE */
+int weft_http_transfer_prepare(struct weft_http_transfer *transfer);
+
+/* Read what libcurl knows of it, after it has ended with code. */
+void weft_http_transfer_conclude(struct weft_http_transfer *transfer, CURLcode code);
+
+/* What a transfer failed with, as a negative error. os_error: errno of its socket, or 0 */
+int weft_http_error_of(CURLcode code, long os_error);
+
+/* ---- sockets (client_socket.c); in the scheduler ----------------------------------------- */
+
+/* libcurl's callbacks: CURLOPT_OPENSOCKETFUNCTION with the transfer, _CLOSESOCKETFUNCTION with the
+ * engine, CURLMOPT_SOCKETFUNCTION with the engine. */
+curl_socket_t weft_http_socket_open(void *transfer, curlsocktype purpose,
+                                    struct curl_sockaddr *address);
+int weft_http_socket_close(void *engine, curl_socket_t fd);
+int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *engine, void *unused);
+
+/* Tell libcurl of the first ready socket. */
+void weft_http_socket_serve(struct weft_http_engine *engine);
+
+/* ---- URLs (client_url.c); in the scheduler ----------------------------------------------- */
+
+/* The host as libcurl looks it up, an IPv6 address in brackets, and the port.
+ * Returns 0, -EINVAL, -ENOMEM */
+int weft_http_url_host(const char *url, char ret_host[WEFT_HTTP_HOST_MAX + 1], uint16_t *ret_port);
+
+bool weft_http_url_same_origin(const char *one, const char *other);
+
+/* Whether it is "http://host:port" or "https://host:port", the scheme not required. */
+bool weft_http_url_is_proxy(const char *url);
+
+/* ---- heads ------------------------------------------------------------------------------- */
+
+/* Put a line of a head into the reply (client_head.c). */
+void weft_http_head_line(struct weft_http_transfer *transfer, const char *line, size_t len);
+
+#endif
