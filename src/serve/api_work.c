@@ -273,8 +273,12 @@ static void fill_settlement(struct weft_settlement *settlement, struct settling 
         .result = item->result,
         .error = item->error,
     };
-    if (!item->error && (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_DIE))
+    if (item->error)
+        return;
+    if (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_DIE)
         settlement->error = "the worker gave no reason";
+    else if (item->event == WEFT_JOB_CANCEL) /* the reason of who asked for it goes before */
+        settlement->error = "cancelled by its worker";
 }
 
 /* A failure: is there another attempt, and when? */
@@ -300,6 +304,17 @@ static int prepare(struct weft_api *api, struct weft_settle_item *item, struct s
     if (item->follow.count > 0)
         return weft_follow_jobs_make(&settling->follow, api->engine, &item->follow, settlement);
     return 0;
+}
+
+/* Those that were refused because of their further jobs, once more without the reason. */
+static int settle_mended(struct weft_api *api, struct settling *settling,
+                         struct weft_settlement *settlements, size_t count)
+{
+    int err = 0;
+    for (size_t i = 0; !err && i < count; i++)
+        while (!err && weft_follow_jobs_mend(settling[i].follow, api->engine, &settlements[i]))
+            err = api->broker->ops->settle(api->broker, &settlements[i], 1);
+    return err;
 }
 
 static void reply_settled(struct weft_http_exchange *exchange,
@@ -332,6 +347,8 @@ static void settle(struct weft_http_exchange *exchange, struct weft_api *api,
         err = prepare(api, &request->items[i], &settling[i], &settlements[i]);
     if (!err)
         err = api->broker->ops->settle(api->broker, settlements, count);
+    if (!err)
+        err = settle_mended(api, settling, settlements, count);
     if (err)
         weft_api_refuse(api, exchange, err);
     else

@@ -66,14 +66,21 @@ json_t *v1_send(const struct server *server, const char *method, const char *pat
     return json;
 }
 
+/* A copy with " for each '. */
+static char *quote(const char *text)
+{
+    char *copy = strdup(text);
+    REQUIRE(copy);
+    for (char *c = copy; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    return copy;
+}
+
 /* A text from a format, ' being ". */
 static char *text_of(const char *format, va_list args, size_t *ret_len)
 {
-    char *quoted = strdup(format), *text;
-    REQUIRE(quoted);
-    for (char *c = quoted; *c; c++)
-        if (*c == '\'')
-            *c = '"';
+    char *quoted = quote(format), *text;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     int len = vasprintf(&text, quoted, args);
@@ -222,10 +229,12 @@ json_t *v1_lease(const struct server *server, const char *queue)
 json_t *v1_settle(const struct server *server, const json_t *leased, const char *outcome,
                   const char *members)
 {
+    char *quoted = quote(members);
     json_t *answer = v1(server, "POST", "/v1/settle", 200,
                         "{'jobs':[{'id':'%s','token':'%s','outcome':'%s'%s}]}",
-                        v1_text(leased, "id"), v1_text(leased, "token"), outcome, members);
+                        v1_text(leased, "id"), v1_text(leased, "token"), outcome, quoted);
     json_t *item = json_incref((json_t *)(uintptr_t)v1_at(answer, "jobs.0"));
+    free(quoted);
     json_decref(answer);
     REQUIRE(item);
     return item;
