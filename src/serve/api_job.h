@@ -32,6 +32,11 @@ struct weft_follow_jobs;
  * Returns 0, -ENOMEM, -EINVAL, -EMSGSIZE (one of them is not valid). Never suspends */
 int weft_follow_jobs_make(struct weft_follow_jobs **ret_follow, struct weft_engine *engine,
                           struct weft_job_requests *requests, struct weft_settlement *settlement);
+/* When they were the reason that the settlement was refused: leave out one that is there already,
+ * as it was wanted once only; give another id to one whose id is taken. Returns whether that, or
+ * either, was so, and it is worth while to settle again. follow may be NULL. */
+bool weft_follow_jobs_mend(struct weft_follow_jobs *follow, struct weft_engine *engine,
+                           struct weft_settlement *settlement);
 /* NULL is fine. */
 void weft_follow_jobs_free(struct weft_follow_jobs *follow);
 

@@ -196,16 +196,7 @@ static void get_metrics(struct weft_http_exchange *exchange, void *context)
 
 /* --- the description of it all --- */
 
-/* The document stands beside this file; the assembler puts it in. */
-__asm__(".pushsection .rodata\n"
-        ".hidden weft_openapi_json\n"
-        ".hidden weft_openapi_json_end\n"
-        ".globl weft_openapi_json\n"
-        "weft_openapi_json:\n"
-        ".incbin \"" WEFT_OPENAPI_JSON "\"\n"
-        ".globl weft_openapi_json_end\n"
-        "weft_openapi_json_end:\n"
-        ".popsection\n");
+/* Made of the file beside this one: openapi.S.in. */
 extern const char weft_openapi_json[] __attribute__((visibility("hidden")));
 extern const char weft_openapi_json_end[] __attribute__((visibility("hidden")));
 

@@ -304,8 +304,12 @@ static void fill_settlement(struct weft_settlement *settlement, struct settling 
         .result = item->result,
         .error = item->error,
     };
-    if (!item->error && (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_DIE))
+    if (item->error)
+        return;
+    if (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_DIE)
         settlement->error = "the worker gave no reason";
+    else if (item->event == WEFT_JOB_CANCEL) /* the reason of who asked for it goes before */
+        settlement->error = "cancelled by its worker";
 }
 
 /* A failure: is there another attempt, and when? */
@@ -333,28 +337,14 @@ static int prepare(struct weft_api *api, struct weft_settle_item *item, struct s
     return 0;
 }
 
-/* Further jobs that are there already were wanted once only: off the list with them. Returns
- * whether there was one. */
-static bool drop_duplicates(struct weft_settlement *settlement)
+/* Those that were refused because of their further jobs, once more without the reason. */
+static int settle_mended(struct weft_api *api, struct settling *settling,
+                         struct weft_settlement *settlements, size_t count)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < settlement->follow_count; i++) {
-        if (settlement->follow[i].err != WEFT_EDUPLICATE)
-            settlement->follow[kept++] = settlement->follow[i];
-    }
-    bool dropped = kept < settlement->follow_count;
-    settlement->follow_count = kept;
-    return dropped;
-}
-
-/* Settle, and once more what was refused for further jobs that are there already. */
-static int settle_all(struct weft_api *api, struct weft_settlement *settlements, size_t count)
-{
-    int err = api->broker->ops->settle(api->broker, settlements, count);
-    for (size_t i = 0; !err && i < count; i++) {
-        while (!err && settlements[i].err == WEFT_EDUPLICATE && drop_duplicates(&settlements[i]))
+    int err = 0;
+    for (size_t i = 0; !err && i < count; i++)
+        while (!err && weft_follow_jobs_mend(settling[i].follow, api->engine, &settlements[i]))
             err = api->broker->ops->settle(api->broker, &settlements[i], 1);
-    }
     return err;
 }
 
@@ -387,7 +377,9 @@ static void settle(struct weft_http_exchange *exchange, struct weft_api *api,
     for (size_t i = 0; !err && i < count; i++)
         err = prepare(api, &request->items[i], &settling[i], &settlements[i]);
     if (!err)
-        err = settle_all(api, settlements, count);
+        err = api->broker->ops->settle(api->broker, settlements, count);
+    if (!err)
+        err = settle_mended(api, settling, settlements, count);
     if (err)
         weft_api_refuse(api, exchange, err);
     else

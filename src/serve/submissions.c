@@ -247,6 +247,26 @@ int weft_follow_jobs_make(struct weft_follow_jobs **ret_follow, struct weft_engi
     return 0;
 }
 
+bool weft_follow_jobs_mend(struct weft_follow_jobs *follow, struct weft_engine *engine,
+                           struct weft_settlement *settlement)
+{
+    size_t kept = 0;
+    bool mended = false;
+    if (!follow || (settlement->err != WEFT_EDUPLICATE && settlement->err != -EEXIST))
+        return false;
+    for (size_t i = 0; i < settlement->follow_count; i++) {
+        struct weft_enqueue *item = &follow->items[i];
+        bool taken = item->err == -EEXIST, there = item->err == WEFT_EDUPLICATE;
+        if (taken) /* items point into the array of jobs, which is ours */
+            follow->jobs[item->job - follow->jobs].id = weft_engine_make_id(engine);
+        if (!there)
+            follow->items[kept++] = *item;
+        mended = mended || taken || there;
+    }
+    settlement->follow_count = kept;
+    return mended;
+}
+
 void weft_follow_jobs_free(struct weft_follow_jobs *follow)
 {
     if (!follow)
