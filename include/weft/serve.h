@@ -17,6 +17,10 @@ struct weft_serve_options {
     unsigned concurrency;     /* jobs at once per worker, 1000, at most 1,000,000 */
     unsigned queue_size;      /* jobs waiting per worker, 100,000 */
     unsigned job_concurrency; /* jobs at once of all queues that are no worker's, 1000 */
+    /* Paths of shared objects with tasks, WEFT_TASK_LIBRARY in weft/task.h, beside the built-in
+     * ones: noop, sleep, fail, process. */
+    const char *const *libraries;
+    size_t libraries_count;
     /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
     const int64_t *steps_ns;
     int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */

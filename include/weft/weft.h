@@ -40,6 +40,7 @@
 #include <weft/retry_after.h>
 #include <weft/retry_budget.h>
 #include <weft/runtime.h>
+#include <weft/schedule.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/serve.h>

@@ -2,8 +2,6 @@
  * remote_call.c - a request to the server, and again while it is away or busy. */
 #include "remote_internal.h"
 
-#include <job/json_scan.h>
-
 #include <weft/retry.h>
 #include <weft/retry_after.h>
 #include <weft/runtime.h>
@@ -21,7 +19,7 @@
     (2 * WEFT_SEC) /* whatever the server asks for: leases do not wait either                      \
                     */
 #define TOTAL_NS       (30 * WEFT_SEC)
-#define DETAIL_LEN_MAX 160
+#define DETAIL_LEN_MAX 400
 #define URL_BYTES_MAX  ((size_t)4 << 10)
 
 /* What is tried, and what of it lives only meanwhile. */
@@ -74,15 +72,16 @@ note(struct weft_remote *remote, const struct weft_remote_call *call, const char
 
 static void note_status(struct weft_remote *remote, const struct weft_remote_call *call)
 {
-    const char *detail = "";
-    size_t len = 0;
-    if (weft_json_find_string(call->response.body, call->response.body_len, "detail", &detail,
-                              &len) < 0)
-        len = 0;
-    if (len > DETAIL_LEN_MAX)
-        len = DETAIL_LEN_MAX;
-    note(remote, call, "the server answers %d%s%.*s", call->status, len ? ", " : "", (int)len,
-         detail);
+    static const char *const members[] = {"detail"};
+    const struct weft_http_response *response = &call->response;
+    struct weft_remote_value value;
+    struct weft_arena arena = {0};
+    const char *detail = NULL;
+    if (weft_remote_members(response->body, response->body_len, members, 1, &value) == 0)
+        (void)weft_remote_string(&value, &arena, DETAIL_LEN_MAX, &detail);
+    note(remote, call, "the server answers %d%s%s", call->status, detail ? ", " : "",
+         detail ? detail : "");
+    weft_arena_deinit(&arena);
 }
 
 int weft_remote_refuse(struct weft_remote *remote, const struct weft_remote_call *call,

@@ -32,7 +32,7 @@ struct weft_remote {
     int64_t lease_us; /* as claims ask for it: an extension cannot leave the end as it is */
     bool unsure;      /* a settlement may have been taken although its answer did not come */
     void *beat;       /* the heartbeat's connection, a CURL; made by its thread */
-    char error[320];
+    char error[640];
 };
 
 static inline struct weft_remote *weft_remote_of(struct weft_broker *broker)

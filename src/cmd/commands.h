@@ -6,7 +6,13 @@
 #include "options.h"
 
 extern const struct command command_serve; /* in builds with the job service */
-extern const struct command command_load;  /* in builds with llhttp */
+/* In builds with the HTTP client and jansson: */
+extern const struct command command_worker;
+extern const struct command command_enqueue;
+extern const struct command command_jobs;
+extern const struct command command_queues;
+extern const struct command command_cron;
+extern const struct command command_load; /* in builds with llhttp */
 extern const struct command command_size;
 extern const struct command command_version;
 

@@ -13,11 +13,13 @@ static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_SERVE
     &command_serve,
 #endif
+#ifdef WEFT_HAVE_WORK
+    &command_worker, &command_enqueue, &command_jobs, &command_queues, &command_cron,
+#endif
 #ifdef WEFT_HAVE_LOAD
     &command_load,
 #endif
-    &command_size,
-    &command_version,
+    &command_size,   &command_version,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

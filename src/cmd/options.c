@@ -35,6 +35,7 @@ struct reader {
     const struct command *command;
     const char *file; /* weft.ini's path when it was read */
     struct found found[OPTIONS_MAX];
+    void *fields;
     struct settings *settings;
 };
 
@@ -99,6 +100,50 @@ static int complain_unknown_flag(const struct command *command, const char *flag
     return EXIT_USAGE;
 }
 
+static struct words *words_of(const struct reader *reader, const struct option *option)
+{
+    return (struct words *)(void *)((char *)reader->fields + option->offset);
+}
+
+/* A flag that may come again: the first one replaces the default. */
+static int add_word(struct reader *reader, const struct option *option, size_t index,
+                    const char *word)
+{
+    struct words *words = words_of(reader, option);
+    if (reader->found[index].source == FROM_NOWHERE)
+        words->count = 0;
+    reader->found[index] = (struct found){word, FROM_FLAG};
+    if (*word == '\0') {
+        complain(reader->command->name, "--%s: the value is empty", option->name);
+        return EXIT_USAGE;
+    }
+    if (words->count == WORDS_MAX) {
+        complain(reader->command->name, "--%s can be given at most %d times", option->name,
+                 WORDS_MAX);
+        return EXIT_USAGE;
+    }
+    words->items[words->count++] = word;
+    return EXIT_OK;
+}
+
+/* Words between commas, from the environment or a file. */
+static bool part_words(struct reader *reader, size_t index, struct words *words)
+{
+    char *copy = strdup(reader->found[index].text), *save = NULL;
+    reader->settings->words[index] = copy;
+    words->count = 0;
+    for (char *word = copy ? strtok_r(copy, ",", &save) : NULL; word;
+         word = strtok_r(NULL, ",", &save)) {
+        word += strspn(word, " ");
+        for (size_t len = strlen(word); len > 0 && word[len - 1] == ' '; len--)
+            word[len - 1] = '\0';
+        if (words->count == WORDS_MAX || !*word)
+            return false;
+        words->items[words->count++] = word;
+    }
+    return words->count > 0;
+}
+
 /* One flag at argv[*at], with its value behind "=" or in the next word. */
 static int read_flag(struct reader *reader, int argc, char **argv, int *at)
 {
@@ -125,20 +170,92 @@ static int read_flag(struct reader *reader, int argc, char **argv, int *at)
         }
         value = argv[++*at];
     }
+    if (option->kind == OPTION_WORDS)
+        return add_word(reader, option, index, value);
     reader->found[index] = (struct found){value, FROM_FLAG};
+    return EXIT_OK;
+}
+
+static int complain_action(const struct command *command, const char *name)
+{
+    const char *best = "";
+    unsigned best_distance = 99;
+    for (const struct action *action = command->actions; action->name; action++) {
+        unsigned distance = weft_word_distance(name, action->name);
+        if (distance < best_distance) {
+            best = action->name;
+            best_distance = distance;
+        }
+    }
+    if (weft_word_is_near(name, best_distance))
+        complain(command->name, "there is no action '%s'; did you mean '%s'?", name, best);
+    else
+        complain(command->name, "there is no action '%s'; 'weft help %s' lists them", name,
+                 command->name);
+    return EXIT_USAGE;
+}
+
+static int read_action(struct reader *reader, const char *name)
+{
+    const struct action *action = reader->command->actions;
+    while (action->name && strcmp(action->name, name) != 0)
+        action++;
+    if (!action->name)
+        return complain_action(reader->command, name);
+    reader->settings->action = action;
     return EXIT_OK;
 }
 
 static int read_argument(struct reader *reader, const char *text)
 {
     const struct command *command = reader->command;
-    if (!command->argument)
+    const struct action *action = reader->settings->action;
+    if (command->actions && !action)
+        return read_action(reader, text);
+    const char *wanted = action ? action->argument : command->argument;
+    if (!wanted && action)
+        complain(command->name, "'%s' is not expected; '%s' takes only flags", text, action->name);
+    else if (!wanted)
         complain(command->name, "'%s' is not expected; the command takes only flags", text);
     else if (reader->settings->argument)
-        complain(command->name, "'%s' is one %s too many", text, command->argument);
+        complain(command->name, "'%s' is one %s too many", text, wanted);
     else
         reader->settings->argument = text;
     return reader->settings->argument == text ? EXIT_OK : EXIT_USAGE;
+}
+
+static bool is_in(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = strstr(list, word); at; at = strstr(at + 1, word)) {
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* An action has the argument that it needs, and no flag that is for others. */
+static int check_action(struct reader *reader)
+{
+    const struct command *command = reader->command;
+    if (!command->actions)
+        return EXIT_OK;
+    if (!reader->settings->action)
+        reader->settings->action = command->actions;
+    const struct action *action = reader->settings->action;
+    for (size_t i = 0; command->options[i].name; i++) {
+        const struct option *option = &command->options[i];
+        if (reader->found[i].source == FROM_FLAG && option->only &&
+            !is_in(option->only, action->name)) {
+            complain(command->name, "'%s' takes no --%s", action->name, option->name);
+            return EXIT_USAGE;
+        }
+    }
+    if (action->argument && !reader->settings->argument) {
+        complain(command->name, "%s: the %s is missing", action->name, action->argument);
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
 }
 
 static int read_words(struct reader *reader, int argc, char **argv)
@@ -179,12 +296,14 @@ static void environment_name(const char *option, char name[NAME_BYTES])
 static void read_environment(struct reader *reader)
 {
     const struct option *options = reader->command->options;
+    const char *allowed = reader->command->environment;
     for (size_t i = 0; options[i].name; i++) {
         char name[NAME_BYTES];
         environment_name(options[i].name, name);
         const char *text = getenv(name); // NOLINT(concurrency-mt-unsafe): no other thread yet
         /* Empty is how a variable is taken back in places that cannot unset one. */
-        if (text && *text && reader->found[i].source == FROM_NOWHERE)
+        if (text && *text && reader->found[i].source == FROM_NOWHERE &&
+            (!allowed || is_in(allowed, options[i].name)))
             reader->found[i] = (struct found){text, FROM_ENVIRONMENT};
     }
 }
@@ -267,6 +386,9 @@ static int complain_value(const struct reader *reader, size_t index)
     case OPTION_FLAG:
         (void)snprintf(wanted, sizeof wanted, "yes or no");
         break;
+    case OPTION_WORDS:
+        (void)snprintf(wanted, sizeof wanted, "at most %d words with commas", WORDS_MAX);
+        break;
     case OPTION_STRING:
         complain(reader->command->name, "%s: the value is empty", where);
         return EXIT_USAGE;
@@ -311,6 +433,8 @@ static bool convert(const struct option *option, const char *text, void *field)
         return parse_durations(text, ns, option->items);
     case OPTION_RATE:
         return parse_rate(text, field);
+    case OPTION_WORDS: /* has its own way */
+        return false;
     case OPTION_REACTOR:
         if (strcmp(text, "uring") != 0 && strcmp(text, "io_uring") != 0 &&
             strcmp(text, "epoll") != 0)
@@ -321,21 +445,33 @@ static bool convert(const struct option *option, const char *text, void *field)
     return false;
 }
 
+/* What was found for an option, as a value. */
+static bool take_found(struct reader *reader, size_t index)
+{
+    const struct option *option = &reader->command->options[index];
+    const struct found *found = &reader->found[index];
+    if (found->source == FROM_NOWHERE)
+        return true;
+    if (option->kind == OPTION_WORDS)
+        return found->source == FROM_FLAG || part_words(reader, index, words_of(reader, option));
+    return convert(option, found->text, (char *)reader->fields + option->offset);
+}
+
 int options_read(const struct command *command, int argc, char **argv, void *fields,
                  struct settings *ret_settings)
 {
-    struct reader reader = {.command = command, .settings = ret_settings};
+    struct reader reader = {.command = command, .fields = fields, .settings = ret_settings};
     *ret_settings = (struct settings){0};
     size_t count = count_options(command);
     int status = read_words(&reader, argc, argv);
+    if (status == EXIT_OK)
+        status = check_action(&reader);
     if (status != EXIT_OK)
         return status;
     read_environment(&reader);
     status = read_file(&reader);
     for (size_t i = 0; i < count && status == EXIT_OK; i++) {
-        const struct option *option = &command->options[i];
-        if (reader.found[i].source != FROM_NOWHERE &&
-            !convert(option, reader.found[i].text, (char *)fields + option->offset))
+        if (!take_found(&reader, i))
             status = complain_value(&reader, i);
     }
     return status;
@@ -345,6 +481,10 @@ void settings_release(struct settings *settings)
 {
     settings_file_release(settings->texts);
     settings->texts = NULL;
+    for (size_t i = 0; i < OPTIONS_MAX; i++) {
+        free(settings->words[i]);
+        settings->words[i] = NULL;
+    }
 }
 
 #define HELP_COLUMN 23
@@ -364,14 +504,42 @@ static void print_option(const char *name, const char *metavar, const char *help
     }
 }
 
+static void print_actions(const struct action *actions)
+{
+    (void)printf("\nactions:\n");
+    for (const struct action *action = actions; action->name; action++) {
+        int width = printf("  %s%s%s", action->name, action->argument ? " " : "",
+                           action->argument ? action->argument : "");
+        (void)printf("%*s%s%s\n", HELP_COLUMN - width, "", action->summary,
+                     action == actions ? " (default)" : "");
+    }
+}
+
+/* "WEFT_SERVER, WEFT_JSON: as the flags" */
+static void print_environment(const struct command *command)
+{
+    const char *comma = "\nenvironment: ";
+    for (const struct option *option = command->options; option->name; option++) {
+        char name[NAME_BYTES];
+        if (!is_in(command->environment, option->name))
+            continue;
+        environment_name(option->name, name);
+        (void)printf("%s%s", comma, name);
+        comma = ", ";
+    }
+    (void)printf(", as the flags\n");
+}
+
 void options_print_help(const struct command *command)
 {
     bool has_file = false;
+    const char *argument = command->actions ? "[ACTION]" : command->argument;
     (void)printf("weft %s - %s\n\nusage: weft %s%s%s [flags]\n", command->name, command->summary,
-                 command->name, command->argument ? " " : "",
-                 command->argument ? command->argument : "");
+                 command->name, argument ? " " : "", argument ? argument : "");
     if (command->description)
         (void)printf("\n%s", command->description);
+    if (command->actions)
+        print_actions(command->actions);
     (void)printf("\nflags:\n");
     for (const struct option *option = command->options; option->name; option++) {
         print_option(option->name, option->metavar, option->help);
@@ -388,5 +556,7 @@ void options_print_help(const struct command *command)
                      "The flag counts before the environment, the environment before the file.\n",
                      name + strlen("WEFT_"), command->name);
     }
+    if (command->environment)
+        print_environment(command);
     (void)printf("\nexit code: 0 ok, 1 failed, 2 wrong usage\n\nexamples:\n%s", command->examples);
 }

@@ -21,16 +21,23 @@
 #define OPTIONS_HELPED (-1)
 
 #define OPTIONS_MAX    24
+#define WORDS_MAX      64 /* of an OPTION_WORDS */
 
 enum option_kind {
-    OPTION_FLAG,      /* bool; no value on the command line, yes or no elsewhere */
-    OPTION_STRING,    /* const char * */
-    OPTION_COUNT,     /* uint64_t */
-    OPTION_SIZE,      /* uint64_t, bytes */
+    OPTION_FLAG,   /* bool; no value on the command line, yes or no elsewhere */
+    OPTION_STRING, /* const char * */
+    OPTION_WORDS,  /* struct words; the flag may come several times, commas part words elsewhere */
+    OPTION_COUNT,  /* uint64_t */
+    OPTION_SIZE,   /* uint64_t, bytes */
     OPTION_DURATION,  /* int64_t, nanoseconds */
     OPTION_DURATIONS, /* int64_t[items], each between min and max */
     OPTION_RATE,      /* double */
     OPTION_REACTOR,   /* const char *, a name that weft_run takes */
+};
+
+struct words {
+    const char *items[WORDS_MAX];
+    size_t count;
 };
 
 struct option {
@@ -41,23 +48,37 @@ struct option {
     size_t offset;     /* of the field in the command's own struct, which holds the default */
     uint64_t min, max; /* inclusive; max 0 means no limit */
     const char *help;  /* with the default; lines of at most 57 characters */
+    const char *only;  /* the actions that it is for, between spaces; NULL: all */
+};
+
+/* What a command can do, where that is several things: its first argument. */
+struct action {
+    const char *name;     /* NULL ends a table; the first is what is done without a word */
+    const char *argument; /* metavar of the argument behind it; NULL when it takes none */
+    const char *summary;  /* at most 57 characters, without full stop */
 };
 
 struct command {
     const char *name;
-    const char *summary;     /* one line, without full stop */
-    const char *argument;    /* metavar of its argument; NULL when it takes none */
-    const char *description; /* further lines of --help; NULL for none */
+    const char *summary;          /* one line, without full stop */
+    const char *argument;         /* metavar of its argument; NULL when it takes none */
+    const struct action *actions; /* NULL: it has none; else they have the arguments */
+    const char *description;      /* further lines of --help; NULL for none */
     const struct option *options;
-    const char *examples; /* lines */
+    const char *examples;    /* lines */
+    const char *environment; /* the options that may come from the environment, between spaces;
+                                NULL: all */
     /* argv[0] is the command's name. Returns an exit code */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
 /* What was given besides the options, and the memory behind strings from weft.ini. */
 struct settings {
-    const char *argument; /* NULL when none was given */
+    const char *argument;        /* NULL when none was given */
+    const struct action *action; /* of a command that has some; then the argument is its own, and
+                                    there is one where it takes one */
     struct settings_text *texts;
+    char *words[OPTIONS_MAX]; /* copies of what was parted */
 };
 
 /* Write what was set into *fields.

@@ -12,6 +12,7 @@ struct serve_arguments {
     uint64_t workers, concurrency, job_concurrency, queue_size;
     int64_t steps_ns[WEFT_SERVE_STEPS];
     int64_t grace_ns;
+    struct words load;
     bool insecure;
 };
 
@@ -38,6 +39,8 @@ static int serve(const struct command *command, struct serve_arguments *argument
         .concurrency = (unsigned)arguments->concurrency,
         .job_concurrency = (unsigned)arguments->job_concurrency,
         .queue_size = (unsigned)arguments->queue_size,
+        .libraries = arguments->load.items,
+        .libraries_count = arguments->load.count,
         .steps_ns = arguments->steps_ns,
         /* 0 would mean the default; who asks for no grace gets the shortest one. */
         .grace_ns = arguments->grace_ns ? arguments->grace_ns : 1,
@@ -123,6 +126,12 @@ static const struct option options[] = {
      .offset = FIELD(steps_ns),
      .help = "lengths of the three steps of the built-in task\n"
              "(default 2s,1s,500ms)"},
+    {.name = "load",
+     .metavar = "FILE",
+     .kind = OPTION_WORDS,
+     .offset = FIELD(load),
+     .help = "a shared object with tasks (WEFT_TASK_LIBRARY), beside\n"
+             "the built-in ones; may come again"},
     {.name = "token-file",
      .metavar = "FILE",
      .kind = OPTION_STRING,

@@ -27,7 +27,7 @@ struct reading {
 /* The commands that read settings; also those that are not in this build. */
 static bool is_section(const char *name, size_t len)
 {
-    static const char *const sections[] = {"serve", "load"};
+    static const char *const sections[] = {"serve", "worker", "load"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         if (strlen(sections[i]) == len && memcmp(sections[i], name, len) == 0)
             return true;

@@ -4,7 +4,9 @@
 
 #include <broker/sqlite.h>
 #include <job/builtin.h>
+#include <job/library.h>
 #include <serve/api.h>
+#include <serve/job_log.h>
 #include <serve/log.h>
 #include <serve/schedules.h>
 #include <serve/settings.h>
@@ -36,7 +38,9 @@ struct service {
     const struct weft_serve_options *options;
     struct weft_serve_settings settings;
     struct weft_api api;
-    struct weft_handler handlers[WEFT_BUILTINS];
+    struct weft_handler_set handlers;
+    struct weft_log_sink sink;
+    struct weft_engine_log log; /* of the engine and of handlers */
     struct weft_http_server *http;
     struct weft_scope http_scope, scheduler_scope;
     struct weft_task http_task, engine_task;
@@ -171,6 +175,20 @@ static void close_store(struct service *service)
     broker->ops->close(broker);
 }
 
+/* The built-in tasks and those of the libraries. Before the runtime starts: files are read. */
+static int gather_handlers(struct service *service)
+{
+    const struct weft_serve_options *options = service->options;
+    struct weft_handler builtin[WEFT_BUILTINS];
+    weft_builtin_handlers(builtin, service->settings.steps_ns);
+    int err = weft_handler_set_add(&service->handlers, "the built-in tasks", builtin, WEFT_BUILTINS,
+                                   service->error, service->error_bytes);
+    for (size_t i = 0; !err && i < options->libraries_count; i++)
+        err = weft_handler_set_load(&service->handlers, options->libraries[i], service->error,
+                                    service->error_bytes);
+    return err;
+}
+
 static int open_engine(struct service *service)
 {
     const struct weft_serve_settings *settings = &service->settings;
@@ -178,14 +196,14 @@ static int open_engine(struct service *service)
     int err = weft_consumers_init(consumers, service->api.broker, settings);
     if (err)
         return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
-    weft_builtin_handlers(service->handlers, settings->steps_ns);
     err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
                                                      .broker = service->api.broker,
-                                                     .handlers = service->handlers,
-                                                     .handlers_count = WEFT_BUILTINS,
+                                                     .handlers = service->handlers.items,
+                                                     .handlers_count = service->handlers.count,
                                                      .consumers = consumers->options,
                                                      .consumers_count = consumers->workers + 1,
                                                      .leave_unknown = true, /* for /v1/lease */
+                                                     .log = &service->log,
                                                  });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
@@ -360,11 +378,16 @@ int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t
     service->api.settings = &service->settings;
     service->error = ret_error;
     service->error_bytes = error_bytes;
+    service->sink = (struct weft_log_sink){options->log, options->log_context};
+    service->log = weft_job_log(&service->sink);
     int err = weft_serve_settings_parse(&service->settings, options, ret_error, error_bytes);
     if (!err) {
-        err = serve(service);
+        err = gather_handlers(service);
+        if (!err)
+            err = serve(service);
         weft_serve_settings_release(&service->settings);
     }
+    weft_handler_set_release(&service->handlers);
     free(service);
     return err;
 }

@@ -55,9 +55,9 @@ expect() {
 
 # The same with variables set before it: a function would leave them set in some shells.
 expect_env() {
-    export WEFT_JSON WEFT_CONNECTIONS WEFT_CONFIG WEFT_QUEUE_SIZE
+    export WEFT_JSON WEFT_CONNECTIONS WEFT_CONFIG WEFT_QUEUE_SIZE WEFT_SERVER WEFT_STATE WEFT_LOAD
     expect "$@"
-    unset WEFT_JSON WEFT_CONNECTIONS WEFT_CONFIG WEFT_QUEUE_SIZE
+    unset WEFT_JSON WEFT_CONNECTIONS WEFT_CONFIG WEFT_QUEUE_SIZE WEFT_SERVER WEFT_STATE WEFT_LOAD
 }
 
 is_json() { # is_json FILE: 0 yes, 1 no, 2 nothing here can tell
@@ -247,17 +247,212 @@ else
     skip 'weft serve' 'built without the job service'
 fi
 
+# What talks to a server: usage, a server that is not there
+away=http://127.0.0.1:1
+if has jobs; then
+    expect 2 err "weft jobs: there is no action 'shwo'; did you mean 'show'?" jobs shwo
+    expect 2 err "weft jobs: there is no action 'frobnicate'; 'weft help jobs' lists them" jobs frobnicate
+    expect 2 err 'weft jobs: show: the ID is missing' jobs show
+    expect 2 err "weft jobs: 'x' is not expected; 'list' takes only flags" jobs list x
+    expect 2 err "weft jobs: 'b' is one ID too many" jobs show a b
+    expect 2 err "weft jobs: 'show' takes no --state" jobs show x --state dead
+    expect 2 err "weft jobs: 'x' is no id of a job" jobs show x
+    expect 2 err "weft jobs: --limit: '0' is not a number between 1 and 1000" jobs --limit 0
+    expect 2 err "weft jobs: --server: 'localhost' is no address" jobs --server localhost
+    expect 1 err 'weft jobs: none cannot be opened: No such file' jobs --token-file none
+    printf '# nothing\n\n' >tokens
+    expect 1 err 'weft jobs: tokens has no token in it' jobs --token-file tokens
+    expect 1 err "weft jobs: no answer from $away: " jobs --server $away
+    WEFT_SERVER=$away expect_env 1 err "weft jobs: no answer from $away: " jobs
+    WEFT_SERVER=$away WEFT_STATE=nonsense expect_env 1 err 'no answer from' jobs # for flags only
+    expect 2 err 'weft enqueue: the TASK is missing' enqueue
+    expect 2 err "'noop' is one too many" enqueue noop --ndjson -
+    expect 2 err '--wait is for a single job' enqueue --ndjson - --wait 1s
+    expect 2 err '--payload is not JSON: ' enqueue noop --payload hello
+    expect 2 err "a text needs its quotes: '\"hello\"'" enqueue noop --payload hello
+    expect 1 err 'none cannot be opened: No such file' enqueue noop --payload @none
+    expect 2 err 'standard input is not JSON' enqueue noop --payload -
+    expect 2 err "--priority: '10' is not a number" enqueue noop --priority 10
+    expect 2 err "'x' is no id of a job" enqueue noop --after x
+    expect 2 err '--after: the value is empty' enqueue noop --after ''
+    expect 1 err "weft enqueue: no answer from $away: " enqueue noop --server $away
+    expect 2 err 'weft queues: set: nothing is to be set' queues set mail --server $away
+    expect 2 err "weft queues: --rate: '-1' is not a number from 0 up" queues set mail --rate -1
+    expect 2 err "weft queues: 'pause' takes no --burst" queues pause mail --burst 1
+    expect 1 err "weft queues: no answer from $away: " queues pause mail --server $away
+    expect 2 err 'weft cron: set: --schedule is missing' cron set a --task noop
+    expect 2 err 'weft cron: set: --task is missing' cron set a --schedule @daily
+    expect 0 out 'T00:00:00Z' cron next @daily
+    expect 0 out 'T02:30:00+0' cron next '30 2 * 6 *' --zone Europe/Berlin --count 1
+    expect_json cron next '@every 90s' --count 3 --json
+    expect 2 err 'weft cron: next: minute: ' cron next '99 * * * *'
+    expect 2 err 'no such day ever comes' cron next '0 0 30 2 *'
+    expect 2 err 'there is no time zone Mars/Base' cron next @daily --zone Mars/Base
+    expect 1 err "weft cron: no answer from $away: " cron --server $away
+    expect 2 err 'weft worker: there are no tasks to work on' worker --server $away
+    expect 2 err "--queues: 'a=0' is no queue with a weight" worker --queues b,a=0
+    expect 2 err 'the queue a is named twice' worker --builtin --queues a,b --queues a
+    expect 2 err '"*" is no name of a queue' worker --builtin --queues '*'
+    expect 2 err "--order: 'best' is neither weighted nor strict" worker --order best
+    expect 2 err "--lease: '2h' is not a duration" worker --lease 2h
+    expect 1 err './none.so: No such file' worker --load none.so
+    WEFT_LOAD='a.so, none.so' expect_env 1 err './a.so: No such file' worker
+    expect 1 err './none.so: No such file' serve --load ./none.so
+    if ldd "$weft" 2>/dev/null | grep -q inih; then
+        printf '[worker]\nload = ./none.so, other.so\n' >weft.ini
+        expect 1 err './none.so: No such file' worker
+        rm -f weft.ini
+    fi
+else
+    skip 'weft jobs' 'built without the HTTP client'
+fi
+
+# A server, a worker, and everything that can be asked of them
+start_server() { # flags
+    : >serve.out
+    "$weft" serve --listen 127.0.0.1:0 --steps 0,0,0 "$@" >serve.out 2>serve.err &
+    server=$!
+    waited=0
+    while [ "$(wc -l <serve.out)" -lt 2 ] && [ $waited -lt 300 ] && kill -0 $server 2>/dev/null; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    WEFT_SERVER=$(sed -n 's/^weft serves on //p' serve.out)
+    [ -n "$WEFT_SERVER" ] || sed 's/^/# /' serve.err
+}
+
+says() { # says TEXT ARGUMENTS...: exactly that on standard output
+    text=$1
+    shift
+    "$weft" "$@" >out 2>err </dev/null && [ "$(cat out)" = "$text" ]
+    status=$?
+    ok $status "weft $*: $text"
+    [ $status -eq 0 ] || sed 's/^/# /' out err
+}
+
+if has jobs && has serve; then
+    start_server --broker "sqlite:$work/cli.db"
+    export WEFT_SERVER
+    expect 0 out 'no jobs' jobs
+    says null enqueue noop --wait 60s
+    says 'no schedules' cron
+    id=$("$weft" enqueue noop --delay 1h --queue later --priority 0 --unique key)
+    [ ${#id} -eq 36 ]
+    ok $? 'weft enqueue prints the id'
+    expect 0 err 'a job that counts as the same is there already' enqueue noop --queue later --unique key
+    [ "$(cat out)" = "$id" ]
+    ok $? 'and that of the job that is there already'
+    expect 0 out 'scheduled' jobs show "$id"
+    expect_json jobs show "$id" --json
+    expect 1 err "job $id is scheduled" jobs wait "$id" --wait 0.1s
+    expect 0 out "$id  scheduled  noop  later" jobs list --queue later
+    expect_json jobs list --json --limit 1
+    says 'no jobs' jobs --state dead
+    expect 1 err 'must be scheduled, available,' jobs --state nonsense
+    says "$id is available" jobs retry "$id"
+    says null jobs wait "$id" --wait 60s
+    expect 1 err 'the job is completed' jobs cancel "$id"
+    expect 1 err 'there is no such job' jobs show 00000000-0000-7000-8000-000000000000
+    dead=$("$weft" enqueue fail --max-attempts 1 --payload '{"error": "bad luck"}')
+    expect 1 err "job $dead is dead: bad luck" jobs wait "$dead"
+    expect 0 out 'bad luck' jobs errors "$dead"
+    child=$("$weft" enqueue noop --delay 1h)
+    after=$("$weft" enqueue noop --after "$child")
+    expect 0 out 'blocked' jobs show "$after"
+    says "$child is cancelled" jobs cancel "$child"
+    expect 1 err "job $after is cancelled: " jobs wait "$after"
+    printf '{"task":"noop"}\n\n{"task":"noop","payload":1e2}\n' >lines
+    "$weft" enqueue --ndjson lines >out 2>err && [ "$(wc -l <out)" -eq 2 ]
+    ok $? 'weft enqueue --ndjson prints the ids'
+    "$weft" enqueue --ndjson - <lines >out 2>err && [ "$(wc -l <out)" -eq 2 ]
+    ok $? 'and reads standard input'
+    awk 'BEGIN { for (i = 0; i < 10001; i++) print "{\"task\":\"noop\",\"queue\":\"many\",\"delay\":3600}" }' |
+        "$weft" enqueue --ndjson - >out 2>err && [ "$(sort -u out | wc -l)" -eq 10001 ]
+    ok $? 'and puts in more than fit into one request'
+    printf '{"task":"noop"}\n{"tusk":1}\n' >lines
+    expect 1 err 'line 2: unknown member "tusk"' enqueue --ndjson lines
+    printf '{"seconds": 0.01}' >payload
+    says null enqueue sleep --payload @payload --wait 60s
+    "$weft" enqueue sleep --payload - --wait 60s <payload >out 2>err && [ "$(cat out)" = null ]
+    ok $? 'weft enqueue --payload - reads standard input'
+    expect_json enqueue noop --wait 60s --json
+
+    expect 0 out 'many' queues
+    expect_json queues --json
+    expect 0 out 'size_max' queues show many
+    expect 0 out 'running_max          7' queues set many --running-max 7 --rate 2.5 --burst 0
+    expect 0 out 'rate                 2.5' queues show many
+    expect 0 out 'rate                 0.0' queues set many --rate 0
+    expect 0 out 'paused               true' queues pause many
+    "$weft" queues | grep -q '^many .* paused$'
+    ok $? 'weft queues shows which are paused'
+    expect 0 out 'paused               false' queues resume many
+    expect 1 err 'there is no queue of this name' queues show none
+
+    expect 0 out 'Europe/Berlin' cron set nightly --schedule '0 2 * * *' --zone Europe/Berlin \
+        --task noop --queue cron --payload '{"a": 1}' --missed skip
+    expect 0 out 'nightly' cron
+    expect_json cron --json
+    expect 0 out '{"a": 1}' cron show nightly
+    expect 0 out 'paused      true' cron pause nightly
+    expect 0 out '{"a": 1}' cron show nightly
+    expect 0 out 'missed      skip' cron resume nightly
+    id=$("$weft" cron run nightly)
+    says null jobs wait "$id" --wait 60s
+    says 'nightly is removed' cron remove nightly
+    expect 1 err 'there is no schedule of this name' cron show nightly
+    expect 1 err 'hour: ' cron set wrong --schedule '0 99 * * *' --task noop
+
+    # The server knows no task of this kind, and leaves it to the worker.
+    if has worker; then
+        "$weft" worker --builtin --queues elsewhere=2,other --name cmd-worker 2>worker.err &
+        worker=$!
+        waited=0
+        until grep -q '"event":"working"' worker.err || [ $waited -ge 300 ]; do
+            sleep 0.1
+            waited=$((waited + 1))
+        done
+        says null enqueue noop --queue elsewhere --wait 60s
+        kill -TERM $worker
+        wait $worker
+        ok $? 'weft worker ends with 0 after SIGTERM'
+        is_json worker.err || grep -q '"event":"stopped"' worker.err
+        ok $? 'and says what it did'
+    fi
+    kill -TERM $server
+    wait $server
+    ok $? 'the server ends with 0'
+
+    # Tokens
+    printf 'readreadreadreadread read reader\nadminadminadminadmin admin\n' >tokens
+    printf 'readreadreadreadread\n' >reader
+    printf '# a comment\n\nadminadminadminadmin\n' >admin
+    chmod 600 tokens reader admin
+    start_server --broker "sqlite:$work/tokens.db" --token-file tokens
+    expect 1 err 'a bearer token is needed, and it must be the right one (--token-file)' jobs
+    expect 0 out 'no jobs' jobs --token-file reader
+    expect 1 err 'this token lacks the scope "enqueue"' enqueue noop --token-file reader
+    says null enqueue noop --token-file admin --wait 60s
+    expect 1 err 'this token lacks the scope "work"' worker --builtin --token-file reader
+    kill -TERM $server
+    wait $server
+    ok $? 'the server ends with 0'
+    unset WEFT_SERVER
+else
+    skip 'the commands and a server' 'not in this build'
+fi
+
 # Every flag in --help stands in the manual, in the part of its command, and none else does.
 flags_of_help() {
     "$weft" help "$1" | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | grep -v -e '^--help$' | sort
 }
-# A flag's own entry is the line behind .TP; others are only mentioned.
+# A flag's own entry is the line behind .TP, or behind .TQ; others are only mentioned.
 entries_of_manual() {
     sed -n "/^\.SS weft $1/,/^\.S[SH] [^w]/p" "$manual" | sed 's/\\//g' |
-        awk -v name="weft $1" '/^\.SS /{inside = index($0, ".SS " name) == 1}
-             previous == ".TP" && inside && /^\.BI? --/{print $2} {previous = $0}' | sort
+        awk -v name="weft $1" '/^\.SS /{inside = index($0 " ", ".SS " name " ") == 1}
+             previous ~ /^\.T[PQ]$/ && inside && /^\.BI? --/{print $2} {previous = $0}' | sort
 }
-for command in serve load size version; do
+for command in serve worker enqueue jobs queues cron load size version; do
     if ! has $command; then
         skip "the manual has the flags of weft $command" 'not in this build'
         continue
