@@ -141,10 +141,22 @@ static int task_nap(struct weft_attempt *attempt, const void *settings)
 }
 
 /* Ends with the name of its worker when a file is there; until then it waits. */
+static void say_begun(const char *path)
+{
+    char begun[256];
+    (void)snprintf(begun, sizeof begun, "%s.begun", path);
+    FILE *file = fopen(begun, "w");
+    if (file)
+        (void)fclose(file);
+}
+
+/* Tells by another file that it has begun: that the server says so is not the same. */
 static int task_wait_for_file(struct weft_attempt *attempt, const void *settings)
 {
     const char *path;
     int err = weft_attempt_get_string(attempt, "path", &path);
+    if (!err)
+        say_begun(path);
     while (!err && access(path, F_OK) < 0)
         err = weft_sleep(5 * WEFT_MSEC);
     return err ? err : weft_attempt_printf_result(attempt, "\"%s\"", (const char *)settings);
@@ -391,6 +403,11 @@ static void put_waiting(const char *name, char id[37])
     (void)snprintf(payload, sizeof payload, "{\"path\":\"%s\"}", file_path(name));
     put("wait", payload, "", id);
     expect_state(id, "running");
+    char begun[256];
+    (void)snprintf(begun, sizeof begun, "%s.begun", file_path(name));
+    int64_t until_ms = 0;
+    while (access(begun, F_OK) < 0)
+        REQUIRE(look_again(&until_ms));
 }
 
 TEST(a_signal_lets_running_jobs_end)
