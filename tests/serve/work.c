@@ -140,7 +140,6 @@ static int task_nap(struct weft_attempt *attempt, const void *settings)
     return weft_sleep((int64_t)(seconds * 1e9));
 }
 
-/* Ends with the name of its worker when a file is there; until then it waits. */
 static void say_begun(const char *path)
 {
     char begun[256];
@@ -150,7 +149,8 @@ static void say_begun(const char *path)
         (void)fclose(file);
 }
 
-/* Tells by another file that it has begun: that the server says so is not the same. */
+/* Ends with the name of its worker when a file is there; until then it waits. Tells by another file
+ * that it has begun: that the server says it runs is not the same. */
 static int task_wait_for_file(struct weft_attempt *attempt, const void *settings)
 {
     const char *path;
