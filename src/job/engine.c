@@ -180,10 +180,8 @@ static int fill_in(struct weft_engine_options *options)
 
 static bool handler_is_valid(const struct weft_handler *handler)
 {
-    bool runs = handler->executor != WEFT_EXECUTOR_EXEC && handler->executor != WEFT_EXECUTOR_HTTP;
     const struct weft_retry_options *retry = &handler->retry;
-    return handler->name && weft_job_name_is_valid(handler->name) &&
-           weft_executor_exists(handler->executor) && (handler->run || !runs) &&
+    return handler->name && weft_job_name_is_valid(handler->name) && weft_executor_takes(handler) &&
            handler->attempts_max <= WEFT_JOB_ATTEMPTS_MAX && handler->timeout_ns >= 0 &&
            handler->grace_ns >= 0 && retry->backoff <= WEFT_BACKOFF_CONSTANT &&
            retry->jitter != WEFT_JITTER_DECORRELATED && retry->jitter != WEFT_JITTER_SMOOTH &&
