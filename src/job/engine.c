@@ -324,6 +324,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     if (err == 0)
         err = open_handlers(engine);
     if (err == 0)
+        err = weft_executors_open(engine);
+    if (err == 0)
         err = open_consumers(engine);
     if (err == 0)
         err = join_registry(engine);
@@ -342,6 +344,7 @@ void weft_engine_close(struct weft_engine *engine)
     if (engine->worker.number != 0)
         (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
     weft_lanes_close(engine);
+    weft_executors_close(engine);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
     weft_table_deinit(&engine->handlers);

@@ -224,7 +224,8 @@ struct weft_engine {
 
     struct weft_heap timers;
     struct weft_wake timers_wake;
-    struct weft_semaphore threads; /* places on threads */
+    struct weft_semaphore threads;       /* places on threads */
+    struct weft_http_client *clients[2]; /* of webhooks: without and with private addresses; NULL */
     atomic_uint *stuck;
     bool too_many_stuck; /* said so */
 
@@ -368,6 +369,11 @@ bool weft_executor_forces(const struct weft_handler *handler);
 
 /* How long it may take by default; 0: for ever. */
 int64_t weft_executor_timeout(const struct weft_handler *handler);
+
+/* What executors of valid handlers need beyond one job. Suspend.
+ * Returns 0; what weft_http_client_open does. Close in every case */
+int weft_executors_open(struct weft_engine *engine);
+void weft_executors_close(struct weft_engine *engine);
 
 /* Run the handler: what it returned. Suspends. */
 int weft_engine_job_execute(struct weft_engine_job *job);

@@ -9,6 +9,9 @@
 
 #include <job/exec.h>
 #include <job/json_scan.h>
+#ifdef WEFT_HAVE_WEBHOOKS
+#include <job/webhook_send.h>
+#endif
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +24,10 @@
 struct executor {
     int (*run)(struct weft_engine_job *job); /* what the handler returned; suspends */
     bool (*is_complete)(const struct weft_handler *handler);
-    int64_t timeout_ns; /* of a handler that does not say; 0: none */
-    bool outside;       /* of this process's fibers and threads: it can be ended by force */
+    int (*open)(struct weft_engine *engine, const struct weft_handler *handler); /* or NULL */
+    void (*close)(struct weft_engine *engine); /* or NULL; also when there is nothing to close */
+    int64_t timeout_ns;                        /* of a handler that does not say; 0: none */
+    bool forces; /* what does not end when asked to is ended when job->force is cancelled */
 };
 
 /* ---- fibers and threads ----------------------------------------------------------------- */
@@ -124,6 +129,48 @@ static int run_command(struct weft_engine_job *job)
     return conclude(job, err, &outcome);
 }
 
+/* ---- webhooks --------------------------------------------------------------------------- */
+
+#ifdef WEFT_HAVE_WEBHOOKS
+
+static bool has_webhook(const struct weft_handler *handler)
+{
+    const struct weft_webhook *webhook = handler->settings;
+    const char *reason;
+    return webhook && weft_webhook_check(webhook, &reason) == 0;
+}
+
+static struct weft_http_client **client_of(struct weft_engine *engine,
+                                           const struct weft_handler *handler)
+{
+    const struct weft_webhook *webhook = handler->settings;
+    return &engine->clients[webhook->allow_private];
+}
+
+static int open_client(struct weft_engine *engine, const struct weft_handler *handler)
+{
+    const struct weft_webhook *webhook = handler->settings;
+    struct weft_http_client **client = client_of(engine, handler);
+    return *client ? 0 : weft_webhook_client_open(client, webhook->allow_private);
+}
+
+static void close_clients(struct weft_engine *engine)
+{
+    weft_http_client_close(engine->clients[false]);
+    weft_http_client_close(engine->clients[true]);
+}
+
+static int run_webhook(struct weft_engine_job *job)
+{
+    const struct weft_execution execution = execution_of(job);
+    struct weft_outcome outcome = {.exit_code = -1};
+    int err = weft_webhook_run(*client_of(job->engine, job->handler), job->handler->settings,
+                               &execution, &outcome);
+    return conclude(job, err, &outcome);
+}
+
+#endif
+
 /* ---- all of them ------------------------------------------------------------------------ */
 
 static const struct executor executors[WEFT_EXECUTORS] = {
@@ -135,9 +182,18 @@ static const struct executor executors[WEFT_EXECUTORS] = {
             .run = run_command,
             .is_complete = has_command,
             .timeout_ns = TIMEOUT_NS,
-            .outside = true,
+            .forces = true,
         },
-    [WEFT_EXECUTOR_HTTP] = {.timeout_ns = TIMEOUT_NS},
+#ifdef WEFT_HAVE_WEBHOOKS
+    [WEFT_EXECUTOR_HTTP] =
+        {
+            .run = run_webhook,
+            .is_complete = has_webhook,
+            .open = open_client,
+            .close = close_clients,
+            .timeout_ns = TIMEOUT_NS,
+        },
+#endif
 };
 
 bool weft_executor_takes(const struct weft_handler *handler)
@@ -153,7 +209,26 @@ int64_t weft_executor_timeout(const struct weft_handler *handler)
 
 bool weft_executor_forces(const struct weft_handler *handler)
 {
-    return executors[handler->executor].outside;
+    return executors[handler->executor].forces;
+}
+
+int weft_executors_open(struct weft_engine *engine)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < engine->options.handlers_count; i++) {
+        const struct weft_handler *handler = &engine->options.handlers[i];
+        if (executors[handler->executor].open)
+            err = executors[handler->executor].open(engine, handler);
+    }
+    return err;
+}
+
+void weft_executors_close(struct weft_engine *engine)
+{
+    for (int i = 0; i < WEFT_EXECUTORS; i++) {
+        if (executors[i].close)
+            executors[i].close(engine);
+    }
 }
 
 int weft_engine_job_execute(struct weft_engine_job *job)
