@@ -68,19 +68,31 @@ static void check_times(const struct weft_job_request *job)
 static void check_after(const struct weft_job_requests *requests,
                         const struct weft_job_request *job)
 {
-    bool ids = false;
+    check(job->after_count <= WEFT_JOB_AFTER_MAX);
     for (size_t i = 0; i < job->after_count; i++) {
-        const struct weft_job_after *after = &job->after[i], *before = i > 0 ? after - 1 : NULL;
-        if (after->name) {
-            check(!ids && after->index < requests->count);
-            check(&requests->items[after->index] != job);
-            check(strcmp(requests->items[after->index].name, after->name) == 0);
-            check(!before || before->index < after->index);
-        } else {
-            check(!ids || memcmp(&before->id, &after->id, sizeof after->id) < 0);
-            ids = true;
-        }
+        const struct weft_job_after *after = &job->after[i];
+        check(i == 0 || after[-1].position < after->position);
+        if (!after->name)
+            continue;
+        check(after->index < requests->count && &requests->items[after->index] != job);
+        check(strcmp(requests->items[after->index].name, after->name) == 0);
     }
+}
+
+/* Each job comes behind those it waits for. */
+static void check_order(const struct weft_job_requests *requests)
+{
+    bool *seen = calloc(requests->count, sizeof *seen);
+    check(seen != NULL);
+    for (size_t i = 0; i < requests->count; i++) {
+        size_t at = requests->order ? requests->order[i] : i;
+        check(at < requests->count && !seen[at]);
+        const struct weft_job_request *job = &requests->items[at];
+        for (size_t j = 0; j < job->after_count; j++)
+            check(!job->after[j].name || seen[job->after[j].index]);
+        seen[at] = true;
+    }
+    free(seen);
 }
 
 static void check_job(const struct weft_job_requests *requests, const struct weft_job_request *job)
@@ -97,7 +109,7 @@ static void check_job(const struct weft_job_requests *requests, const struct wef
     check(job->unique_states < 1u << WEFT_JOB_STATES);
     for (size_t i = 0; i < job->headers_count; i++)
         headers_bytes += strlen(job->headers[i].name) + strlen(job->headers[i].value);
-    check(headers_bytes <= WEFT_JOB_HEADERS_BYTES_MAX);
+    check(headers_bytes <= WEFT_JOB_HEADERS_MAX);
     check_payload(job);
     check_times(job);
     check_after(requests, job);
@@ -106,7 +118,7 @@ static void check_job(const struct weft_job_requests *requests, const struct wef
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     if (size < 1)
         return 0;
     size_t len = size - 1;
@@ -126,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(requests.count > 0 && requests.count <= WEFT_JOB_REQUESTS_MAX);
     for (size_t i = 0; i < requests.count; i++)
         check_job(&requests, &requests.items[i]);
+    check_order(&requests);
     weft_job_requests_deinit(&requests);
     return 0;
 }

@@ -150,6 +150,15 @@ WEFT_API void weft_http_reply(struct weft_http_exchange *exchange, int status,
 WEFT_API void weft_http_reply_error(struct weft_http_exchange *exchange, int status,
                                     const char *detail);
 
+/* Send the reply now, for handlers that have to know whether it went out: one that hands something
+ * over takes it back if it did not. The client may be gone all the same before it has read it.
+ *
+ * Returns  0: the system has taken all of it; -EINVAL: there is none in one piece; -EMSGSIZE,
+ *          -ENOMEM: a 500 went out instead; -EPIPE, -ETIMEDOUT, -ECANCELED, ...: the connection
+ *          ends
+ * Suspends */
+WEFT_API int weft_http_reply_send(struct weft_http_exchange *exchange);
+
 /* ---- replies in pieces ------------------------------------------------------------------ */
 
 /* A reply whose length is not known when it begins: chunked in HTTP/1.1; in HTTP/1.0 its end is the

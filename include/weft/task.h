@@ -29,7 +29,8 @@ struct weft_attempt; /* one run of one job; valid until run returns */
 /* Where a handler runs. */
 enum weft_executor {
     WEFT_EXECUTOR_FIBER,   /* a fiber of its own: waits with weft's calls, never blocks */
-    WEFT_EXECUTOR_THREAD,  /* a thread of a bounded pool: may block; cannot be ended by force */
+    WEFT_EXECUTOR_THREAD,  /* a thread of a bounded pool: may block; cannot be ended by force. One
+                              that does not end is left behind, and still uses its settings */
     WEFT_EXECUTOR_PROCESS, /* a child process: may burn CPU or crash; is killed when it must end */
     WEFT_EXECUTOR_EXEC,    /* a command of the server's own list; run is not used */
     WEFT_EXECUTOR_HTTP,    /* a webhook; run is not used */
@@ -53,8 +54,8 @@ struct weft_handler {
     int64_t timeout_ns; /* of a job that does not say: its scope is cancelled. 0: none; exec, http
                            and process: 30 min */
     int64_t grace_ns;   /* after that it is ended by force, or given up as stuck; 10 s */
-    /* Delays of retries: backoff, jitter, base_ns, cap_ns and multiplier are read. All zeros:
-     * exponential from 2 s to 1 h, equal jitter. */
+    /* Delays of retries: backoff, jitter (FULL, EQUAL or NONE), base_ns (0: 2 s), cap_ns (0: 1 h)
+     * and multiplier are read. All zeros: exponential from 2 s to 1 h, equal jitter. */
     struct weft_retry_options retry;
 };
 
@@ -72,8 +73,9 @@ WEFT_API const char *weft_attempt_header(struct weft_attempt *attempt, const cha
 
 /* A member of the payload, which must be a JSON object. A path leads into objects and arrays:
  * "user.name", "items[2].id".
- * Returns  0; -ENOENT (no such member), -EINVAL (another type; the payload is not JSON), -ERANGE,
- *          -ENOMEM. *ret_value is written only on success. Never suspend */
+ * Returns  0; -ENOENT (no such member), -EINVAL (another type; a string with a NUL in it; no such
+ *          path; the payload is no JSON object, or is nested more than 64 deep), -ERANGE, -ENOMEM.
+ *          *ret_value is written only on success. Never suspend */
 WEFT_API int weft_attempt_get_string(struct weft_attempt *attempt, const char *path,
                                      const char **ret_value);
 WEFT_API int weft_attempt_get_int(struct weft_attempt *attempt, const char *path,
@@ -81,7 +83,7 @@ WEFT_API int weft_attempt_get_int(struct weft_attempt *attempt, const char *path
 WEFT_API int weft_attempt_get_double(struct weft_attempt *attempt, const char *path,
                                      double *ret_value);
 WEFT_API int weft_attempt_get_bool(struct weft_attempt *attempt, const char *path, int *ret_value);
-/* So many elements has the array, or members the object. */
+/* So many elements has the array, or members the object; "" is the payload itself. */
 WEFT_API int weft_attempt_get_count(struct weft_attempt *attempt, const char *path,
                                     size_t *ret_count);
 
@@ -118,7 +120,7 @@ WEFT_API int weft_attempt_retry_after(struct weft_attempt *attempt, int64_t dela
 /* --- on its way --- */
 
 /* Store how far it is: fraction 0 to 1, note may be NULL. What is told more often than once a
- * second is kept back and told then. Returns 0, -EINVAL. Never suspends. */
+ * second is kept back and told then. Returns 0, -EINVAL, -ENOMEM. Never suspends. */
 WEFT_API int weft_attempt_progress(struct weft_attempt *attempt, double fraction, const char *note);
 
 enum weft_log_level {
@@ -128,7 +130,8 @@ enum weft_log_level {
     WEFT_LOG_ERROR
 };
 
-/* One line in the log of whoever runs the job, with the job's id, task and attempt. */
+/* One line in the log of whoever runs the job, with the job's id, task and attempt; what is longer
+ * than 1,000 bytes is cut. */
 WEFT_API void weft_attempt_log(struct weft_attempt *attempt, enum weft_log_level level,
                                const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -146,12 +149,14 @@ struct weft_attempt_job {
 };
 
 /* Put in a further job by the same commit that completes this one: if this attempt fails, there is
- * no such job. At most 1,000. Copied.
- * Returns  0, -EINVAL, -EMSGSIZE, -ENOBUFS, -ENOMEM */
+ * no such job. It belongs to the same flow and has the same headers. When the queue refuses it,
+ * this attempt has failed; one whose unique key is there already is no longer wanted, and that is
+ * all. Copied. At most 1,000, with 16 MiB of payloads. Returns  0; -EINVAL (names, numbers, payload
+ * is not JSON), -EMSGSIZE, -ENOBUFS, -ENOMEM */
 WEFT_API int weft_attempt_enqueue(struct weft_attempt *attempt, const struct weft_attempt_job *job);
 
-/* Whether the job is to end: cancelled, timed out, lease lost. For threads and child processes; a
- * fiber learns it from its waits. */
+/* Whether the job is to end: cancelled, timed out, lease lost, the worker ends. For threads and
+ * child processes; a fiber learns it from its waits. */
 WEFT_API int weft_attempt_is_cancelled(const struct weft_attempt *attempt);
 
 /* --- shared objects --- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * iso_time.c - see iso_time.h. */
+#include <base/date.h>
 #include <base/iso_time.h>
 
 #include <errno.h>
@@ -32,35 +33,14 @@ static bool take_number(struct cursor *cursor, unsigned count, int least, int mo
     return value >= least && value <= most;
 }
 
-static bool is_leap_year(int year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static int days_in_month(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return days[month - 1] + (month == 2 && is_leap_year(year));
-}
-
-/* Days from 1970-01-01 in the Gregorian calendar, also before its beginning. */
-static int64_t days_since_1970(int year, int month, int day)
-{
-    static const int days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    int64_t years = year + 400 - 1; /* whole ones, from 400 before: nothing below is negative */
-    int64_t days = years * 365 + years / 4 - years / 100 + years / 400;
-    days += days_before[month - 1] + (month > 2 && is_leap_year(year)) + day - 1;
-    return days - 865259; /* 1970-01-01, counted so */
-}
-
 static bool take_date(struct cursor *cursor, int64_t *ret_days)
 {
     int year, month, day;
     if (!take_number(cursor, 4, 0, 9999, &year) || !take(cursor, '-') ||
         !take_number(cursor, 2, 1, 12, &month) || !take(cursor, '-') ||
-        !take_number(cursor, 2, 1, days_in_month(year, month), &day))
+        !take_number(cursor, 2, 1, weft_date_month_length(year, month), &day))
         return false;
-    *ret_days = days_since_1970(year, month, day);
+    *ret_days = weft_date_to_days(year, month, day);
     return true;
 }
 
@@ -109,6 +89,6 @@ int weft_time_parse(int64_t *ret_unix_us, const char *text, size_t len)
     if (!take_date(&cursor, &days) || !take(&cursor, 'T') || !take_clock(&cursor, &clock_us) ||
         !take_zone(&cursor, &zone_us) || cursor.at != cursor.end)
         return -EINVAL;
-    *ret_unix_us = days * 86400 * MICROS_PER_SECOND + clock_us - zone_us;
+    *ret_unix_us = days * WEFT_DAY_S * MICROS_PER_SECOND + clock_us - zone_us;
     return 0;
 }

@@ -4,7 +4,7 @@
 #include <base/uuid.h>
 
 #include <errno.h>
-#include <stdbool.h>
+#include <string.h>
 
 #define SEQUENCE_MAX 0xfffu
 
@@ -42,6 +42,12 @@ struct weft_uuid weft_uuid_make(struct weft_uuid_maker *maker, int64_t unix_ms)
 static bool dash_at(size_t position)
 {
     return position == 8 || position == 13 || position == 18 || position == 23;
+}
+
+bool weft_uuid_is_none(const struct weft_uuid *uuid)
+{
+    static const struct weft_uuid none;
+    return memcmp(uuid, &none, sizeof none) == 0;
 }
 
 void weft_uuid_format(const struct weft_uuid *uuid, char text[WEFT_UUID_TEXT_LEN + 1])

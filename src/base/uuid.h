@@ -5,6 +5,7 @@
 
 #include <base/random.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ void weft_uuid_maker_init(struct weft_uuid_maker *maker, struct weft_random *ran
 
 /* Make an id for a time of day. A clock that steps back does not make ids step back. */
 struct weft_uuid weft_uuid_make(struct weft_uuid_maker *maker, int64_t unix_ms);
+
+/* Whether all of its bits are zero, which stands for none. */
+bool weft_uuid_is_none(const struct weft_uuid *uuid);
 
 /* Write 36 characters and a NUL, lower case. */
 void weft_uuid_format(const struct weft_uuid *uuid, char text[WEFT_UUID_TEXT_LEN + 1]);

@@ -46,6 +46,7 @@ static int sqlite_enqueue(struct weft_broker *broker, struct weft_enqueue_batch 
 {
     struct sqlite_request request = {.apply = weft_sqlite_apply_enqueue,
                                      .arg = batch,
+                                     .gathers = true,
                                      .count = batch->count,
                                      .bytes = weft_sqlite_bytes_of(batch->items, batch->count)};
     int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
@@ -70,7 +71,7 @@ static int sqlite_claim(struct weft_broker *broker, struct weft_claim *claim)
 static int sqlite_settle(struct weft_broker *broker, struct weft_settlement *items, size_t count)
 {
     struct sqlite_request request = {
-        .apply = weft_sqlite_apply_settle, .arg = items, .count = count};
+        .apply = weft_sqlite_apply_settle, .arg = items, .gathers = true, .count = count};
     for (size_t i = 0; i < count; i++)
         request.bytes += items[i].result.len + SQLITE_ROW_BYTES +
                          weft_sqlite_bytes_of(items[i].follow, items[i].follow_count);
@@ -154,7 +155,7 @@ static void sqlite_close(struct weft_broker *broker)
 static const struct weft_broker_ops sqlite_ops = {
     .name = "sqlite",
     .capabilities = WEFT_BROKER_CLAIMS_ON_ENQUEUE | WEFT_BROKER_LEASES_UNTIL_CLOSE |
-                    WEFT_BROKER_EVENTS | WEFT_BROKER_MANAGES,
+                    WEFT_BROKER_EVENTS | WEFT_BROKER_MANAGES | WEFT_BROKER_CHOOSES,
     .enqueue = sqlite_enqueue,
     .claim = sqlite_claim,
     .settle = sqlite_settle,
@@ -213,7 +214,8 @@ static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
     (void)pthread_mutex_init(&broker->checkpoint.lock, NULL);
     (void)pthread_cond_init(&broker->checkpoint.wake, NULL);
     broker->path = strdup(broker->memory ? ":memory:" : path);
-    if (broker->path && !weft_sqlite_events_init(&broker->writer.events))
+    if (broker->path && !weft_sqlite_leases_init(&broker->writer) &&
+        !weft_sqlite_events_init(&broker->writer.events))
         return broker;
     (void)close_on_thread(broker);
     return NULL;

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLAIM_BYTES_MAX ((size_t)8 << 20) /* of payloads and inputs; one job may go beyond it */
-#define SKIP_MAX        1000u             /* jobs looked at in vain, per claim */
+#define CLAIM_BYTES_MAX ((size_t)8 << 20)  /* of payloads and inputs; one job may go beyond it */
+#define SKIP_MAX        1000u              /* jobs looked at in vain, per claim */
+#define OTHERS_MAX      500u               /* jobs of tasks that are not asked for, per queue ... */
+#define OTHERS_PAUSE_US ((int64_t)1000000) /* ... and then until the next look */
 #define STARVING_US     ((int64_t)60000000)
 #define TURN            8u /* one of so many goes to the longest waiting */
 
@@ -18,6 +20,11 @@
     "q.seq, q.task, q.attempt, q.run_at_us, q.crashes, q.flags, q.attempts_max, q.expires_us,"     \
     " " SQLITE_ASKED_COLUMNS
 #define ASKED 8 /* where they begin */
+
+#define CLAIMED                                                                                    \
+    "state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3, lease_until_us = ?4,"    \
+    " wake_us = ?4, worker = ?5"
+#define TOGETHER_MIN 8u /* jobs: fewer are cheaper one by one */
 
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_claim[] = {
@@ -27,9 +34,9 @@ const struct sqlite_text weft_sqlite_texts_claim[] = {
      " ORDER BY q.priority, q.run_at_us, q.seq"},
     {SQL_CLAIM_SELECT_ONE,
      "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq WHERE q.seq = ?1"},
-    {SQL_CLAIM_UPDATE,
-     "UPDATE queue SET state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3,"
-     " lease_until_us = ?4, worker = ?5 WHERE seq = ?1"},
+    {SQL_CLAIM_UPDATE, "UPDATE queue SET " CLAIMED " WHERE seq = ?1"},
+    {SQL_CLAIM_UPDATE_ALL,
+     "UPDATE queue SET " CLAIMED " WHERE seq IN (SELECT seq FROM weft_claimed)"},
     /* The first job of the priority after ?2. */
     {SQL_CLAIM_HEAD,
      "SELECT seq, priority, run_at_us FROM queue WHERE queue = ?1 AND priority > ?2"
@@ -50,6 +57,7 @@ struct pass {
     uint64_t token;
     size_t bytes;
     unsigned skipped;
+    unsigned others; /* of tasks that are not asked for, in this queue */
 };
 
 enum skip {
@@ -149,11 +157,40 @@ static int copy_job(struct pass *pass, sqlite3_stmt *row, struct weft_job **ret_
     return *ret_job ? SQLITE_OK : SQLITE_NOMEM;
 }
 
+/* For its settlement. */
+static void remember(const struct pass *pass, sqlite3_stmt *row, const struct weft_job *job)
+{
+    struct sqlite_row lease = {
+        .seq = sqlite3_column_int64(row, 0),
+        .queue = pass->queue,
+        .token = pass->token,
+        .started_us = pass->now_us,
+        .worker = job->worker,
+        .run_at_us = job->run_at_us,
+        .attempt = job->attempt,
+        .crashes = job->crashes,
+        .flags = (unsigned)sqlite3_column_int(row, 5),
+    };
+    lease.task = weft_sqlite_name_numbered(&pass->writer->tasks, sqlite3_column_int64(row, 1));
+    weft_sqlite_lease_keep(pass->writer, &lease);
+}
+
+/* Whether the claim asks for this task. */
+static bool is_wanted(const struct pass *pass, int64_t task)
+{
+    const struct sqlite_name *name = weft_sqlite_name_numbered(&pass->writer->tasks, task);
+    return !pass->claim->tasks || (name && name->wanted == pass->token);
+}
+
 /* Take the job of a row, or note why not. */
 static int visit(struct pass *pass, sqlite3_stmt *row)
 {
     struct sqlite_writer *writer = pass->writer;
     struct weft_claim *claim = pass->claim;
+    if (!is_wanted(pass, sqlite3_column_int64(row, 1))) {
+        pass->others++;
+        return SQLITE_OK;
+    }
     int64_t expires_us = sqlite3_column_int64(row, 7);
     bool expired = expires_us > 0 && expires_us <= pass->now_us;
     const char *key = weft_sqlite_column_text(row, ASKED + 10);
@@ -167,37 +204,66 @@ static int visit(struct pass *pass, sqlite3_stmt *row)
     int rc = copy_job(pass, row, &claim->jobs[claim->count]);
     if (rc)
         return rc;
+    if (!key)
+        remember(pass, row, claim->jobs[claim->count]);
     claim->count++;
     weft_sqlite_limits_begin(writer, pass->queue, key, pass->now_us);
     return SQLITE_OK;
 }
 
-static bool is_large(struct pass *pass)
+/* Whether a limit is reached of what one claim takes, or looks at in one queue. */
+static bool is_enough(struct pass *pass)
 {
+    struct weft_claim *claim = pass->claim;
     if (pass->bytes > CLAIM_BYTES_MAX || pass->skipped >= SKIP_MAX)
-        pass->claim->more = true;
-    return pass->claim->more;
+        claim->more = true;
+    if (pass->others >= OTHERS_MAX && claim->next_us > OTHERS_PAUSE_US)
+        claim->next_us = OTHERS_PAUSE_US;
+    return claim->more || pass->others >= OTHERS_MAX;
 }
 
 /* --- after the rows were read: a table must not be changed while it is --- */
 
-static int store_claimed(struct pass *pass, const struct weft_job *job)
+static void bind_claim(const struct pass *pass, sqlite3_stmt *update)
 {
-    sqlite3_stmt *update = pass->writer->statements[SQL_CLAIM_UPDATE];
-    (void)sqlite3_bind_int64(update, 1, weft_sqlite_seq(&job->id));
+    int64_t until_us = weft_sqlite_lease_end(pass->claim->lease_us, pass->now_us);
     (void)sqlite3_bind_int64(update, 2, (int64_t)pass->token);
     (void)sqlite3_bind_int64(update, 3, pass->now_us);
-    if (job->lease_until_us > 0)
-        (void)sqlite3_bind_int64(update, 4, job->lease_until_us);
-    else
-        (void)sqlite3_bind_null(update, 4);
-    if (job->worker > 0)
-        (void)sqlite3_bind_int64(update, 5, job->worker);
-    else
-        (void)sqlite3_bind_null(update, 5);
-    int rc = weft_sqlite_run(pass->writer, SQL_CLAIM_UPDATE);
-    if (rc)
-        return rc;
+    if (until_us > 0)
+        (void)sqlite3_bind_int64(update, 4, until_us);
+    if (pass->claim->worker > 0)
+        (void)sqlite3_bind_int64(update, 5, pass->claim->worker);
+}
+
+/* The rows of the latest jobs, from `first` on. */
+static int store_claimed(struct pass *pass, unsigned first)
+{
+    struct sqlite_writer *writer = pass->writer;
+    const struct weft_claim *claim = pass->claim;
+    bool together = claim->count - first >= TOGETHER_MIN;
+    enum sqlite_statement which = together ? SQL_CLAIM_UPDATE_ALL : SQL_CLAIM_UPDATE;
+    sqlite3_stmt *update = writer->statements[which];
+    int rc = SQLITE_OK;
+    bind_claim(pass, update);
+    writer->gather.claimed.count = 0;
+    for (unsigned i = first; !rc && i < claim->count; i++) {
+        int64_t seq = weft_sqlite_seq(&claim->jobs[i]->id);
+        if (together) {
+            rc = weft_sqlite_list_add(writer, &writer->gather.claimed, seq, NULL, 0) ? SQLITE_OK
+                                                                                     : SQLITE_NOMEM;
+        } else {
+            (void)sqlite3_bind_int64(update, 1, seq);
+            rc = weft_sqlite_run(writer, which);
+        }
+    }
+    if (!rc && together)
+        rc = weft_sqlite_run(writer, which);
+    (void)sqlite3_clear_bindings(update);
+    return rc;
+}
+
+static void note_claimed(struct pass *pass, const struct weft_job *job)
+{
     const struct weft_broker_event event = {
         .at_us = pass->now_us,
         .id = job->id,
@@ -211,7 +277,6 @@ static int store_claimed(struct pass *pass, const struct weft_job *job)
     weft_sqlite_queue_count(pass->writer, pass->queue, WEFT_JOB_AVAILABLE, WEFT_JOB_RUNNING);
     weft_sqlite_set(pass->writer, &pass->queue->claims, pass->queue->claims + 1);
     weft_sqlite_tell(pass->writer, &event);
-    return SQLITE_OK;
 }
 
 static int store_skipped(struct pass *pass, const struct sqlite_item *item)
@@ -233,7 +298,7 @@ static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, b
     unsigned first = pass->claim->count;
     int rc = SQLITE_ROW;
     skipped->count = 0;
-    while (pass->claim->count - first < count && !is_large(pass)) {
+    while (pass->claim->count - first < count && !is_enough(pass)) {
         rc = sqlite3_step(select);
         if (rc == SQLITE_ROW) {
             int err = visit(pass, select);
@@ -245,8 +310,10 @@ static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, b
     (void)sqlite3_reset(select);
     *ret_ended = rc == SQLITE_DONE;
     rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+    if (!rc && pass->claim->count > first)
+        rc = store_claimed(pass, first);
     for (unsigned i = first; !rc && i < pass->claim->count; i++)
-        rc = store_claimed(pass, pass->claim->jobs[i]);
+        note_claimed(pass, pass->claim->jobs[i]);
     for (size_t i = 0; !rc && i < skipped->count; i++)
         rc = store_skipped(pass, &skipped->items[i]);
     return rc ? rc : weft_sqlite_resolve(pass->writer, pass->now_us);
@@ -298,11 +365,11 @@ static int claim_longest_waiting(struct pass *pass, bool *ret_claimed)
 {
     struct heads heads;
     bool ended;
-    unsigned before = pass->claim->count;
+    unsigned before = pass->claim->count, others = pass->others;
     sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT_ONE];
     int rc = SQLITE_OK;
     *ret_claimed = false;
-    while (!rc && !*ret_claimed && !is_large(pass)) {
+    while (!rc && !*ret_claimed && pass->others == others && !is_enough(pass)) {
         rc = look_at_heads(pass, &heads);
         if (rc || heads.run_at_us > pass->now_us - STARVING_US)
             break;
@@ -318,7 +385,7 @@ static int claim_fairly(struct pass *pass, unsigned count)
     unsigned last = pass->claim->count + count;
     bool ended = false;
     int rc = SQLITE_OK;
-    while (!rc && !ended && pass->claim->count < last && !is_large(pass)) {
+    while (!rc && !ended && pass->claim->count < last && !is_enough(pass)) {
         unsigned rest = last - pass->claim->count;
         unsigned run = TURN - 1 - (unsigned)(pass->queue->claims % TURN);
         if (run == 0) {
@@ -365,6 +432,17 @@ static int claim_from(struct pass *pass)
     return starving ? claim_fairly(pass, count) : claim_in_order(pass, count, &ended);
 }
 
+/* A task without a name in the store has no jobs. */
+static void mark_wanted(const struct pass *pass)
+{
+    const struct weft_claim *claim = pass->claim;
+    for (size_t i = 0; claim->tasks && i < claim->tasks_count; i++) {
+        struct sqlite_name *name = weft_sqlite_name_find(&pass->writer->tasks, claim->tasks[i]);
+        if (name)
+            name->wanted = pass->token;
+    }
+}
+
 int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request *request)
 {
     struct weft_claim *claim = request->arg;
@@ -375,11 +453,13 @@ int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request 
     struct pass pass = {
         .writer = writer, .claim = claim, .now_us = request->now_us, .token = writer->next_token++};
     int rc = SQLITE_OK;
+    mark_wanted(&pass);
     for (size_t i = 0; !rc && i < claim->queues_count && claim->count < claim->jobs_max; i++) {
         struct sqlite_name *name = weft_sqlite_name_find(&writer->queues, claim->queues[i]);
         if (!name || claim->more)
             continue;
         pass.queue = weft_sqlite_queue_numbered(writer, name->number);
+        pass.others = 0;
         rc = claim_from(&pass);
     }
     return rc;

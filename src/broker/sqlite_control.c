@@ -20,10 +20,11 @@ const struct sqlite_text weft_sqlite_texts_control[] = {
      " LEFT JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
     {SQL_REVIVE,
      "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
-     " flags, expires_us, limit_key) SELECT j.seq, 2, j.queue, j.task, j.priority, ?2, o.attempt,"
+     " flags, wake_us, expires_us, limit_key) SELECT j.seq, 2, j.queue, j.task, j.priority, ?2, o.attempt,"
      " min(o.attempt + j.attempts_max, 65535),"
      " CASE WHEN EXISTS (SELECT 1 FROM needs WHERE child = ?1) THEN 4 ELSE 0 END |"
      " CASE WHEN j.result_ttl_us > 0 THEN 16 ELSE 0 END,"
+     " CASE WHEN j.expires_us > ?2 THEN j.expires_us END,"
      " CASE WHEN j.expires_us > ?2 THEN j.expires_us END, j.limit_key"
      " FROM jobs j JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
     {SQL_OUTCOME_DELETE, "DELETE FROM outcomes WHERE seq = ?1"},
@@ -52,6 +53,7 @@ static int flag(struct sqlite_writer *writer, const struct sqlite_row *row, cons
     (void)sqlite3_bind_int64(update, 1, row->seq);
     weft_sqlite_bind_error(update, 2, reason);
     int rc = weft_sqlite_run_bound(writer, SQL_CANCELLING);
+    weft_sqlite_lease_forget(writer, row->seq);
     weft_sqlite_row_tell(writer, row, WEFT_JOB_STOP, WEFT_JOB_RUNNING, row->attempt, now_us);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * sqlite_enqueue.c - jobs are put in, inside the transaction.
  *
- * All that can refuse a job is looked at before the first row is written, but for an id that is in
+ * All that can refuse a job is looked at before its first row is written, but for an id that is in
  * use: that the insert itself tells. So a refused job leaves nothing behind, and only a batch that
  * is to go in as a whole needs a savepoint. */
 #include "sqlite_internal.h"
@@ -14,15 +14,6 @@
 
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_enqueue[] = {
-    {SQL_JOB_INSERT,
-     "INSERT INTO jobs (seq, id, task, queue, priority, attempts_max, created_us, expires_us,"
-     " timeout_us, grace_us, result_ttl_us, backoff, flow, limit_key, unique_key, content_type,"
-     " headers, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-     " ?16, ?17, ?18)"},
-    {SQL_QUEUE_INSERT,
-     "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
-     " flags, lease_token, lease_until_us, started_us, worker, waits_for, expires_us, limit_key)"
-     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
     {SQL_STATE_SELECT,
      "SELECT j.id, coalesce(o.state, q.state) FROM jobs j LEFT JOIN queue q ON q.seq = j.seq"
      " LEFT JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
@@ -183,6 +174,7 @@ static int insert_needs(struct sqlite_writer *writer, const struct entry *entry)
         if (rc)
             break;
         bool ended = sqlite3_changes(writer->db) == 0;
+        weft_sqlite_lease_forget(writer, parent);
         (void)sqlite3_bind_int64(insert, 1, parent);
         (void)sqlite3_bind_int64(insert, 2, entry->seq);
         (void)sqlite3_bind_int64(insert, 3, (int64_t)i);
@@ -230,6 +222,8 @@ static int prepare(struct sqlite_writer *writer, struct entry *entry)
     int rc = weft_sqlite_queue_named(writer, job->queue, &entry->queue, &item->err);
     if (!rc && !item->err)
         rc = weft_sqlite_task_named(writer, job->task, &entry->task, &item->err);
+    if (!rc && !item->err && (unique_key || item->after_count > 0))
+        rc = weft_sqlite_flush(writer); /* to be seen in what follows */
     if (!rc && !item->err && unique_key) {
         bool there;
         rc = weft_sqlite_unique_find(writer, unique_key, item->unique, entry->now_us, &item->same,
@@ -251,94 +245,48 @@ static int prepare(struct sqlite_writer *writer, struct entry *entry)
 
 /* --- rows --- */
 
-/* Parameters are NULL unless they are bound: what is zero is left out. */
-static void bind_positive(sqlite3_stmt *statement, int at, int64_t value)
+static unsigned flags_of(const struct entry *entry)
 {
-    if (value > 0)
-        (void)sqlite3_bind_int64(statement, at, value);
+    return (entry->item->after_count > 0 ? SQLITE_NEEDS : 0u) |
+           (entry->item->job->result_ttl_us > 0 ? SQLITE_RESULT_TTL : 0u);
 }
 
-static int insert_job(struct sqlite_writer *writer, const struct entry *entry)
+/* Its rows in jobs and queue. */
+static bool insert_job(struct sqlite_writer *writer, const struct entry *entry)
 {
-    static const struct weft_uuid none;
     const struct weft_job *job = entry->item->job;
-    sqlite3_stmt *insert = writer->statements[SQL_JOB_INSERT];
-    char backoff[64];
-    (void)sqlite3_bind_int64(insert, 1, entry->seq);
-    weft_sqlite_bind_id(insert, 2, &job->id);
-    (void)sqlite3_bind_int64(insert, 3, entry->task->number);
-    (void)sqlite3_bind_int64(insert, 4, entry->queue->name.number);
-    (void)sqlite3_bind_int(insert, 5, job->priority);
-    (void)sqlite3_bind_int(insert, 6, job->attempts_max);
-    (void)sqlite3_bind_int64(insert, 7, job->created_us);
-    bind_positive(insert, 8, job->expires_us);
-    bind_positive(insert, 9, job->timeout_us);
-    bind_positive(insert, 10, job->grace_us);
-    bind_positive(insert, 11, job->result_ttl_us);
-    if (job->backoff.base_us > 0) {
-        (void)snprintf(backoff, sizeof backoff, "%u %u %lld %lld", (unsigned)job->backoff.kind,
-                       (unsigned)job->backoff.jitter, (long long)job->backoff.base_us,
-                       (long long)job->backoff.cap_us);
-        weft_sqlite_bind_text(insert, 12, backoff);
+    struct sqlite_new_job row = {
+        .job = job,
+        .seq = entry->seq,
+        .task = entry->task->number,
+        .queue = entry->queue->name.number,
+        .state = entry->state,
+        .flags = flags_of(entry),
+        .waits_for = entry->waits_for,
+        .wake_us = job->expires_us,
+    };
+    if (entry->state == WEFT_JOB_SCHEDULED && (row.wake_us <= 0 || job->run_at_us < row.wake_us))
+        row.wake_us = job->run_at_us;
+    if (entry->state == WEFT_JOB_RUNNING) {
+        row.lease_until_us = weft_sqlite_lease_end(entry->batch->lease_us, entry->now_us);
+        row.wake_us = row.lease_until_us;
+        row.lease_token = entry->item->lease_token;
+        row.started_us = entry->now_us;
+        row.worker = entry->batch->worker;
     }
-    if (memcmp(&job->flow, &none, sizeof none) != 0)
-        weft_sqlite_bind_id(insert, 13, &job->flow);
-    weft_sqlite_bind_text(insert, 14, key_of(job->limit_key));
-    weft_sqlite_bind_text(insert, 15, key_of(job->unique_key));
-    weft_sqlite_bind_text(insert, 16, job->content_type);
-    weft_sqlite_bind_text(insert, 17, job->headers);
-    weft_sqlite_bind_bytes(insert, 18, &job->payload);
-    int rc = weft_sqlite_run(writer, SQL_JOB_INSERT);
-    (void)sqlite3_clear_bindings(insert); /* nothing borrowed is kept */
-    return rc;
-}
-
-static int insert_queue(struct sqlite_writer *writer, const struct entry *entry)
-{
-    const struct weft_enqueue *item = entry->item;
-    const struct weft_job *job = item->job;
-    sqlite3_stmt *insert = writer->statements[SQL_QUEUE_INSERT];
-    bool running = entry->state == WEFT_JOB_RUNNING;
-    unsigned flags = (item->after_count > 0 ? SQLITE_NEEDS : 0u) |
-                     (job->result_ttl_us > 0 ? SQLITE_RESULT_TTL : 0u);
-    (void)sqlite3_bind_int64(insert, 1, entry->seq);
-    (void)sqlite3_bind_int(insert, 2, (int)entry->state);
-    (void)sqlite3_bind_int64(insert, 3, entry->queue->name.number);
-    (void)sqlite3_bind_int64(insert, 4, entry->task->number);
-    (void)sqlite3_bind_int(insert, 5, job->priority);
-    (void)sqlite3_bind_int64(insert, 6, job->run_at_us);
-    (void)sqlite3_bind_int(insert, 7, running);
-    (void)sqlite3_bind_int(insert, 8, job->attempts_max);
-    (void)sqlite3_bind_int(insert, 9, (int)flags);
-    if (running) {
-        (void)sqlite3_bind_int64(insert, 10, (int64_t)item->lease_token);
-        bind_positive(insert, 11, weft_sqlite_lease_end(entry->batch->lease_us, entry->now_us));
-        (void)sqlite3_bind_int64(insert, 12, entry->now_us);
-        bind_positive(insert, 13, entry->batch->worker);
-    }
-    bind_positive(insert, 14, entry->waits_for);
-    bind_positive(insert, 15, job->expires_us);
-    weft_sqlite_bind_text(insert, 16, key_of(job->limit_key));
-    int rc = weft_sqlite_run(writer, SQL_QUEUE_INSERT);
-    (void)sqlite3_clear_bindings(insert);
-    return rc;
+    return weft_sqlite_gather_job(writer, &row);
 }
 
 /* It has ended before it began, for want of a job it needed. */
 static int insert_cancelled(struct sqlite_writer *writer, const struct entry *entry)
 {
     char text[SQLITE_NEED_TEXT];
+    const struct sqlite_new_outcome outcome = {.seq = entry->seq,
+                                               .state = WEFT_JOB_CANCELLED,
+                                               .finished_us = entry->now_us,
+                                               .error = text};
     weft_sqlite_need_failed(&entry->failed, entry->failed_state, text);
-    sqlite3_stmt *insert = writer->statements[SQL_OUTCOME_INSERT];
-    (void)sqlite3_bind_int64(insert, 1, entry->seq);
-    (void)sqlite3_bind_int(insert, 2, WEFT_JOB_CANCELLED);
-    (void)sqlite3_bind_int(insert, 4, 0);
-    (void)sqlite3_bind_int(insert, 5, 0);
-    (void)sqlite3_bind_int64(insert, 8, entry->now_us);
-    weft_sqlite_bind_error(insert, 10, text);
-    int rc = weft_sqlite_run(writer, SQL_OUTCOME_INSERT);
-    (void)sqlite3_clear_bindings(insert);
-    return rc;
+    return weft_sqlite_gather_outcome(writer, &outcome) ? weft_sqlite_flush(writer) : SQLITE_NOMEM;
 }
 
 int weft_sqlite_unique_take(struct sqlite_writer *writer, const char *key, int64_t seq,
@@ -353,18 +301,46 @@ int weft_sqlite_unique_take(struct sqlite_writer *writer, const char *key, int64
     return rc;
 }
 
-/* All rows but that in jobs. */
-static int insert_rest(struct sqlite_writer *writer, const struct entry *entry)
+/* An id that is in use goes to item->err, if it is the only one that is written. */
+static int insert(struct sqlite_writer *writer, const struct entry *entry)
 {
-    const struct weft_enqueue *item = entry->item;
-    int rc = entry->state == WEFT_JOB_CANCELLED ? insert_cancelled(writer, entry)
-                                                : insert_queue(writer, entry);
+    struct weft_enqueue *item = entry->item;
+    int rc = writer->gather.one_by_one ? weft_sqlite_flush(writer) : SQLITE_OK;
+    if (!rc && !insert_job(writer, entry))
+        rc = SQLITE_NOMEM;
+    if (!rc && entry->state == WEFT_JOB_CANCELLED)
+        rc = insert_cancelled(writer, entry);
+    else if (!rc && writer->gather.one_by_one)
+        rc = weft_sqlite_flush(writer);
+    if (writer->gather.one_by_one && weft_sqlite_is_items_own(rc)) {
+        item->err = weft_sqlite_error(writer->db, rc);
+        return SQLITE_OK;
+    }
     if (!rc && key_of(item->job->unique_key))
         rc = weft_sqlite_unique_take(writer, item->job->unique_key, entry->seq, entry->now_us);
     if (!rc && item->after_count > 0)
         rc = insert_needs(writer, entry);
-    /* A constraint that fails here is no fault of the item's: the tables do not agree. */
-    return weft_sqlite_is_items_own(rc) ? SQLITE_CORRUPT : rc;
+    return rc;
+}
+
+static void begin(struct sqlite_writer *writer, const struct entry *entry)
+{
+    const struct weft_job *job = entry->item->job;
+    struct sqlite_row row;
+    weft_sqlite_limits_begin(writer, entry->queue, job->limit_key, entry->now_us);
+    if (key_of(job->limit_key))
+        return;
+    row.seq = entry->seq;
+    row.queue = entry->queue;
+    row.task = entry->task;
+    row.token = entry->item->lease_token;
+    row.started_us = entry->now_us;
+    row.worker = entry->batch->worker;
+    row.run_at_us = job->run_at_us;
+    row.attempt = 1;
+    row.crashes = 0;
+    row.flags = flags_of(entry);
+    weft_sqlite_lease_keep(writer, &row);
 }
 
 static void note(struct sqlite_writer *writer, const struct entry *entry)
@@ -380,7 +356,7 @@ static void note(struct sqlite_writer *writer, const struct entry *entry)
                                             .attempt = entry->state == WEFT_JOB_RUNNING};
     weft_sqlite_queue_count(writer, entry->queue, WEFT_JOB_NONE, entry->state);
     if (entry->state == WEFT_JOB_RUNNING)
-        weft_sqlite_limits_begin(writer, entry->queue, job->limit_key, entry->now_us);
+        begin(writer, entry);
     weft_sqlite_tell(writer, &event);
     item->claimed = entry->state == WEFT_JOB_RUNNING;
     item->state = entry->state;
@@ -399,17 +375,13 @@ static int enqueue_one(struct sqlite_writer *writer, const struct weft_enqueue_b
     int rc = item->err ? SQLITE_OK : prepare(writer, &entry);
     if (rc || item->err)
         return rc;
-    rc = insert_job(writer, &entry);
-    if (weft_sqlite_is_items_own(rc)) {
-        item->err = weft_sqlite_error(writer->db, rc);
-        return SQLITE_OK;
-    }
     if (entry.state == WEFT_JOB_RUNNING)
         item->lease_token = writer->next_token++;
-    if (!rc)
-        rc = insert_rest(writer, &entry);
-    if (!rc)
+    rc = insert(writer, &entry);
+    if (!rc && !item->err)
         note(writer, &entry);
+    else
+        item->lease_token = 0;
     return rc;
 }
 

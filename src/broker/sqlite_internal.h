@@ -10,11 +10,13 @@
  *   sqlite_names.c       names of tasks and queues, which rows have as numbers
  *   sqlite_queue.c       settings and counts of the queues, in memory
  *   sqlite_undo.c        takes back what was changed in memory when a transaction fails
+ *   sqlite_gather.c      rows of one transaction that are written together
  *   sqlite_event.c       the ring of events
  *   sqlite_enqueue.c     inside the transaction: put in ...
  *   sqlite_claim.c       ... take out ...
  *   sqlite_settle.c      ... end, give back, extend ...
  *   sqlite_move.c        ... from state to state, whoever asks ...
+ *   sqlite_lease.c       ... what is remembered of those that run ...
  *   sqlite_needs.c       ... what waits for what ...
  *   sqlite_limit.c       ... limits of a queue ...
  *   sqlite_maintain.c    ... what time brings about ...
@@ -55,8 +57,11 @@ enum sqlite_statement {
     SQL_TASK_INSERT,
     SQL_QUEUE_NAME_INSERT,
     SQL_QUEUE_SETTINGS,
-    SQL_JOB_INSERT,
+    SQL_JOBS_INSERT_PLAIN,
+    SQL_JOBS_INSERT,
+    SQL_QUEUE_INSERT_PLAIN,
     SQL_QUEUE_INSERT,
+    SQL_OUTCOMES_INSERT,
     SQL_STATE_SELECT,
     SQL_UNIQUE_SELECT,
     SQL_UNIQUE_INSERT,
@@ -65,10 +70,13 @@ enum sqlite_statement {
     SQL_CLAIM_SELECT,
     SQL_CLAIM_SELECT_ONE,
     SQL_CLAIM_UPDATE,
+    SQL_CLAIM_UPDATE_ALL,
     SQL_CLAIM_HEAD,
     SQL_INPUTS_SELECT,
     SQL_HOLD,
     SQL_UNHOLD,
+    SQL_HELD_INSERT,
+    SQL_HELD_DELETE,
     SQL_HELD_SELECT,
     SQL_ROW_SELECT,
     SQL_ID_SELECT,
@@ -76,7 +84,6 @@ enum sqlite_statement {
     SQL_RETURN,
     SQL_READY,
     SQL_ROW_DELETE,
-    SQL_OUTCOME_INSERT,
     SQL_RESULT_TTL_SELECT,
     SQL_ERROR_INSERT,
     SQL_ERRORS_TRIM,
@@ -84,13 +91,9 @@ enum sqlite_statement {
     SQL_NEEDS_END,
     SQL_NEEDS_DELETE,
     SQL_WAITS_UPDATE,
-    SQL_DUE_SELECT,
-    SQL_DUE_NEXT,
-    SQL_LOST_SELECT,
-    SQL_LOST_NEXT,
+    SQL_WAKE_SELECT,
+    SQL_WAKE_NEXT,
     SQL_LOST_UNTIL_CLOSE,
-    SQL_EXPIRED_SELECT,
-    SQL_EXPIRED_NEXT,
     SQL_CANCELLING,
     SQL_FLOW_SELECT,
     SQL_REVIVE_SELECT,
@@ -126,10 +129,10 @@ struct sqlite_text {
 };
 
 extern const struct sqlite_text weft_sqlite_texts_writer[], weft_sqlite_texts_queue[],
-    weft_sqlite_texts_enqueue[], weft_sqlite_texts_claim[], weft_sqlite_texts_limit[],
-    weft_sqlite_texts_move[], weft_sqlite_texts_settle[], weft_sqlite_texts_needs[],
-    weft_sqlite_texts_maintain[], weft_sqlite_texts_control[], weft_sqlite_texts_manage[],
-    weft_sqlite_texts_cron[], weft_sqlite_texts_prune[];
+    weft_sqlite_texts_gather[], weft_sqlite_texts_enqueue[], weft_sqlite_texts_claim[],
+    weft_sqlite_texts_limit[], weft_sqlite_texts_move[], weft_sqlite_texts_settle[],
+    weft_sqlite_texts_needs[], weft_sqlite_texts_maintain[], weft_sqlite_texts_control[],
+    weft_sqlite_texts_manage[], weft_sqlite_texts_cron[], weft_sqlite_texts_prune[];
 
 /* --- the columns flags of queue and policy of needs, bits --- */
 
@@ -158,6 +161,7 @@ struct sqlite_request {
      * again from the start after a rollback. */
     int (*apply)(struct sqlite_writer *writer, struct sqlite_request *request);
     void *arg;
+    bool gathers;   /* apply looks at no row that may still have to be written */
     size_t count;   /* items, for statistics */
     size_t bytes;   /* about so much is written: bounds a transaction */
     int64_t now_us; /* when the fiber called: the writer reads no clock */
@@ -194,9 +198,36 @@ struct sqlite_undo {
     size_t count, capacity;
 };
 
+/* Rows to be written. What is pointed to is borrowed until they are. */
+struct sqlite_new_job {
+    const struct weft_job *job; /* what was asked is read, and run_at_us */
+    int64_t seq, task, queue;
+    enum weft_job_state state; /* CANCELLED: no row in queue */
+    unsigned flags, waits_for;
+    int64_t wake_us, lease_until_us, started_us, worker; /* 0: NULL */
+    uint64_t lease_token;
+};
+
+struct sqlite_new_outcome {
+    int64_t seq;
+    enum weft_job_state state;
+    unsigned attempt, crashes;
+    int64_t worker, thread, started_us, finished_us, result_until_us;
+    const char *error;
+    const struct weft_bytes *result;
+};
+
+struct sqlite_gather {
+    struct sqlite_new_job *jobs;
+    struct sqlite_new_outcome *outcomes;
+    size_t jobs_count, jobs_capacity, outcomes_count, outcomes_capacity;
+    struct sqlite_list claimed; /* only their seq */
+    bool one_by_one; /* no row but the one that is about to be written: its error is its own */
+};
+
 /* Where a transaction was at some point, as far as memory is concerned. */
 struct sqlite_mark {
-    size_t words, events, ended;
+    size_t words, events, ended, jobs, outcomes;
     int64_t last_task, last_queue;
     struct sqlite_times times;
 };
@@ -206,6 +237,7 @@ struct sqlite_name {
     int64_t number;
     uint64_t hash;
     const char *text;
+    uint64_t wanted; /* of a task: by the claim with this token */
 };
 
 struct sqlite_names {
@@ -229,6 +261,7 @@ struct sqlite_queue {
 };
 
 struct sqlite_key;
+struct sqlite_lease;
 
 /* Jobs of a queue that have the same limit_key. */
 struct sqlite_keys {
@@ -261,7 +294,9 @@ struct sqlite_writer {
     struct sqlite_undo undo;
     struct sqlite_names tasks, queues;
     struct sqlite_queue *touched;
+    struct sqlite_gather gather;
     struct sqlite_keys keys;
+    struct sqlite_lease *leases; /* claimed lately */
     struct sqlite_list found, skipped, ended, children;
     uint64_t cancelled;         /* jobs, counted by weft_sqlite_finish */
     pthread_mutex_t names_lock; /* the writer changes tasks, queues and info with it */
@@ -422,7 +457,8 @@ bool weft_sqlite_column_id(sqlite3_stmt *row, int column, struct weft_uuid *ret_
 void weft_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const struct weft_bytes *bytes);
 void weft_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 void weft_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct weft_uuid *id);
-/* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character. */
+/* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character: so much of it is kept. */
+size_t weft_sqlite_error_len(const char *text);
 void weft_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *text);
 
 /* Pages of the file that a connection had to read so far: what work is bounded by. */
@@ -496,6 +532,17 @@ bool weft_sqlite_list_add(struct sqlite_writer *writer, struct sqlite_list *list
 /* Make room for one more of `count` things. Returns the array, NULL if memory is out. */
 void *weft_sqlite_grow(void *array, size_t count, size_t *capacity, size_t size);
 
+/* --- rows that are written together, sqlite_gather.c --- */
+
+int weft_sqlite_gather_init(struct sqlite_writer *writer); /* a negative code */
+void weft_sqlite_gather_free(struct sqlite_gather *gather);
+/* False: out of memory. */
+bool weft_sqlite_gather_job(struct sqlite_writer *writer, const struct sqlite_new_job *job);
+bool weft_sqlite_gather_outcome(struct sqlite_writer *writer,
+                                const struct sqlite_new_outcome *outcome);
+/* Write them: before any of the tables jobs, queue and outcomes is read. */
+int weft_sqlite_flush(struct sqlite_writer *writer);
+
 /* --- events, sqlite_event.c --- */
 
 int weft_sqlite_events_init(struct sqlite_events *events);
@@ -557,6 +604,17 @@ void weft_sqlite_row_tell(struct sqlite_writer *writer, const struct sqlite_row 
                           enum weft_job_event event, enum weft_job_state to, unsigned attempt,
                           int64_t now_us);
 
+/* --- leases of late, sqlite_lease.c --- */
+
+int weft_sqlite_leases_init(struct sqlite_writer *writer);
+void weft_sqlite_lease_keep(struct sqlite_writer *writer, const struct sqlite_row *row);
+/* All of the row but its id. False: read the table. */
+bool weft_sqlite_lease_find(const struct sqlite_writer *writer, int64_t seq, uint64_t token,
+                            struct sqlite_row *ret_row);
+/* The row has changed; and: no row is what it was. */
+void weft_sqlite_lease_forget(struct sqlite_writer *writer, int64_t seq);
+void weft_sqlite_leases_forget(struct sqlite_writer *writer);
+
 /* --- what waits for what, sqlite_needs.c --- */
 
 /* Why a job is cancelled: one that it needed has ended so. */
@@ -584,6 +642,8 @@ int weft_sqlite_limits_leave(struct sqlite_writer *writer, const struct sqlite_r
 /* Hold a job back until one with its key has ended. */
 int weft_sqlite_hold(struct sqlite_writer *writer, struct sqlite_queue *queue, int64_t seq,
                      const char *key);
+/* Before its row goes: it is no longer listed as held back. */
+int weft_sqlite_held_delete(struct sqlite_writer *writer, int64_t seq);
 /* Let go what is held back without need, at most max jobs; *ret_more: there may be more. */
 int weft_sqlite_let_go(struct sqlite_writer *writer, struct sqlite_queue *queue, unsigned max,
                        int64_t now_us, bool *ret_more);

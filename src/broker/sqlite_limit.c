@@ -25,10 +25,16 @@ struct sqlite_key {
 const struct sqlite_text weft_sqlite_texts_limit[] = {
     {SQL_HOLD, "UPDATE queue SET flags = flags | 1 WHERE seq = ?1"},
     {SQL_UNHOLD, "UPDATE queue SET flags = flags & ~1 WHERE seq = ?1"},
+    {SQL_HELD_INSERT,
+     "INSERT INTO held SELECT queue, limit_key, priority, run_at_us, seq FROM queue"
+     " WHERE seq = ?1"},
+    {SQL_HELD_DELETE,
+     "DELETE FROM held WHERE (queue, limit_key, priority, run_at_us, seq) ="
+     " (SELECT queue, limit_key, priority, run_at_us, seq FROM queue WHERE seq = ?1)"},
     {SQL_HELD_SELECT,
-     "SELECT q.seq, j.id, q.task, q.attempt FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
-     " WHERE q.queue = ?1 AND q.limit_key = ?2 AND q.state = 2 AND q.flags & 1 = 1"
-     " ORDER BY q.priority, q.run_at_us LIMIT 1"},
+     "SELECT q.seq, j.id, q.task, q.attempt FROM held h CROSS JOIN queue q ON q.seq = h.seq"
+     " CROSS JOIN jobs j ON j.seq = h.seq WHERE h.queue = ?1 AND h.limit_key = ?2"
+     " ORDER BY h.priority, h.run_at_us, h.seq LIMIT 1"},
     {SQL_STATEMENTS, NULL},
 };
 // clang-format on
@@ -244,8 +250,18 @@ int weft_sqlite_hold(struct sqlite_writer *writer, struct sqlite_queue *queue, i
     touch(&writer->keys, key);
     weft_sqlite_set(writer, &key->held, key->held + 1);
     weft_sqlite_set(writer, &queue->held, queue->held + 1);
+    (void)sqlite3_bind_int64(writer->statements[SQL_HELD_INSERT], 1, seq);
+    int rc = weft_sqlite_run(writer, SQL_HELD_INSERT);
+    if (rc)
+        return rc;
     (void)sqlite3_bind_int64(writer->statements[SQL_HOLD], 1, seq);
     return weft_sqlite_run(writer, SQL_HOLD);
+}
+
+int weft_sqlite_held_delete(struct sqlite_writer *writer, int64_t seq)
+{
+    (void)sqlite3_bind_int64(writer->statements[SQL_HELD_DELETE], 1, seq);
+    return weft_sqlite_run(writer, SQL_HELD_DELETE);
 }
 
 static void forget_held(struct sqlite_writer *writer, struct sqlite_queue *queue,
@@ -290,6 +306,9 @@ static int let_one_go(struct sqlite_writer *writer, struct sqlite_queue *queue,
                                       .to = WEFT_JOB_AVAILABLE};
     int64_t seq = 0;
     int rc = find_held(writer, queue, key->text, &seq, &event);
+    if (rc)
+        return rc;
+    rc = weft_sqlite_held_delete(writer, seq);
     if (rc)
         return rc;
     (void)sqlite3_bind_int64(writer->statements[SQL_UNHOLD], 1, seq);

@@ -7,24 +7,13 @@
 
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_maintain[] = {
-    /* The conditions are word for word those of the indexes. */
-    {SQL_DUE_SELECT,
-     "SELECT seq FROM queue WHERE state IN (1, 4) AND run_at_us <= ?1 ORDER BY run_at_us LIMIT ?2"},
-    {SQL_DUE_NEXT,
-     "SELECT run_at_us FROM queue WHERE state IN (1, 4) ORDER BY run_at_us LIMIT 1"},
-    {SQL_LOST_SELECT,
-     "SELECT seq FROM queue WHERE lease_until_us IS NOT NULL AND lease_until_us <= ?1"
-     " ORDER BY lease_until_us LIMIT ?2"},
-    {SQL_LOST_NEXT,
-     "SELECT lease_until_us FROM queue WHERE lease_until_us IS NOT NULL"
-     " ORDER BY lease_until_us LIMIT 1"},
+    /* The condition is word for word that of the index. The tag: it has expired. */
+    {SQL_WAKE_SELECT,
+     "SELECT seq, state <> 3 AND expires_us <= ?1 FROM queue WHERE wake_us IS NOT NULL"
+     " AND wake_us <= ?1 ORDER BY wake_us LIMIT ?2"},
+    {SQL_WAKE_NEXT,
+     "SELECT wake_us FROM queue WHERE wake_us IS NOT NULL ORDER BY wake_us LIMIT 1"},
     {SQL_LOST_UNTIL_CLOSE, "SELECT seq FROM queue WHERE state = 3 AND lease_until_us IS NULL"},
-    {SQL_EXPIRED_SELECT,
-     "SELECT seq FROM queue WHERE expires_us IS NOT NULL AND state <> 3 AND expires_us <= ?1"
-     " ORDER BY expires_us LIMIT ?2"},
-    {SQL_EXPIRED_NEXT,
-     "SELECT expires_us FROM queue WHERE expires_us IS NOT NULL AND state <> 3"
-     " ORDER BY expires_us LIMIT 1"},
     {SQL_STATEMENTS, NULL},
 };
 // clang-format on
@@ -35,22 +24,17 @@ static int expire(struct sqlite_writer *writer, const struct sqlite_row *row, in
     return weft_sqlite_finish(writer, row, WEFT_JOB_EXPIRE, &end, now_us);
 }
 
-static int become_due(struct sqlite_writer *writer, const struct sqlite_row *row, int64_t now_us)
+/* List those whose time has come, up to a portion. */
+static int find(struct sqlite_writer *writer, int64_t now_us)
 {
-    return weft_sqlite_ready(writer, row, WEFT_JOB_DUE, row->run_at_us, now_us);
-}
-
-/* List what a statement finds, up to a portion. */
-static int find(struct sqlite_writer *writer, enum sqlite_statement which, int64_t now_us)
-{
-    sqlite3_stmt *select = writer->statements[which];
+    sqlite3_stmt *select = writer->statements[SQL_WAKE_SELECT];
     int rc;
     writer->found.count = 0;
     (void)sqlite3_bind_int64(select, 1, now_us);
     (void)sqlite3_bind_int64(select, 2, PORTION);
     while ((rc = sqlite3_step(select)) == SQLITE_ROW)
         if (!weft_sqlite_list_add(writer, &writer->found, sqlite3_column_int64(select, 0), NULL,
-                                  0)) {
+                                  sqlite3_column_int(select, 1))) {
             rc = SQLITE_NOMEM;
             break;
         }
@@ -58,26 +42,32 @@ static int find(struct sqlite_writer *writer, enum sqlite_statement which, int64
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Find jobs and move each. */
-static int move_all(struct sqlite_writer *writer, enum sqlite_statement which, int64_t now_us,
-                    int (*move)(struct sqlite_writer *, const struct sqlite_row *, int64_t),
-                    uint64_t *ret_moved, bool *ret_more)
+static int wake(struct sqlite_writer *writer, const struct sqlite_item *item, int64_t now_us,
+                struct weft_maintenance *done)
 {
-    int rc = find(writer, which, now_us);
-    for (size_t i = 0; !rc && i < writer->found.count; i++) {
-        struct sqlite_row row;
-        rc = weft_sqlite_row_find(writer, writer->found.items[i].seq, NULL, &row);
-        if (rc == SQLITE_DONE) {
-            rc = SQLITE_OK; /* it waited for one of those before it, and was cancelled */
-            continue;
-        }
-        rc = rc == SQLITE_ROW ? move(writer, &row, now_us) : rc;
-        (*ret_moved)++;
-        if (!rc)
-            rc = weft_sqlite_resolve(writer, now_us);
+    struct sqlite_row row;
+    int rc = weft_sqlite_row_find(writer, item->seq, NULL, &row);
+    if (rc != SQLITE_ROW) /* it waited for one of those before it, and was cancelled */
+        return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    if (row.state == WEFT_JOB_RUNNING) {
+        done->lost++;
+        rc = weft_sqlite_lose(writer, &row, now_us);
+    } else if (item->tag) {
+        done->expired++;
+        rc = expire(writer, &row, now_us);
+    } else if (weft_job_next(row.state, WEFT_JOB_DUE) != WEFT_JOB_NONE) {
+        done->due++;
+        rc = weft_sqlite_ready(writer, &row, WEFT_JOB_DUE, row.run_at_us, now_us);
     }
-    if (writer->found.count >= PORTION)
-        *ret_more = true;
+    return rc ? rc : weft_sqlite_resolve(writer, now_us);
+}
+
+static int wake_all(struct sqlite_writer *writer, int64_t now_us, struct weft_maintenance *done)
+{
+    int rc = find(writer, now_us);
+    for (size_t i = 0; !rc && i < writer->found.count; i++)
+        rc = wake(writer, &writer->found.items[i], now_us, done);
+    done->more = writer->found.count >= PORTION;
     return rc;
 }
 
@@ -100,34 +90,22 @@ static int let_go(struct sqlite_writer *writer, int64_t now_us, bool *ret_more)
 
 static int find_next(struct sqlite_writer *writer, int64_t now_us, int64_t *ret_next_us)
 {
-    static const enum sqlite_statement statements[] = {SQL_DUE_NEXT, SQL_LOST_NEXT,
-                                                       SQL_EXPIRED_NEXT};
-    int64_t next_us = INT64_MAX;
-    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
-        sqlite3_stmt *select = writer->statements[statements[i]];
-        int rc = sqlite3_step(select);
-        int64_t at_us = rc == SQLITE_ROW ? sqlite3_column_int64(select, 0) : INT64_MAX;
-        (void)sqlite3_reset(select);
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-            return rc;
-        if (at_us != INT64_MAX && at_us - now_us < next_us)
-            next_us = at_us - now_us;
+    sqlite3_stmt *select = writer->statements[SQL_WAKE_NEXT];
+    int rc = sqlite3_step(select);
+    if (rc == SQLITE_ROW) {
+        int64_t next_us = sqlite3_column_int64(select, 0) - now_us;
+        *ret_next_us = next_us < 0 ? 0 : next_us;
     }
-    *ret_next_us = next_us < 0 ? 0 : next_us;
-    return SQLITE_OK;
+    (void)sqlite3_reset(select);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 int weft_sqlite_apply_maintain(struct sqlite_writer *writer, struct sqlite_request *request)
 {
     struct weft_maintenance *done = request->arg;
-    int64_t now_us = request->now_us;
     *done = (struct weft_maintenance){.next_us = INT64_MAX};
-    int rc = move_all(writer, SQL_EXPIRED_SELECT, now_us, expire, &done->expired, &done->more);
+    int rc = wake_all(writer, request->now_us, done);
     if (!rc)
-        rc = move_all(writer, SQL_LOST_SELECT, now_us, weft_sqlite_lose, &done->lost, &done->more);
-    if (!rc)
-        rc = move_all(writer, SQL_DUE_SELECT, now_us, become_due, &done->due, &done->more);
-    if (!rc)
-        rc = let_go(writer, now_us, &done->more);
-    return rc ? rc : find_next(writer, now_us, &done->next_us);
+        rc = let_go(writer, request->now_us, &done->more);
+    return rc ? rc : find_next(writer, request->now_us, &done->next_us);
 }

@@ -26,7 +26,8 @@ const struct sqlite_text weft_sqlite_texts_manage[] = {
         "DELETE FROM workers WHERE seen_us < ?1 OR id <="
         " (SELECT max(id) FROM workers) - " WORKERS_ROWS_MAX},
     {SQL_WORKER_BEAT,
-        "UPDATE workers SET concurrency = ?2, running = ?3, done = ?4, seen_us = ?5"
+        "UPDATE workers SET concurrency = ifnull(nullif(?2, 0), concurrency), running = ?3,"
+        " done = ?4, seen_us = ?5"
         " WHERE id = ?1 AND ended_us IS NULL"},
     {SQL_WORKER_LEAVE,
         "UPDATE workers SET running = 0, seen_us = ?2, ended_us = ?2"

@@ -8,6 +8,9 @@
 
 _Static_assert(WEFT_JOB_ERRORS_MAX == 20, "SQL_ERRORS_TRIM has this number in it");
 
+/* Of state ?2 at ?3, which is one in which a job waits. */
+#define WAKE_US "CASE ?2 WHEN 2 THEN expires_us ELSE min(?3, coalesce(expires_us, ?3)) END"
+
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_move[] = {
     {SQL_ROW_SELECT,
@@ -16,14 +19,14 @@ const struct sqlite_text weft_sqlite_texts_move[] = {
     {SQL_ID_SELECT, "SELECT id FROM jobs WHERE seq = ?1"},
     {SQL_REASON_SELECT, "SELECT reason FROM queue WHERE seq = ?1"},
     {SQL_ROW_DELETE, "DELETE FROM queue WHERE seq = ?1"},
-    {SQL_OUTCOME_INSERT,
-     "INSERT INTO outcomes (seq, state, worker, attempt, crashes, thread, started_us, finished_us,"
-     " result_until_us, error, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
     {SQL_RESULT_TTL_SELECT, "SELECT result_ttl_us FROM jobs WHERE seq = ?1"},
     {SQL_RETURN,
-     "UPDATE queue SET state = ?2, run_at_us = ?3, attempt = ?4, crashes = ?5, lease_token = NULL,"
-     " lease_until_us = NULL, started_us = NULL, progress = NULL WHERE seq = ?1"},
-    {SQL_READY, "UPDATE queue SET state = ?2, run_at_us = ?3, waits_for = NULL WHERE seq = ?1"},
+     "UPDATE queue SET state = ?2, run_at_us = ?3, wake_us = " WAKE_US ", attempt = ?4,"
+     " crashes = ?5, lease_token = NULL, lease_until_us = NULL, started_us = NULL, progress = NULL"
+     " WHERE seq = ?1"},
+    {SQL_READY,
+     "UPDATE queue SET state = ?2, run_at_us = ?3, wake_us = " WAKE_US ", waits_for = NULL"
+     " WHERE seq = ?1"},
     {SQL_ERROR_INSERT,
      "INSERT INTO errors (seq, at_us, attempt, error) VALUES (?1, " SQLITE_ERROR_TIME("?2", "?1") ","
      " ?3, ?4)"},
@@ -97,6 +100,8 @@ static int moved(struct sqlite_writer *writer, const struct sqlite_row *row,
                  enum weft_job_event event, enum weft_job_state to, unsigned attempt,
                  int64_t now_us)
 {
+    if (row->state == WEFT_JOB_RUNNING)
+        weft_sqlite_lease_forget(writer, row->seq);
     weft_sqlite_queue_count(writer, row->queue, row->state, to);
     weft_sqlite_row_tell(writer, row, event, to, attempt, now_us);
     return weft_sqlite_limits_leave(writer, row, now_us);
@@ -130,51 +135,44 @@ static int find_result_end(struct sqlite_writer *writer, const struct sqlite_row
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static void bind_positive(sqlite3_stmt *statement, int at, int64_t value)
-{
-    if (value > 0)
-        (void)sqlite3_bind_int64(statement, at, value);
-    else
-        (void)sqlite3_bind_null(statement, at);
-}
-
 static int insert_outcome(struct sqlite_writer *writer, const struct sqlite_row *row,
                           enum weft_job_state state, const struct sqlite_end *end, int64_t now_us)
 {
-    static const struct weft_bytes nothing;
     bool completed = state == WEFT_JOB_COMPLETED;
-    int64_t result_until_us = 0;
-    int rc = completed ? find_result_end(writer, row, now_us, &result_until_us) : SQLITE_OK;
-    if (rc)
-        return rc;
-    sqlite3_stmt *insert = writer->statements[SQL_OUTCOME_INSERT];
-    (void)sqlite3_bind_int64(insert, 1, row->seq);
-    (void)sqlite3_bind_int(insert, 2, (int)state);
-    bind_positive(insert, 3, row->worker);
-    (void)sqlite3_bind_int(insert, 4, (int)row->attempt);
-    (void)sqlite3_bind_int(insert, 5, (int)row->crashes);
-    if (end->thread)
-        (void)sqlite3_bind_int64(insert, 6, end->thread);
-    else
-        (void)sqlite3_bind_null(insert, 6);
-    bind_positive(insert, 7, row->started_us);
-    (void)sqlite3_bind_int64(insert, 8, now_us);
-    bind_positive(insert, 9, result_until_us);
-    weft_sqlite_bind_error(insert, 10, completed ? NULL : end->error);
-    weft_sqlite_bind_bytes(insert, 11, completed && end->result ? end->result : &nothing);
-    rc = weft_sqlite_run(writer, SQL_OUTCOME_INSERT);
-    (void)sqlite3_clear_bindings(insert);
-    if (!rc && completed)
+    struct sqlite_new_outcome outcome = {
+        .seq = row->seq,
+        .state = state,
+        .attempt = row->attempt,
+        .crashes = row->crashes,
+        .worker = row->worker,
+        .thread = end->thread,
+        .started_us = row->started_us,
+        .finished_us = now_us,
+        .error = completed ? NULL : end->error,
+        .result = completed ? end->result : NULL,
+    };
+    int rc = SQLITE_OK;
+    if (completed) {
+        rc = find_result_end(writer, row, now_us, &outcome.result_until_us);
         count_time(&writer->times, now_us > row->started_us ? now_us - row->started_us : 0);
-    return rc;
+    }
+    if (!rc && !weft_sqlite_gather_outcome(writer, &outcome))
+        rc = SQLITE_NOMEM;
+    /* An error lives no longer than this call; what waits is dealt with next, and looks. */
+    return rc || completed ? rc : weft_sqlite_flush(writer);
 }
 
 int weft_sqlite_finish(struct sqlite_writer *writer, const struct sqlite_row *row,
                        enum weft_job_event event, const struct sqlite_end *end, int64_t now_us)
 {
     enum weft_job_state to = weft_job_next(row->state, event);
+    int rc = row->flags & SQLITE_HELD ? weft_sqlite_held_delete(writer, row->seq) : SQLITE_OK;
+    if (rc)
+        return rc;
     (void)sqlite3_bind_int64(writer->statements[SQL_ROW_DELETE], 1, row->seq);
-    int rc = weft_sqlite_run(writer, SQL_ROW_DELETE);
+    rc = weft_sqlite_run(writer, SQL_ROW_DELETE);
+    if (!rc && sqlite3_changes(writer->db) != 1)
+        rc = SQLITE_CORRUPT;
     if (!rc)
         rc = insert_outcome(writer, row, to, end, now_us);
     /* Those of others can begin again, and are to find their inputs then. */

@@ -61,16 +61,18 @@ const char *const weft_sqlite_read_sql[READ_STATEMENTS] = {
         " ON j.seq = o.seq WHERE o.seq < ?1 ORDER BY o.seq DESC",
     [READ_LIST_UNUSUAL] =
         "SELECT o.seq, j.queue, j.task, o.state FROM outcomes o CROSS JOIN jobs j"
-        " ON j.seq = o.seq WHERE o.state <> 5 AND o.state = ?2 AND o.seq < ?1 ORDER BY o.seq DESC",
+        " ON j.seq = o.seq WHERE o.state <> 5 AND o.state = ?2 AND o.result_until_us IS NULL"
+        " AND o.seq < ?1 ORDER BY o.seq DESC",
 
     /* What can be removed: seq, state, finished_us. See sqlite_prune.c. */
     [READ_PRUNE_COMPLETED] =
         "SELECT seq, state, finished_us FROM outcomes WHERE seq > ?1 AND seq < ?2 ORDER BY seq",
     [READ_PRUNE_UNUSUAL] =
         "SELECT seq, state, finished_us FROM outcomes WHERE state <> 5 AND state = ?3"
-        " AND seq > ?1 AND seq < ?2 ORDER BY seq",
+        " AND result_until_us IS NULL AND seq > ?1 AND seq < ?2 ORDER BY seq",
     [READ_PRUNE_RESULTS] =
-        "SELECT seq FROM outcomes WHERE result_until_us IS NOT NULL AND result_until_us <= ?1"
+        "SELECT seq FROM outcomes WHERE state = 5 AND result_until_us IS NOT NULL"
+        " AND result_until_us <= ?1"
         " ORDER BY result_until_us LIMIT ?2",
 
     /* See sqlite_manage.c. */

@@ -20,7 +20,8 @@ static const char give_back[] = "INSERT INTO errors SELECT seq, " SQLITE_ERROR_T
     "queue.seq") ", attempt,"
                  " 'the worker was lost' FROM queue WHERE " LOST_ONLY ";"
                  "UPDATE queue SET state = 2, attempt = max(attempt - 1, 0), crashes = crashes + 1,"
-                 " lease_token = NULL, started_us = NULL, progress = NULL WHERE " LOST_ONLY ";"
+                 " wake_us = expires_us, lease_token = NULL, started_us = NULL, progress = NULL "
+                 "WHERE " LOST_ONLY ";"
                  "UPDATE totals SET opened = opened + 1;";
 
 /* The others, which end: dead, or cancelled. */

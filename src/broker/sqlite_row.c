@@ -100,8 +100,7 @@ void weft_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct weft_uuid
     (void)sqlite3_bind_blob(statement, at, id->bytes, sizeof id->bytes, SQLITE_STATIC);
 }
 
-/* How much of text may be kept: no part of a character at the end. */
-static size_t cut(const char *text)
+size_t weft_sqlite_error_len(const char *text)
 {
     size_t len = strnlen(text, WEFT_JOB_ERROR_MAX + 1);
     if (len <= WEFT_JOB_ERROR_MAX)
@@ -115,7 +114,8 @@ static size_t cut(const char *text)
 void weft_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *text)
 {
     if (text)
-        (void)sqlite3_bind_text(statement, at, text, (int)cut(text), SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, at, text, (int)weft_sqlite_error_len(text),
+                                SQLITE_STATIC);
     else
         (void)sqlite3_bind_null(statement, at);
 }

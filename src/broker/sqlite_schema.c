@@ -10,6 +10,7 @@
  *   outcomes  what came of it; inserted when the job is finished
  *   errors    one row per attempt that failed or was cut off
  *   needs     one row per job that a job waits or waited for; removed when that one is completed
+ *   held      one row per job that is held back by a limit
  *   uniques   the newest job with each unique key
  *   totals    one row: jobs by state and processing times, kept by every transaction
  *   tasks, queues  names that jobs carry as numbers; settings of queues and what came of their jobs
@@ -152,27 +153,30 @@ static const char *const migrations[] = {
     " attempt INTEGER NOT NULL, attempts_max INTEGER NOT NULL,"
     " crashes INTEGER NOT NULL DEFAULT 0," /* times its holder was lost while it ran */
     " flags INTEGER NOT NULL DEFAULT 0," /* enum sqlite_flag */
+    /* When time changes its state: run_at_us, expires_us or lease_until_us, whichever is first and
+     * means something in its state; NULL: never. */
+    " wake_us INTEGER,"
     " lease_token INTEGER, lease_until_us INTEGER, started_us INTEGER, worker INTEGER,"
     " waits_for INTEGER," /* state 8: so many jobs */
     " expires_us INTEGER, limit_key TEXT," /* as in jobs, where they stand behind more */
     " reason TEXT," /* flag 2: why it is to be cancelled */
     " progress TEXT);"
     "INSERT INTO queue (seq, state, queue, task, priority, run_at_us, attempt, attempts_max,"
-    "  crashes, lease_token, started_us)"
+    "  crashes, wake_us, lease_token, started_us)"
     " SELECT q.seq, q.state, q.worker + 1, j.task, q.priority, q.run_at_us, q.attempt,"
-    "  q.attempts_max, q.crashes, q.lease_token, q.started_us"
+    "  q.attempts_max, q.crashes, CASE WHEN q.state IN (1, 4) THEN q.run_at_us END, q.lease_token,"
+    "  q.started_us"
     "  FROM queue_1 q JOIN jobs j ON j.seq = q.seq ORDER BY q.seq;"
     "DROP TABLE queue_1;"
-    /* What is claimed at once is in none of these and costs none of them. Flag 1: held back because
-     * as many jobs with its limit_key run as may. */
+    /* Every index costs every job something, also those that are not in it; so there are few. What
+     * is claimed at once is in neither. */
     "CREATE INDEX queue_ready ON queue (queue, priority, run_at_us)"
     " WHERE state = 2 AND flags & 1 = 0;"
-    "CREATE INDEX queue_held ON queue (queue, limit_key, priority, run_at_us)"
-    " WHERE state = 2 AND flags & 1 = 1;"
-    "CREATE INDEX queue_due ON queue (run_at_us) WHERE state IN (1, 4);"
-    "CREATE INDEX queue_leases ON queue (lease_until_us) WHERE lease_until_us IS NOT NULL;"
-    "CREATE INDEX queue_expires ON queue (expires_us)"
-    " WHERE expires_us IS NOT NULL AND state <> 3;"
+    "CREATE INDEX queue_wake ON queue (wake_us) WHERE wake_us IS NOT NULL;"
+    /* Flag 1: held back because as many jobs with its limit_key run as may. */
+    "CREATE TABLE held ("
+    " queue INTEGER, limit_key TEXT, priority INTEGER, run_at_us INTEGER, seq INTEGER,"
+    " PRIMARY KEY (queue, limit_key, priority, run_at_us, seq)) WITHOUT ROWID;"
     "ALTER TABLE outcomes RENAME TO outcomes_1;"
     "CREATE TABLE outcomes ("
     " seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, worker INTEGER, attempt INTEGER NOT NULL,"
@@ -182,8 +186,6 @@ static const char *const migrations[] = {
     "INSERT INTO outcomes SELECT seq, state, NULL, attempt, crashes, thread, started_us,"
     " finished_us, NULL, error, result FROM outcomes_1 ORDER BY seq;"
     "DROP TABLE outcomes_1;"
-    "CREATE INDEX outcomes_results ON outcomes (result_until_us)"
-    " WHERE result_until_us IS NOT NULL;"
     /* An attempt that was cut off by the loss of its worker is made again: it can fail twice. */
     "ALTER TABLE errors RENAME TO errors_1;"
     "CREATE TABLE errors ("
@@ -191,8 +193,10 @@ static const char *const migrations[] = {
     " PRIMARY KEY (seq, at_us, attempt)) WITHOUT ROWID;"
     "INSERT INTO errors SELECT seq, at_us, attempt, error FROM errors_1 ORDER BY seq, at_us;"
     "DROP TABLE errors_1;"
-    /* The few among the many that people look for. */
-    "CREATE INDEX outcomes_unusual ON outcomes (state, seq) WHERE state <> 5;"
+    /* The few among the many that somebody looks for: by state those that were not completed, and
+     * by time those whose results are dropped before them. */
+    "CREATE INDEX outcomes_unusual ON outcomes (state, result_until_us, seq)"
+    " WHERE state <> 5 OR result_until_us IS NOT NULL;"
     "CREATE TABLE needs (" /* parent has to end before child; policy: enum sqlite_policy */
     " parent INTEGER NOT NULL, child INTEGER NOT NULL, position INTEGER NOT NULL,"
     " policy INTEGER NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;"

@@ -11,16 +11,29 @@
 const struct sqlite_text weft_sqlite_texts_settle[] = {
     {SQL_EXTEND,
      "UPDATE queue SET lease_until_us = coalesce(?2, lease_until_us),"
-     " progress = coalesce(?3, progress) WHERE seq = ?1"},
+     " wake_us = coalesce(?2, wake_us), progress = coalesce(?3, progress) WHERE seq = ?1"},
     {SQL_STATEMENTS, NULL},
 };
 // clang-format on
+
+/* Whether the end of this job concerns no row that may still have to be written. */
+static bool is_plain(const struct weft_settlement *item, const struct sqlite_row *row)
+{
+    const unsigned special = SQLITE_CANCELLING | SQLITE_NEEDS | SQLITE_NEEDED | SQLITE_RESULT_TTL;
+    return item->event == WEFT_JOB_COMPLETE && item->follow_count == 0 && !(row->flags & special);
+}
 
 /* SQLITE_ROW: the lease holds; SQLITE_DONE: it does not. */
 static int find_lease(struct sqlite_writer *writer, const struct weft_uuid *id, uint64_t token,
                       struct sqlite_row *ret_row)
 {
-    int rc = weft_sqlite_row_find(writer, weft_sqlite_seq(id), id, ret_row);
+    int64_t seq = weft_sqlite_seq(id);
+    ret_row->id = *id;
+    if (weft_sqlite_lease_find(writer, seq, token, ret_row))
+        return SQLITE_ROW;
+    int rc = weft_sqlite_flush(writer);
+    if (!rc)
+        rc = weft_sqlite_row_find(writer, seq, id, ret_row);
     bool holds = rc == SQLITE_ROW && ret_row->state == WEFT_JOB_RUNNING && ret_row->token == token;
     return rc == SQLITE_ROW && !holds ? SQLITE_DONE : rc;
 }
@@ -127,6 +140,11 @@ static int settle_one(struct sqlite_writer *writer, struct weft_settlement *item
         return SQLITE_OK;
     }
     if (rc != SQLITE_ROW)
+        return rc;
+    if (is_plain(item, &row))
+        return settle_row(writer, &row, item, now_us);
+    rc = weft_sqlite_flush(writer);
+    if (rc)
         return rc;
     rc = item->follow_count > 0 ? settle_and_follow(writer, &row, item, now_us)
                                 : settle_row(writer, &row, item, now_us);

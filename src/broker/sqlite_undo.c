@@ -53,6 +53,8 @@ struct sqlite_mark weft_sqlite_mark(const struct sqlite_writer *writer)
         .words = writer->undo.count,
         .events = writer->events.pending_count,
         .ended = writer->ended.count,
+        .jobs = writer->gather.jobs_count,
+        .outcomes = writer->gather.outcomes_count,
         .last_task = writer->tasks.last,
         .last_queue = writer->queues.last,
         .times = writer->times,
@@ -80,7 +82,10 @@ void weft_sqlite_take_back(struct sqlite_writer *writer, const struct sqlite_mar
     }
     writer->events.pending_count = mark->events;
     writer->ended.count = mark->ended;
+    writer->gather.jobs_count = mark->jobs;
+    writer->gather.outcomes_count = mark->outcomes;
     writer->times = mark->times;
+    weft_sqlite_leases_forget(writer);
     forget_touched(writer, mark->last_queue);
     if (writer->tasks.last > mark->last_task || writer->queues.last > mark->last_queue) {
         (void)pthread_mutex_lock(&writer->names_lock);
@@ -92,8 +97,9 @@ void weft_sqlite_take_back(struct sqlite_writer *writer, const struct sqlite_mar
 
 int weft_sqlite_part_begin(struct sqlite_writer *writer, struct sqlite_mark *ret_mark)
 {
+    int rc = weft_sqlite_flush(writer); /* what came before is no part of it */
     *ret_mark = weft_sqlite_mark(writer);
-    return weft_sqlite_run(writer, SQL_SAVEPOINT);
+    return rc ? rc : weft_sqlite_run(writer, SQL_SAVEPOINT);
 }
 
 int weft_sqlite_part_keep(struct sqlite_writer *writer)

@@ -44,13 +44,13 @@ static int prepare_texts(struct sqlite_writer *writer, const struct sqlite_text 
 int weft_sqlite_prepare(struct sqlite_writer *writer)
 {
     static const struct sqlite_text *const texts[] = {
-        weft_sqlite_texts_writer,  weft_sqlite_texts_queue,  weft_sqlite_texts_enqueue,
-        weft_sqlite_texts_claim,   weft_sqlite_texts_limit,  weft_sqlite_texts_move,
-        weft_sqlite_texts_settle,  weft_sqlite_texts_needs,  weft_sqlite_texts_maintain,
-        weft_sqlite_texts_control, weft_sqlite_texts_manage, weft_sqlite_texts_cron,
-        weft_sqlite_texts_prune,
+        weft_sqlite_texts_writer,   weft_sqlite_texts_gather,  weft_sqlite_texts_queue,
+        weft_sqlite_texts_enqueue,  weft_sqlite_texts_claim,   weft_sqlite_texts_limit,
+        weft_sqlite_texts_move,     weft_sqlite_texts_settle,  weft_sqlite_texts_needs,
+        weft_sqlite_texts_maintain, weft_sqlite_texts_control, weft_sqlite_texts_manage,
+        weft_sqlite_texts_cron,     weft_sqlite_texts_prune,
     };
-    int err = 0;
+    int err = weft_sqlite_gather_init(writer);
     for (size_t i = 0; !err && i < sizeof texts / sizeof *texts; i++)
         err = prepare_texts(writer, texts[i]);
     return err;
@@ -84,8 +84,14 @@ static int apply_all(struct sqlite_writer *writer, struct sqlite_request *reques
     int rc = check_file_is_there(writer);
     if (!rc)
         rc = weft_sqlite_run(writer, SQL_BEGIN);
-    for (struct sqlite_request *request = requests; !rc && request; request = request->next)
-        rc = request->apply(writer, request);
+    for (struct sqlite_request *request = requests; !rc && request; request = request->next) {
+        if (!request->gathers)
+            rc = weft_sqlite_flush(writer);
+        if (!rc)
+            rc = request->apply(writer, request);
+    }
+    if (!rc)
+        rc = weft_sqlite_flush(writer);
     if (!rc)
         rc = weft_sqlite_queues_store(writer);
     if (!rc)
@@ -112,22 +118,39 @@ static void publish(struct sqlite_writer *writer)
     writer->undo.count = 0;
 }
 
-int weft_sqlite_transact(struct sqlite_writer *writer, struct sqlite_request *requests)
+static void roll_back(struct sqlite_writer *writer, const struct sqlite_mark *start)
+{
+    /* On some errors, a full disk among them, SQLite has rolled back by itself. */
+    if (!sqlite3_get_autocommit(writer->db))
+        (void)weft_sqlite_run(writer, SQL_ROLLBACK);
+    weft_sqlite_take_back(writer, start);
+    weft_sqlite_queues_untouch(writer);
+}
+
+static int try_all(struct sqlite_writer *writer, struct sqlite_request *requests, int *ret_err)
 {
     const struct sqlite_times no_times = {.min_us = INT64_MAX};
     writer->memory = SQLITE_OK;
     writer->times = no_times;
     const struct sqlite_mark start = weft_sqlite_mark(writer);
-    int rc = apply_all(writer, requests), err = 0;
-    if (!rc) {
+    int rc = apply_all(writer, requests);
+    *ret_err = weft_sqlite_error(writer->db, rc);
+    if (rc)
+        roll_back(writer, &start);
+    return rc;
+}
+
+int weft_sqlite_transact(struct sqlite_writer *writer, struct sqlite_request *requests)
+{
+    int err;
+    if (weft_sqlite_is_items_own(try_all(writer, requests, &err))) {
+        writer->gather.one_by_one = true; /* to see whose it is */
+        (void)try_all(writer, requests, &err);
+        writer->gather.one_by_one = false;
+    }
+    if (!err) {
         count_commit(writer, requests);
         publish(writer);
-    } else {
-        err = weft_sqlite_error(writer->db, rc);
-        /* On some errors, a full disk among them, SQLite has rolled back by itself. */
-        if (!sqlite3_get_autocommit(writer->db))
-            (void)weft_sqlite_run(writer, SQL_ROLLBACK);
-        weft_sqlite_take_back(writer, &start);
     }
     weft_sqlite_queues_untouch(writer);
     weft_sqlite_keys_sweep(writer);
@@ -267,6 +290,8 @@ void weft_sqlite_writer_stop(struct sqlite_writer *writer)
         (void)sqlite3_finalize(writer->statements[i]);
     (void)sqlite3_close(writer->db);
     weft_sqlite_keys_free(&writer->keys);
+    free(writer->leases);
+    weft_sqlite_gather_free(&writer->gather);
     weft_sqlite_names_free(&writer->tasks);
     weft_sqlite_names_free(&writer->queues);
     weft_sqlite_events_deinit(&writer->events);

@@ -55,9 +55,9 @@ static int fill_options(struct weft_http_client_options *options,
  * request's "Proxy" field (HTTP_PROXY), in upper case. NULL: neither, or empty. */
 static const char *variable(const char *lower, const char *upper)
 {
-    const char *value = getenv(lower);
+    const char *value = secure_getenv(lower);
     if ((!value || !*value) && upper)
-        value = getenv(upper);
+        value = secure_getenv(upper);
     return value && *value ? value : NULL;
 }
 
@@ -99,9 +99,10 @@ int weft_http_client_open(struct weft_http_client **ret_client,
     struct weft_worker *worker = weft_current_worker;
     if (!weft_self())
         return -EPERM;
+    struct weft_http_engine *engine;
     unsigned workers_len = worker->runtime->workers_len;
     struct weft_http_client *client =
-        calloc(1, sizeof *client + workers_len * sizeof client->engines[0]);
+        calloc(1, sizeof *client + workers_len * sizeof(struct weft_http_engine *));
     if (!client)
         return -ENOMEM;
     client->runtime = worker->runtime;
@@ -110,7 +111,7 @@ int weft_http_client_open(struct weft_http_client **ret_client,
     if (err == 0)
         err = set_proxies(client);
     if (err == 0)
-        err = weft_http_engine_open(client);
+        err = weft_http_engine_open(client, &engine);
     if (err < 0) {
         free_client(client);
         return err;

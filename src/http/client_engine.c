@@ -474,18 +474,23 @@ static void open_delivered(struct weft_mail *mail)
     struct errand *errand = weft_container_of(mail, struct errand, mail);
     struct weft_http_client *client = errand->client;
     struct weft_http_engine **ours = &client->engines[weft_current_worker->index];
-    struct weft_http_engine *engine = NULL;
-    int err = *ours ? 0 : make_engine(client, &engine);
-    if (engine)
-        __atomic_store_n(ours, engine, __ATOMIC_RELEASE);
+    int err = *ours ? 0 : make_engine(client, &errand->engine);
+    if (errand->engine)
+        __atomic_store_n(ours, errand->engine, __ATOMIC_RELEASE);
+    errand->engine = *ours;
     weft_completion_signal(&errand->done, err);
 }
 
-int weft_http_engine_open(struct weft_http_client *client)
+int weft_http_engine_open(struct weft_http_client *client, struct weft_http_engine **ret_engine)
 {
     struct errand errand = {.client = client};
+    *ret_engine = client->engines[weft_current_worker->index];
+    if (*ret_engine)
+        return 0;
     run_errand(&errand, weft_current_worker, open_delivered);
-    return weft_completion_wait(&errand.done);
+    int err = weft_completion_wait(&errand.done);
+    *ret_engine = errand.engine;
+    return err;
 }
 
 /* Whoever is inside a transfer hears of it, and gives it back; then it can be freed. */

@@ -51,35 +51,35 @@ struct weft_http_transfer {
     struct weft_link all;         /* in engine->transfers */
     struct weft_link work;        /* in one of the engine's other lists, or none */
     struct weft_http_place place; /* in engine->queue, while it waits or runs */
-    bool has_turn;                /* it counts as running there */
     struct weft_http_engine *engine;
-    enum weft_http_stage stage;
     struct weft_fiber *fiber; /* that is parked for news of this one, or NULL */
+    enum weft_http_stage stage;
+    bool has_turn; /* it counts as running in engine->queue */
 
     /* By the fiber, before it is submitted. */
     struct weft_http_question question;
     struct weft_buffer lines; /* "Name: value" and NUL, for each field */
-    unsigned lines_len;
     struct weft_buffer names; /* what was looked up, as CURLOPT_RESOLVE takes it, with NULs */
-    unsigned names_len;
+    unsigned lines_len, names_len;
     unsigned literals;     /* names that are IPv6 addresses: libcurl reads them itself */
     int64_t connect_by_ns; /* 0: nothing has begun to connect */
 
     /* By the engine. */
     CURL *easy;
     struct curl_slist *nodes; /* of lines, and of libcurl's own that are turned off */
-    unsigned nodes_capacity;
     struct curl_slist name_nodes[WEFT_HTTP_NAMES_MAX];
+    unsigned nodes_capacity;
     bool connected;
     bool paused;     /* libcurl holds the body back until the fiber has taken some */
     bool refused;    /* allow_address said no */
     bool asked_name; /* libcurl wanted to look a name up */
     bool discards;   /* the body of a redirect that is followed */
     bool head_ended, has_location;
-    int status; /* of the head so far */
+    bool same_origin; /* the redirect stays there */
+    int status;       /* of the head so far */
+    int failure;      /* a callback has ended it with that, 0: none has */
+    const char *why;  /* and the sentence for it */
     uint64_t body_bytes;
-    int failure;     /* a callback has ended it with that, 0: none has */
-    const char *why; /* and the sentence for it */
     char error[CURL_ERROR_SIZE];
 
     /* The response: the URL, a NUL, fields as "name", NUL, "value", NUL, then the body. */
@@ -90,13 +90,12 @@ struct weft_http_transfer {
     /* The answer, once it has ended. */
     int result; /* 0, WEFT_HTTP_NEEDS_NAME, or negative with error */
     int http_version;
-    unsigned connections;
     uint64_t bytes_sent, bytes_received;
     struct weft_http_times times;
-    char name[WEFT_HTTP_HOST_MAX + 1]; /* that is needed, and its port */
-    uint16_t name_port;
     char *location; /* where a redirect leads, on the heap */
-    bool same_origin;
+    unsigned connections;
+    uint16_t name_port;
+    char name[WEFT_HTTP_HOST_MAX + 1]; /* that is needed */
 };
 
 struct weft_http_socket;
@@ -130,12 +129,12 @@ struct weft_http_client {
 
 /* ---- the engine (client_engine.c); by the fiber ----------------------------------------- */
 
-/* Make the calling worker's engine, unless it is there. Suspends.
- * Returns 0, -ENOMEM, -EMFILE, -EINVAL (a proxy) */
-int weft_http_engine_open(struct weft_http_client *client);
+/* The calling worker's engine, made unless it is there: then it suspends.
+ * Returns 0 with *ret_engine set; -ENOMEM, -EMFILE, -EINVAL (a proxy), -EIO (libcurl is broken) */
+int weft_http_engine_open(struct weft_http_client *client, struct weft_http_engine **ret_engine);
 
-/* End what is under way and close its connections; on the engine's worker or, when that has ended,
- * on any thread. What fibers still hold of it they free. */
+/* End what is under way and close its connections; in the scheduler of the engine's worker or, when
+ * that has ended, on any thread. What fibers still hold of it they free. */
 void weft_http_engine_close(struct weft_http_engine *engine);
 /* The same for the engine of any worker, by a fiber, which suspends. */
 void weft_http_engine_close_from(struct weft_http_engine *engine);
@@ -183,10 +182,9 @@ int weft_http_error_of(CURLcode code, long os_error);
 
 /* libcurl's callbacks: CURLOPT_OPENSOCKETFUNCTION with the transfer, _CLOSESOCKETFUNCTION with the
  * engine, CURLMOPT_SOCKETFUNCTION with the engine. */
-curl_socket_t weft_http_socket_open(void *transfer, curlsocktype purpose,
-                                    struct curl_sockaddr *address);
-int weft_http_socket_close(void *engine, curl_socket_t fd);
-int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *engine, void *unused);
+curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+int weft_http_socket_close(void *arg, curl_socket_t fd);
+int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused);
 
 /* Tell libcurl of the first ready socket. */
 void weft_http_socket_serve(struct weft_http_engine *engine);
@@ -195,12 +193,12 @@ void weft_http_socket_serve(struct weft_http_engine *engine);
 
 /* The host as libcurl looks it up, an IPv6 address in brackets, and the port.
  * Returns 0, -EINVAL, -ENOMEM */
-int weft_http_url_host(const char *url, char ret_host[WEFT_HTTP_HOST_MAX + 1], uint16_t *ret_port);
+int weft_http_url_host(const char *text, char ret_host[WEFT_HTTP_HOST_MAX + 1], uint16_t *ret_port);
 
 bool weft_http_url_same_origin(const char *one, const char *other);
 
 /* Whether it is "http://host:port" or "https://host:port", the scheme not required. */
-bool weft_http_url_is_proxy(const char *url);
+bool weft_http_url_is_proxy(const char *text);
 
 /* ---- heads ------------------------------------------------------------------------------- */
 

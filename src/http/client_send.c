@@ -454,11 +454,7 @@ static int find_engine(struct weft_http_client *client, int64_t deadline_ns,
         return -EPERM;
     if (deadline_ns == WEFT_NOWAIT)
         return -EAGAIN;
-    unsigned index = self->worker->index;
-    err = client->engines[index] ? 0 : weft_http_engine_open(client);
-    if (err == 0)
-        *ret_engine = client->engines[index];
-    return err;
+    return weft_http_engine_open(client, ret_engine);
 }
 
 int weft_http_send(struct weft_http_client *client, const struct weft_http_request *request,

@@ -34,7 +34,7 @@ void weft_http_exchange_begin(struct weft_http_exchange *exchange,
     exchange->match = (struct weft_http_match){0};
     exchange->decided = exchange->head_only = exchange->close = false;
     exchange->stream = WEFT_HTTP_STREAM_NONE;
-    exchange->status = exchange->failure = 0;
+    exchange->status = exchange->spoiled = exchange->failure = 0;
     weft_buffer_clear(&exchange->fields);
     weft_buffer_clear(&exchange->params);
     weft_buffer_clear(&exchange->query);
@@ -200,10 +200,11 @@ static int append_reply(struct weft_http_exchange *exchange, int status, const c
 }
 
 /* Say at least that it went wrong. This reply needs no memory but the output's. */
-static void fail(struct weft_http_exchange *exchange, const char *body)
+static void fail(struct weft_http_exchange *exchange, int err, const char *body)
 {
     weft_buffer_clear(&exchange->fields);
     exchange->close = true;
+    exchange->spoiled = err;
     exchange->failure = append_reply(exchange, 500, "application/json", body, strlen(body));
 }
 
@@ -213,12 +214,16 @@ void weft_http_reply(struct weft_http_exchange *exchange, int status, const char
     if (exchange->status)
         return;
     exchange->status = status_valid(status) ? status : 500;
-    if (exchange->fields.err)
-        fail(exchange, "{\"detail\": \"reply headers too large\"}");
-    else if (!status_valid(status))
-        fail(exchange, "{\"detail\": \"invalid status\"}");
-    else if (append_reply(exchange, status, content_type, body, len) < 0)
-        fail(exchange, "{\"detail\": \"reply too large\"}");
+    int err = exchange->fields.err;
+    if (err) {
+        fail(exchange, err, "{\"detail\": \"reply headers too large\"}");
+    } else if (!status_valid(status)) {
+        fail(exchange, -EINVAL, "{\"detail\": \"invalid status\"}");
+    } else {
+        err = append_reply(exchange, status, content_type, body, len);
+        if (err < 0)
+            fail(exchange, err, "{\"detail\": \"reply too large\"}");
+    }
 }
 
 void weft_http_reply_header(struct weft_http_exchange *exchange, const char *name,
@@ -241,7 +246,7 @@ void weft_http_reply_error(struct weft_http_exchange *exchange, int status, cons
     weft_buffer_append_char(body, '}');
     if (body->err) {
         exchange->status = 500;
-        fail(exchange, "{\"detail\": \"out of memory\"}");
+        fail(exchange, body->err, "{\"detail\": \"out of memory\"}");
         return;
     }
     weft_http_reply(exchange, status, "application/json", body->data, body->len);

@@ -38,6 +38,7 @@ struct weft_http_exchange {
 
     enum weft_http_stream stream;
     int status;  /* of the reply; 0: none yet */
+    int spoiled; /* why the reply that was made became a 500; 0: it did not */
     int failure; /* the reply could not be made: nothing more can be said on this connection */
     bool close;  /* the connection ends with this reply */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * stream.c - replies in pieces, and the end of whoever takes them. See weft/http_server.h.
+ * stream.c - replies that go out while their handler runs, whole or in pieces, and the end of
+ * whoever takes them. See weft/http_server.h.
  *
  * A piece goes out at once, from the caller's memory. HTTP/1.1 frames it as a chunk; in HTTP/1.0
  * the end of the connection is the end of the reply. */
@@ -117,6 +118,16 @@ void weft_http_stream_leave(struct weft_http_exchange *exchange)
         exchange->failure = -EPIPE;
     /* Without chunks a plain end of the connection would be the reply's own. */
     exchange->connection->reset = !is_chunked(exchange);
+}
+
+int weft_http_reply_send(struct weft_http_exchange *exchange)
+{
+    if (!exchange->status || exchange->stream)
+        return -EINVAL;
+    if (exchange->failure)
+        return exchange->failure;
+    int err = sent(exchange, weft_http_connection_flush(exchange->connection), 1);
+    return err ? err : exchange->spoiled;
 }
 
 /* ---- the end of it all ------------------------------------------------------------------ */

@@ -28,6 +28,7 @@
 #define WEFT_BROKER_EVENTS  4u  /* events() tells of every change; else poll */
 #define WEFT_BROKER_MANAGES 8u  /* the functions behind `find` in weft_broker_ops */
 #define WEFT_BROKER_WAITS   16u /* claim() waits for a job, see wait_us */
+#define WEFT_BROKER_CHOOSES 32u /* claim() takes only jobs of the tasks it names */
 
 /* --- putting in --- */
 
@@ -78,6 +79,9 @@ struct weft_enqueue_batch {
 struct weft_claim {
     const char *const *queues; /* asked in this order until jobs_max are there */
     size_t queues_count;
+    const char *const *tasks; /* only jobs of these, WEFT_BROKER_CHOOSES; NULL: of all. Of those
+                                 before them a bounded number is looked at, then next_us is set */
+    size_t tasks_count;
     int64_t worker;         /* in the registry, 0: none */
     int64_t lease_us;       /* 0: until the broker is closed, WEFT_BROKER_LEASES_UNTIL_CLOSE */
     int64_t wait_us;        /* how long to wait for the first, WEFT_BROKER_WAITS; 0: not at all */
@@ -88,7 +92,8 @@ struct weft_claim {
                                it has waited for a minute: nothing starves */
     unsigned count;         /* out */
     bool more;              /* out: fewer than jobs_max because they are large: there may be more */
-    int64_t next_us; /* out: a limit on a rate is reached: come again in so long; else INT64_MAX */
+    int64_t next_us; /* out: a limit on a rate is reached, or too many jobs of other tasks were in
+                        the way: come again in so long; else INT64_MAX */
 };
 
 struct weft_settlement {
@@ -320,7 +325,7 @@ struct weft_broker_ops {
 
     /* Enter the registry; worker->number is set. -EINVAL: the name. */
     int (*worker_join)(struct weft_broker *broker, struct weft_worker_info *worker);
-    /* number, concurrency, running and done are read. -ENOENT: it has left, or was not seen for
+    /* number, concurrency (0: as it was), running and done are read. -ENOENT: it has left, or was not seen for
      * too long: it has to join again. */
     int (*worker_beat)(struct weft_broker *broker, const struct weft_worker_info *worker);
     int (*worker_leave)(struct weft_broker *broker, int64_t number); /* -ENOENT */

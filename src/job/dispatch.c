@@ -26,6 +26,7 @@ int weft_consumer_init(struct weft_engine *engine, struct weft_consumer *consume
     weft_list_init(&consumer->lanes);
     weft_list_init(&consumer->maybe);
     weft_list_init(&consumer->ready);
+    weft_list_init(&consumer->spares);
     consumer->again_ns = WEFT_FOREVER;
     consumer->claimer =
         (struct weft_service){.main = claimer_main, .arg = consumer, .name = "claims jobs"};
@@ -99,11 +100,9 @@ static bool host_is_cancelled(const struct weft_attempt *attempt)
 
 static const struct weft_attempt_host host = {host_log, host_progress, host_is_cancelled};
 
-struct weft_engine_job *weft_engine_job_make(struct weft_consumer *consumer, struct weft_job *job)
+static void init_job(struct weft_engine_job *made, struct weft_consumer *consumer,
+                     struct weft_job *job)
 {
-    struct weft_engine_job *made = calloc(1, sizeof *made);
-    if (!made)
-        return NULL;
     made->engine = consumer->engine;
     made->consumer = consumer;
     made->handler = weft_engine_handler(consumer->engine, job->task);
@@ -114,6 +113,13 @@ struct weft_engine_job *weft_engine_job_make(struct weft_consumer *consumer, str
     weft_list_init(&made->link);
     weft_list_init(&made->leased);
     weft_list_init(&made->told);
+}
+
+struct weft_engine_job *weft_engine_job_make(struct weft_consumer *consumer, struct weft_job *job)
+{
+    struct weft_engine_job *made = calloc(1, sizeof *made);
+    if (made)
+        init_job(made, consumer, job);
     return made;
 }
 
@@ -189,7 +195,8 @@ int weft_consumer_start_ready(struct weft_consumer *consumer, struct weft_group 
             weft_engine_job_give_back(job);
             continue;
         }
-        int err = weft_spawn(group, job_main, job);
+        int err = weft_spawn_with(group, job_main, job,
+                                  &(struct weft_spawn_options){.name = job->handler->name});
         if (err)
             return err;
         /* The fiber has not run yet: a spawned fiber queues behind its spawner. */
@@ -231,38 +238,39 @@ void weft_consumer_place_free(struct weft_consumer *consumer)
         weft_wake_post(&consumer->claim_wake);
 }
 
-/* No memory to run it: without another word back to where it came from. */
-static void give_back_unmade(struct weft_consumer *consumer, struct weft_job *job)
+unsigned weft_consumer_stock(struct weft_consumer *consumer, unsigned wanted)
 {
-    struct weft_engine *engine = consumer->engine;
-    struct weft_settlement item = {.job = job, .event = WEFT_JOB_RELEASE};
-    int err = engine->broker->ops->settle(engine->broker, &item, 1);
-    weft_engine_heard(engine, WEFT_CALL_SETTLE, err);
-    if (err || item.err)
-        engine->counts.lost++; /* until its lease ends */
-    else
-        engine->counts.released++;
-    consumer->running--;
-    weft_job_free(job);
-}
-
-/* Returns 0, -ENOMEM */
-static int start(struct weft_consumer *consumer, struct weft_job *job)
-{
-    struct weft_engine_job *made = weft_engine_job_make(consumer, job);
-    if (!made) {
-        give_back_unmade(consumer, job);
-        return -ENOMEM;
+    while (consumer->spares_count < wanted) {
+        struct weft_engine_job *spare = calloc(1, sizeof *spare);
+        if (!spare)
+            break;
+        weft_list_append(&consumer->spares, &spare->link);
+        consumer->spares_count++;
     }
-    weft_engine_job_start(made);
-    return 0;
+    return wanted < consumer->spares_count ? wanted : consumer->spares_count;
 }
 
-void weft_consumer_take(struct weft_consumer *consumer, const struct weft_claim *claim)
+static struct weft_engine_job *take_spare(struct weft_consumer *consumer)
 {
-    consumer->running += claim->count;
-    for (unsigned i = 0; i < claim->count; i++)
-        (void)start(consumer, claim->jobs[i]);
+    struct weft_engine_job *spare =
+        weft_container_of(consumer->spares.next, struct weft_engine_job, link);
+    weft_list_unlink(&spare->link);
+    consumer->spares_count--;
+    return spare;
+}
+
+void weft_consumer_deinit(struct weft_consumer *consumer)
+{
+    while (consumer->spares_count > 0)
+        free(take_spare(consumer));
+}
+
+void weft_consumer_start(struct weft_consumer *consumer, struct weft_job *job)
+{
+    struct weft_engine_job *made = take_spare(consumer);
+    init_job(made, consumer, job);
+    consumer->running++;
+    weft_engine_job_start(made);
 }
 
 /* The lane that a job came from, among those that were asked: its index. */
@@ -279,17 +287,14 @@ static unsigned lane_of(const struct weft_job *job, struct weft_lane *const *lan
 
 /* Start what came. Returns the last lane that had jobs: only behind it there may be more. */
 static unsigned take_over(struct weft_consumer *consumer, const struct weft_claim *claim,
-                          struct weft_lane *const *lanes, unsigned lanes_count, int *ret_err)
+                          struct weft_lane *const *lanes, unsigned lanes_count)
 {
     unsigned lane = 0, last = 0;
-    consumer->running += claim->count;
     for (unsigned i = 0; i < claim->count; i++) {
         lane = lane_of(claim->jobs[i], lanes, lanes_count, lane);
         last = lane > last ? lane : last;
         weft_lane_pass(lanes[lane], 1);
-        int err = start(consumer, claim->jobs[i]);
-        if (err)
-            *ret_err = err;
+        weft_consumer_start(consumer, claim->jobs[i]);
     }
     return last;
 }
@@ -318,12 +323,11 @@ static int64_t again_at(struct weft_engine *engine, const struct weft_claim *cla
     return at_ns;
 }
 
-/* Returns the first of the lanes that may have more, *ret_err -ENOMEM where not all could run. */
+/* Returns the first of the lanes that may have more. */
 static unsigned claimed(struct weft_consumer *consumer, const struct weft_claim *claim,
-                        struct weft_lane *const *lanes, unsigned count, int64_t begun_ns,
-                        int *ret_err)
+                        struct weft_lane *const *lanes, unsigned count, int64_t begun_ns)
 {
-    unsigned last = take_over(consumer, claim, lanes, count, ret_err);
+    unsigned last = take_over(consumer, claim, lanes, count);
     bool full = claim->count == claim->jobs_max || (claim->more && claim->count > 0);
     rouse_later(consumer, lanes, count, again_at(consumer->engine, claim, begun_ns));
     return full ? last : count;
@@ -339,20 +343,26 @@ static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes,
     struct weft_claim claim = {
         .queues = queues,
         .queues_count = count,
+        .tasks = engine->tasks,
+        .tasks_count = engine->options.handlers_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
         .wait_us = waits ? LONG_POLL_US : 0,
-        .jobs_max = places(consumer),
+        .jobs_max = weft_consumer_stock(consumer, places(consumer)),
         .jobs = consumer->claimed,
         .next_us = INT64_MAX,
     };
     int64_t begun_ns = weft_now();
-    consumer->claiming = claim.jobs_max;
-    unsigned epoch = weft_engine_call_begin(engine);
-    int err = engine->broker->ops->claim(engine->broker, &claim);
-    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
-    consumer->claiming = 0;
-    unsigned more_from = err ? 0 : claimed(consumer, &claim, lanes, count, begun_ns, &err);
+    unsigned more_from = 0, epoch = weft_engine_call_begin(engine);
+    int err = -ENOMEM;
+    if (claim.jobs_max > 0) {
+        consumer->claiming = claim.jobs_max;
+        err = engine->broker->ops->claim(engine->broker, &claim);
+        consumer->claiming = 0;
+        weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
+    }
+    if (err == 0)
+        more_from = claimed(consumer, &claim, lanes, count, begun_ns);
     weft_engine_call_end(engine, epoch);
     for (unsigned i = more_from; i < count; i++)
         weft_lane_rouse(lanes[i]);

@@ -101,14 +101,16 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
         .queues_count = run->names_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
-        .jobs_max = jobs_max < at_once ? jobs_max : at_once,
+        .jobs_max = weft_consumer_stock(consumer, jobs_max < at_once ? jobs_max : at_once),
         .jobs = consumer->claimed,
     };
+    if (claim.jobs_max == 0)
+        return -ENOMEM;
     unsigned epoch = weft_engine_call_begin(engine);
     err = engine->broker->ops->claim(engine->broker, &claim);
     weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
-    if (err == 0)
-        weft_consumer_take(consumer, &claim);
+    for (unsigned i = 0; err == 0 && i < claim.count; i++)
+        weft_consumer_start(consumer, claim.jobs[i]);
     weft_engine_call_end(engine, epoch);
     if (err == 0 && claim.count > 0)
         err = run_ready(consumer);

@@ -196,10 +196,16 @@ static int open_handlers(struct weft_engine *engine)
     engine->handler_nodes = calloc(count > 0 ? count : 1, sizeof *engine->handler_nodes);
     if (err == 0 && !engine->handler_nodes)
         err = -ENOMEM;
+    if (engine->options.leave_unknown && engine->capabilities & WEFT_BROKER_CHOOSES) {
+        engine->tasks = calloc(count > 0 ? count : 1, sizeof *engine->tasks);
+        err = err == 0 && !engine->tasks ? -ENOMEM : err;
+    }
     for (size_t i = 0; err == 0 && i < count; i++) {
         const struct weft_handler *handler = &engine->options.handlers[i];
         if (!handler_is_valid(handler) || handler_node(engine, handler->name))
             return -EINVAL;
+        if (engine->tasks)
+            engine->tasks[i] = handler->name;
         weft_table_put(&engine->handlers, &engine->handler_nodes[i],
                        weft_hash(handler->name, strlen(handler->name)));
     }
@@ -315,8 +321,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     draw_seed(engine);
     init_services(engine);
     err = weft_beat_init(engine);
-    if (weft_progress_init(engine) < 0 && err == 0)
-        err = -EPERM;
+    int also = weft_progress_init(engine); /* both, because both are undone */
+    err = err ? err : also;
     if (err == 0)
         err = open_arrays(engine);
     if (err == 0)
@@ -343,6 +349,9 @@ void weft_engine_close(struct weft_engine *engine)
         return;
     if (engine->worker.number != 0)
         (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
+    weft_consumer_deinit(&engine->inline_consumer);
+    for (size_t i = 0; i < engine->consumers_count; i++)
+        weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
     weft_executors_close(engine);
     weft_beat_deinit(engine);
@@ -352,6 +361,7 @@ void weft_engine_close(struct weft_engine *engine)
     weft_table_deinit(&engine->waiters);
     weft_stuck_close(engine->stuck);
     free(engine->handler_nodes);
+    free(engine->tasks);
     free(engine->settlements);
     free(engine->settling);
     free(engine->events);
@@ -420,7 +430,7 @@ int weft_engine_run(struct weft_engine *engine)
     weft_settle_last(engine);
     (void)weft_group_wait(&settling);
     weft_services_stop(engine, &services);
-    return err;
+    return err == -ECANCELED ? 0 : err; /* the caller was, before it began */
 }
 
 void weft_engine_drain(struct weft_engine *engine, int64_t grace_ns)

@@ -51,6 +51,8 @@ struct weft_engine_options {
     size_t handlers_count;
     const struct weft_consumer_options *consumers; /* none: only takes jobs in */
     size_t consumers_count;
+    bool leave_unknown; /* jobs of tasks without a handler here are for other workers, if the broker
+                           has WEFT_BROKER_CHOOSES; else they are claimed and fail */
     const char *worker_name; /* in the registry; NULL: host and process id */
     int64_t
         lease_ns;    /* 30 s; brokers that hold leases until they are closed are not asked for it */
@@ -126,7 +128,7 @@ int weft_engine_submit(struct weft_engine *engine, struct weft_submission *jobs,
  */
 struct weft_uuid weft_engine_make_id(struct weft_engine *engine);
 
-/* The job that a submission stands for, with a new id, for those who put it in by other means; it
+/* The job that a submission stands for, with its id or a new one, for those who put it in by other means; it
  * points to what the submission points to. Jobs it waits for are not in it.
  * Returns 0, -EINVAL, -EMSGSIZE. Never suspends. */
 int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission *asked,
@@ -138,16 +140,28 @@ int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission
 int weft_engine_wait(struct weft_engine *engine, const struct weft_uuid *id, int64_t deadline_ns,
                      struct weft_job **ret_job);
 
+#define WEFT_WAIT_OTHERS_MAX 3u
+
+/* The same, and it ends as at the deadline when one of these cases can go, at most
+ * WEFT_WAIT_OTHERS_MAX. */
+int weft_engine_wait_or(struct weft_engine *engine, const struct weft_uuid *id, int64_t deadline_ns,
+                        const struct weft_case *others, size_t others_count,
+                        struct weft_job **ret_job);
+
 /* --- for workers elsewhere --- */
 
-/* A look at queues of the broker that ends with "now there may be something to claim":
+/* Being told when queues of the broker may have something to claim:
  *
  *     weft_queue_watch_begin(&watch, engine, queues, count);
- *     while (nothing was claimed) weft_select(weft_queue_watch_case(&watch), ...);
+ *     for (;;) {
+ *         weft_queue_watch_look(&watch);
+ *         if (something can be claimed) break;
+ *         weft_select(weft_queue_watch_case(&watch), ...);
+ *     }
  *     weft_queue_watch_end(&watch);
  *
- * What becomes available between begin and the case is not missed. With a broker that has no events
- * it never ends by itself. */
+ * What becomes available after the look is told by the case, during the claim as well. Of a broker
+ * that has no events nothing is told. */
 struct weft_queue_watch {
     struct weft_link link; /* in the engine's list */
     const char *const *queues;
@@ -158,6 +172,7 @@ struct weft_queue_watch {
 /* Returns 0, or what weft_wake_init does. queues: borrowed until end. Never suspend. */
 int weft_queue_watch_begin(struct weft_queue_watch *watch, struct weft_engine *engine,
                            const char *const *queues, size_t count);
+void weft_queue_watch_look(struct weft_queue_watch *watch);
 struct weft_case weft_queue_watch_case(struct weft_queue_watch *watch);
 void weft_queue_watch_end(struct weft_queue_watch *watch);
 

@@ -61,6 +61,7 @@ struct weft_verdict {
 };
 
 struct weft_thread_call;
+struct weft_progress_batch;
 
 /* A job between claim and settlement. */
 struct weft_engine_job {
@@ -137,6 +138,8 @@ struct weft_consumer {
     uint64_t pass;    /* of the lane that was asked last */
     int64_t again_ns; /* the earliest of its lanes */
     struct weft_link ready;
+    struct weft_link spares; /* for jobs to be claimed; nothing in them is set */
+    unsigned spares_count;
     struct weft_wake start_wake, claim_wake;
     struct weft_service claimer, starter;
     struct weft_job *claimed[WEFT_CLAIM_MAX];
@@ -164,7 +167,8 @@ struct weft_beat {
 struct weft_progress {
     pthread_mutex_t mutex;
     struct weft_link told;
-    struct weft_event wake; /* shared: handlers on threads tell as well */
+    struct weft_event wake;            /* shared: handlers on threads tell as well */
+    struct weft_progress_batch *batch; /* of the service alone */
 };
 
 /* Kinds of calls to the broker. */
@@ -200,6 +204,7 @@ struct weft_engine {
 
     struct weft_table handlers; /* by name */
     struct weft_table_node *handler_nodes;
+    const char **tasks;        /* of the handlers; NULL: claims take jobs of all tasks */
     struct weft_table queues;  /* by name; owned */
     struct weft_table jobs;    /* by id */
     struct weft_table waiters; /* by id */
@@ -325,6 +330,7 @@ void weft_lane_pass(struct weft_lane *lane, unsigned jobs);
 /* Returns 0, -EPERM */
 int weft_consumer_init(struct weft_engine *engine, struct weft_consumer *consumer,
                        const struct weft_consumer_options *options);
+void weft_consumer_deinit(struct weft_consumer *consumer);
 
 /* For a job that is or will be claimed. The job becomes its own only when it is started.
  * Returns NULL when memory is out */
@@ -337,8 +343,12 @@ void weft_engine_job_start(struct weft_engine_job *job);
  * Returns 0, or -ENOMEM when there was no stack for one: it and what follows stay ready */
 int weft_consumer_start_ready(struct weft_consumer *consumer, struct weft_group *group);
 
-/* Make what was claimed ready to run. Suspends only where memory is out. */
-void weft_consumer_take(struct weft_consumer *consumer, const struct weft_claim *claim);
+/* Have memory for so many jobs before they are claimed: afterwards it must not fail. Returns for
+ * how many there is */
+unsigned weft_consumer_stock(struct weft_consumer *consumer, unsigned wanted);
+
+/* Make a claimed job, for which there is memory, ready to run. */
+void weft_consumer_start(struct weft_consumer *consumer, struct weft_job *job);
 
 /* The running job with this id and token; NULL when there is none. */
 struct weft_engine_job *weft_engine_job_find(struct weft_engine *engine, const struct weft_uuid *id,
@@ -409,7 +419,8 @@ void weft_engine_job_finish(struct weft_engine_job *job);
 /* Room for the further jobs that its handler wants. Returns 0, -ENOMEM */
 int weft_follow_prepare(struct weft_engine_job *job);
 
-int weft_settler_main(void *engine);
+/* Like all that end in _main: a service, whose arg is the engine. */
+int weft_settler_main(void *arg);
 
 /* What is finished now, or will be by calls under way, is the last. */
 void weft_settle_last(struct weft_engine *engine);
@@ -429,7 +440,7 @@ void weft_engine_job_clock(struct weft_engine_job *job);
 /* Tell the attempt to end, and give it up when it does not. */
 void weft_engine_job_stop(struct weft_engine_job *job, enum weft_stop why);
 
-int weft_timeouts_main(void *engine);
+int weft_timeouts_main(void *arg);
 
 /* A count of handlers that were given up and have not ended. It lives as long as the engine and as
  * the last of them: threads may outlive the engine. Returns NULL when memory is out */
@@ -447,12 +458,12 @@ void weft_maintain_soon(struct weft_engine *engine);
 /* Something was put in by ourselves: for brokers that tell of nothing. queue may be NULL when it
  * comes later. */
 void weft_engine_expect(struct weft_engine *engine, const char *queue, int64_t delay_us);
-int weft_maintain_main(void *engine);
-int weft_keep_main(void *engine);
+int weft_maintain_main(void *arg);
+int weft_keep_main(void *arg);
 
 /* --- pump.c, wait.c --- */
 
-int weft_pump_main(void *engine);
+int weft_pump_main(void *arg);
 void weft_waiters_tell(struct weft_engine *engine, const struct weft_uuid *id);
 void weft_waiters_tell_all(struct weft_engine *engine);
 
@@ -465,7 +476,7 @@ void weft_beat_look(struct weft_engine *engine);
 /* Around weft_engine_run. Returns 0, -EAGAIN (no thread) */
 int weft_beat_start(struct weft_engine *engine);
 void weft_beat_stop(struct weft_engine *engine);
-int weft_beat_main(void *engine);
+int weft_beat_main(void *arg);
 void weft_beat_add(struct weft_engine_job *job);
 void weft_beat_remove(struct weft_engine_job *job);
 /* What a claim asks for. */
@@ -476,7 +487,7 @@ unsigned weft_beat_failures(const struct weft_engine *engine);
 
 int weft_progress_init(struct weft_engine *engine);
 void weft_progress_deinit(struct weft_engine *engine);
-int weft_progress_main(void *engine);
+int weft_progress_main(void *arg);
 /* json is from malloc and taken over. Any thread. */
 void weft_progress_tell(struct weft_engine_job *job, char *json);
 void weft_progress_forget(struct weft_engine_job *job);

@@ -172,6 +172,33 @@ int weft_json_next_element(const char **at, const char *end, const char **ret_ra
     return result;
 }
 
+int weft_json_next_member(const char **at, const char *end, struct weft_json_member *ret_member)
+{
+    struct cursor cursor = {*at, end};
+    struct weft_json_member member;
+    bool first = take(&cursor, '{');
+    int result = -EINVAL;
+    if (take(&cursor, '}')) {
+        result = 0;
+    } else if ((first || take(&cursor, ',')) && take(&cursor, '"')) {
+        member.name = cursor.at;
+        if (skip_string(&cursor)) {
+            member.name_len = (size_t)(cursor.at - 1 - member.name);
+            if (take(&cursor, ':') && take_value(&cursor, &member.raw, &member.len) == 0)
+                result = 1;
+        }
+    }
+    *at = cursor.at;
+    if (result > 0)
+        *ret_member = member;
+    return result;
+}
+
+bool weft_json_is_named(const struct weft_json_member *member, const char *name)
+{
+    return raw_equals(member->name, member->name_len, name);
+}
+
 bool weft_json_too_deep(const char *json, size_t len, unsigned depth_max)
 {
     struct cursor cursor = {json, json + len};

@@ -38,6 +38,20 @@ int weft_json_find(const char *json, size_t len, const char *key, const char **r
  * Returns  1 with the element's text, without spaces around it; 0: the array has ended; -EINVAL */
 int weft_json_next_element(const char **at, const char *end, const char **ret_raw, size_t *ret_len);
 
+/* A member of an object, as it is written. */
+struct weft_json_member {
+    const char *name; /* the inside of the string */
+    size_t name_len;
+    const char *raw; /* the value, without spaces around it */
+    size_t len;
+};
+
+/* Take the members of an object one by one, likewise. */
+int weft_json_next_member(const char **at, const char *end, struct weft_json_member *ret_member);
+
+/* Whether a member has this name, a plain ASCII word. */
+bool weft_json_is_named(const struct weft_json_member *member, const char *name);
+
 /* Whether brackets nest deeper than depth_max; a parser that recurses must not see such text. */
 bool weft_json_too_deep(const char *json, size_t len, unsigned depth_max);
 

@@ -125,11 +125,11 @@ static int add_lane(struct weft_engine_queue *queue, struct weft_consumer *consu
 
 static struct weft_engine_queue *add_queue(struct weft_engine *engine, const char *name)
 {
-    size_t len = strlen(name);
-    struct weft_engine_queue *queue = calloc(1, sizeof *queue + len + 1);
+    size_t size = strlen(name) + 1;
+    struct weft_engine_queue *queue = calloc(1, sizeof *queue + size);
     if (!queue)
         return NULL;
-    memcpy(queue->name, name, len);
+    memcpy(queue->name, name, size);
     weft_table_put(&engine->queues, &queue->by_name, hash_of(name));
     return queue;
 }
@@ -280,7 +280,7 @@ int weft_lanes_learn(struct weft_engine *engine)
 
 void weft_queue_look(struct weft_engine *engine, struct weft_engine_queue *queue)
 {
-    struct weft_queue_info info;
+    struct weft_queue_info info = {0};
     int err = -ENOSYS;
     if (engine->capabilities & WEFT_BROKER_MANAGES)
         err = engine->broker->ops->queue_find(engine->broker, queue->name, &info);

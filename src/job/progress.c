@@ -13,16 +13,23 @@
 #define INTERVAL_NS WEFT_SEC
 #define BATCH_MAX   256u
 
+struct weft_progress_batch {
+    struct weft_lease leases[BATCH_MAX];
+    char *texts[BATCH_MAX]; /* of leases[i].progress; owned */
+};
+
 int weft_progress_init(struct weft_engine *engine)
 {
     weft_list_init(&engine->progress.told);
     (void)pthread_mutex_init(&engine->progress.mutex, NULL);
-    return weft_event_init(&engine->progress.wake, WEFT_SHARED);
+    engine->progress.batch = calloc(1, sizeof *engine->progress.batch);
+    return engine->progress.batch ? weft_event_init(&engine->progress.wake, WEFT_SHARED) : -ENOMEM;
 }
 
 void weft_progress_deinit(struct weft_engine *engine)
 {
     (void)pthread_mutex_destroy(&engine->progress.mutex);
+    free(engine->progress.batch);
 }
 
 void weft_progress_tell(struct weft_engine_job *job, char *json)
@@ -46,8 +53,7 @@ void weft_progress_forget(struct weft_engine_job *job)
     (void)pthread_mutex_unlock(&progress->mutex);
 }
 
-/* The texts are the caller's. */
-static size_t collect(struct weft_progress *progress, struct weft_lease *leases)
+static size_t collect(struct weft_progress *progress, struct weft_progress_batch *batch)
 {
     size_t count = 0;
     (void)pthread_mutex_lock(&progress->mutex);
@@ -55,7 +61,8 @@ static size_t collect(struct weft_progress *progress, struct weft_lease *leases)
         struct weft_engine_job *job =
             weft_container_of(progress->told.next, struct weft_engine_job, told);
         weft_list_unlink(&job->told);
-        leases[count++] = (struct weft_lease){
+        batch->texts[count] = job->progress;
+        batch->leases[count++] = (struct weft_lease){
             .id = job->job->id, .token = job->job->lease_token, .progress = job->progress};
         job->progress = NULL;
     }
@@ -64,10 +71,9 @@ static size_t collect(struct weft_progress *progress, struct weft_lease *leases)
 }
 
 /* It could not be handed on: back to the job, unless there is news or it has ended. */
-static void put_back(struct weft_engine *engine, struct weft_lease *lease)
+static void put_back(struct weft_engine *engine, const struct weft_lease *lease, char *text)
 {
     struct weft_engine_job *job = weft_engine_job_find(engine, &lease->id, lease->token);
-    char *text = (char *)(uintptr_t)lease->progress;
     (void)pthread_mutex_lock(&engine->progress.mutex);
     if (job && !job->progress) {
         job->progress = text;
@@ -78,17 +84,17 @@ static void put_back(struct weft_engine *engine, struct weft_lease *lease)
     free(text);
 }
 
-static int hand_on(struct weft_engine *engine, struct weft_lease *leases, size_t count)
+static int hand_on(struct weft_engine *engine, struct weft_progress_batch *batch, size_t count)
 {
-    int err = engine->broker->ops->extend(engine->broker, leases, count);
+    int err = engine->broker->ops->extend(engine->broker, batch->leases, count);
     weft_engine_heard(engine, WEFT_CALL_EXTEND, err);
     for (size_t i = 0; i < count; i++) {
         if (err) {
-            put_back(engine, &leases[i]);
+            put_back(engine, &batch->leases[i], batch->texts[i]);
             continue;
         }
-        weft_engine_lease_answered(engine, &leases[i]);
-        free((char *)(uintptr_t)leases[i].progress);
+        weft_engine_lease_answered(engine, &batch->leases[i]);
+        free(batch->texts[i]);
     }
     return err;
 }
@@ -96,22 +102,21 @@ static int hand_on(struct weft_engine *engine, struct weft_lease *leases, size_t
 int weft_progress_main(void *arg)
 {
     struct weft_engine *engine = arg;
-    struct weft_lease *leases = calloc(BATCH_MAX, sizeof *leases);
-    int err = leases ? 0 : -ENOMEM;
+    struct weft_progress_batch *batch = engine->progress.batch;
+    int err = 0;
     while (err == 0) {
         err = weft_event_wait(&engine->progress.wake, WEFT_FOREVER);
         if (err)
             break;
         (void)weft_event_clear(&engine->progress.wake);
         size_t count;
-        while ((count = collect(&engine->progress, leases)) > 0) {
-            if (hand_on(engine, leases, count) < 0) {
+        while ((count = collect(&engine->progress, batch)) > 0) {
+            if (hand_on(engine, batch, count) < 0) {
                 (void)weft_event_set(&engine->progress.wake);
                 break;
             }
         }
         err = weft_sleep(INTERVAL_NS);
     }
-    free(leases);
     return 0;
 }

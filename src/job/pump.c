@@ -20,6 +20,12 @@ static bool may_rouse(const struct weft_broker_event *event)
     return event->to == WEFT_JOB_AVAILABLE || event->from == WEFT_JOB_RUNNING;
 }
 
+/* Whether a job can be claimed that is for somebody else. */
+static bool is_others(const struct weft_engine *engine, const struct weft_broker_event *event)
+{
+    return engine->tasks && event->task && !weft_engine_handler(engine, event->task);
+}
+
 /* Returns 0, -ENOMEM: everything has to be looked at. */
 static int rouse(struct weft_engine *engine, const struct weft_broker_event *event)
 {
@@ -28,9 +34,11 @@ static int rouse(struct weft_engine *engine, const struct weft_broker_event *eve
     int err = weft_engine_queue(engine, event->queue, &queue);
     if (err || !queue)
         return err;
+    bool available = event->to == WEFT_JOB_AVAILABLE && !is_others(engine, event);
+    bool ended = event->from == WEFT_JOB_RUNNING && queue->limited;
     if (is_about_queue(event))
         weft_queue_look(engine, queue);
-    else if (event->to == WEFT_JOB_AVAILABLE || queue->limited)
+    else if (available || ended)
         weft_queue_rouse(queue);
     return 0;
 }

@@ -89,6 +89,12 @@ const char *weft_job_event_name(enum weft_job_event event)
     return (unsigned)event < WEFT_JOB_EVENTS ? event_names[event] : state_names[WEFT_JOB_NONE];
 }
 
+uint64_t weft_job_states_waiting(const uint64_t jobs[WEFT_JOB_STATES])
+{
+    return jobs[WEFT_JOB_SCHEDULED] + jobs[WEFT_JOB_AVAILABLE] + jobs[WEFT_JOB_RETRYABLE] +
+           jobs[WEFT_JOB_BLOCKED];
+}
+
 void weft_job_state_diagram(struct weft_buffer *diagram)
 {
     weft_buffer_append_string(diagram, "stateDiagram-v2\n");

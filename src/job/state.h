@@ -6,6 +6,8 @@
 #ifndef WEFT_JOB_STATE_H
 #define WEFT_JOB_STATE_H
 
+#include <stdint.h>
+
 struct weft_buffer;
 
 enum weft_job_state {
@@ -52,6 +54,9 @@ enum weft_job_state weft_job_state_named(const char *name);
 
 /* Whether a job in this state is over: completed, cancelled or dead. */
 int weft_job_state_is_final(enum weft_job_state state);
+
+/* Of jobs counted by state: those that wait for a worker, for their time, or for other jobs. */
+uint64_t weft_job_states_waiting(const uint64_t jobs[WEFT_JOB_STATES]);
 
 /* Append the table as a Mermaid state diagram. Failure shows in diagram->err. */
 void weft_job_state_diagram(struct weft_buffer *diagram);

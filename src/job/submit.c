@@ -211,7 +211,7 @@ static int submit_open(struct submit *submit)
 {
     size_t count = submit->count, total = after_total(submit);
     submit->jobs = calloc(count, sizeof *submit->jobs);
-    submit->run = calloc(count, sizeof *submit->run);
+    submit->run = calloc(count, sizeof(struct weft_engine_job *));
     submit->sent = calloc(count, sizeof *submit->sent);
     submit->items = calloc(count, sizeof *submit->items);
     submit->after = calloc(total > 0 ? total : 1, sizeof *submit->after);
@@ -388,7 +388,7 @@ int weft_engine_prepare(struct weft_engine *engine, const struct weft_submission
         return err;
     int64_t now_us = engine->broker->ops->now_us(engine->broker);
     *ret_job = job_of(asked, weft_engine_handler(engine, asked->task), now_us);
-    ret_job->id = weft_uuid_make(&engine->ids, now_us / 1000);
+    ret_job->id = is_zero(&asked->id) ? weft_uuid_make(&engine->ids, now_us / 1000) : asked->id;
     return 0;
 }
 

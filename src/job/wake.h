@@ -18,6 +18,9 @@ void weft_wake_deinit(struct weft_wake *wake);
 /* Never suspends and never fails, also in a cancelled fiber. */
 void weft_wake_post(struct weft_wake *wake);
 
+/* Forget a post that came before. */
+void weft_wake_clear(struct weft_wake *wake);
+
 /* Wait for a post, or take one that came before.
  * Returns 0, -ETIMEDOUT, -ECANCELED. Suspends */
 int weft_wake_wait(struct weft_wake *wake, int64_t deadline_ns);

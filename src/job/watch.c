@@ -14,6 +14,11 @@ int weft_queue_watch_begin(struct weft_queue_watch *watch, struct weft_engine *e
     return err;
 }
 
+void weft_queue_watch_look(struct weft_queue_watch *watch)
+{
+    weft_wake_clear(&watch->wake);
+}
+
 struct weft_case weft_queue_watch_case(struct weft_queue_watch *watch)
 {
     return weft_case_event(&watch->wake.event);

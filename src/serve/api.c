@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * api.c - see api.h: who is let in, what becomes of errors, health, and the table of routes. */
+ * api.c - see api.h: who is let in, health, and the table of routes. */
 #include <serve/api.h>
 
 #include <serve/api_json.h>
@@ -10,71 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* One line in the log when storing begins to fail, one when it works again. */
-void weft_api_note_store(struct weft_api *api, int err)
-{
-    bool failing = err == -ENOSPC || err == -EIO || err == -EROFS || err == WEFT_ECORRUPT;
-    if (err && !failing)
-        return; /* says nothing about the disk */
-    int now = failing ? err : 0;
-    if (now == api->store_err)
-        return;
-    api->store_err = now;
-    if (now)
-        weft_serve_log(api->options, "error", "store_failing", weft_strerror(now));
-    else
-        weft_serve_log(api->options, "info", "store_recovered", NULL);
-}
-
-static const struct refusal {
-    int err, status;
-    const char *retry_after_s, *detail;
-} refusals[] = {
-    {WEFT_EFULL, 503, "1", "the queue is full"},
-    {-ENOSPC, 503, "5", "the disk is full: the request was not accepted"},
-    {-EIO, 503, "5",
-     "the database cannot be written: the disk fails, or the file was removed or replaced"},
-    {-EBUSY, 503, "1", "another program writes to the database"},
-    {-ESHUTDOWN, 503, "5", "the server is stopping"},
-    {-ENOMEM, 503, "5", "the server has no memory left for this"},
-    {-EMSGSIZE, 413, NULL, "the job is too large"},
-    {-EINVAL, 422, NULL, "the job is not valid"},
-    {-ENOENT, 422, NULL, "it comes after a job that is not known"},
-    {-ENOBUFS, 422, NULL, "there are too many different queues or tasks"},
-    {-ECANCELED, 409, NULL, "not put in, because another one of the request was refused"},
-    {WEFT_EDUPLICATE, 409, NULL, "a job that counts as the same is there already"},
-};
-
-static const struct refusal *refusal_of(int err)
-{
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
-        if (refusals[i].err == err)
-            return &refusals[i];
-    return NULL;
-}
-
-int weft_api_status_of(int err)
-{
-    const struct refusal *refusal = refusal_of(err);
-    return refusal ? refusal->status : 503;
-}
-
-const char *weft_api_detail_of(int err)
-{
-    const struct refusal *refusal = refusal_of(err);
-    return refusal ? refusal->detail : weft_strerror(err);
-}
-
-void weft_api_refuse_job(struct weft_http_exchange *exchange, int err)
-{
-    const struct refusal *refusal = refusal_of(err);
-    if (refusal && !refusal->retry_after_s)
-        weft_http_reply_error(exchange, refusal->status, refusal->detail);
-    else
-        weft_api_reply_busy(exchange, refusal ? refusal->retry_after_s : "5",
-                            weft_api_detail_of(err));
-}
 
 /* --- health: without a token, so that a probe needs none --- */
 
@@ -117,22 +52,34 @@ static void get_readyz(struct weft_http_exchange *exchange, void *context)
 
 /* --- who comes in, decided before a body is read --- */
 
-static bool is_json_type(const char *type)
+/* A media type without its parameters. */
+struct media_type {
+    const char *text;
+    size_t len;
+};
+
+static bool is_type(const struct media_type *type, const char *name)
 {
-    size_t len = strcspn(type, ";");
-    while (len > 0 && (type[len - 1] == ' ' || type[len - 1] == '\t'))
-        len--;
-    return (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
-           (len == 20 && strncasecmp(type, "application/x-ndjson", 20) == 0) ||
-           (len == 18 && strncasecmp(type, "application/ndjson", 18) == 0) ||
-           (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
+    return type->len == strlen(name) && strncasecmp(type->text, name, type->len) == 0;
+}
+
+static bool is_understood(const char *value, bool lines)
+{
+    struct media_type type = {value, strcspn(value, ";")};
+    while (type.len > 0 && (value[type.len - 1] == ' ' || value[type.len - 1] == '\t'))
+        type.len--;
+    if (is_type(&type, "application/json"))
+        return true;
+    if (is_type(&type, "application/x-ndjson") || is_type(&type, "application/ndjson"))
+        return lines;
+    return type.len > 5 && strncasecmp(value + type.len - 5, "+json", 5) == 0;
 }
 
 /* Whether the head promises a body that can be read; answer when not. */
-static bool check_type(struct weft_http_exchange *exchange)
+static bool check_type(struct weft_http_exchange *exchange, const struct weft_api_route *spec)
 {
     const char *type = weft_http_header(exchange, "Content-Type");
-    if (type && !is_json_type(type)) {
+    if (type && !is_understood(type, spec->lines)) {
         weft_http_reply_error(exchange, 415, "the body must be application/json");
         return false;
     }
@@ -171,14 +118,43 @@ static bool check_token(struct weft_http_exchange *exchange, const struct weft_a
     return false;
 }
 
+/* Whether word stands in a list of words between spaces. */
+static bool is_in(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = strstr(list, word); at && len > 0; at = strstr(at + 1, word))
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static bool check_query(struct weft_http_exchange *exchange, const char *known)
+{
+    const char *name, *value;
+    size_t position = 0;
+    int more = known ? 1 : 0;
+    while (more > 0 && (more = weft_http_query_next(exchange, &position, &name, &value)) > 0) {
+        if (is_in(known, name))
+            continue;
+        char detail[160];
+        (void)snprintf(detail, sizeof detail, "there is no parameter \"%.64s\" here", name);
+        weft_http_reply_error(exchange, 422, detail);
+        return false;
+    }
+    if (more < 0)
+        weft_api_reply_busy(exchange, "5", "the server has no memory left for this");
+    return more == 0;
+}
+
 int weft_api_admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
                    void *context)
 {
     const struct weft_api *api = context;
-    if (!check_token(exchange, api, api->may[route - api->routes]))
+    const struct weft_api_route *spec = api->specs[route - api->routes];
+    if (!check_token(exchange, api, spec->may) || !check_query(exchange, spec->query))
         return false;
     bool has_body = strcmp(route->method, "GET") != 0 && strcmp(route->method, "DELETE") != 0;
-    return !has_body || check_type(exchange);
+    return !has_body || check_type(exchange, spec);
 }
 
 const char *weft_api_who(const struct weft_api *api, const struct weft_http_exchange *exchange)
@@ -204,30 +180,7 @@ void weft_api_audit(struct weft_api *api, const struct weft_http_exchange *excha
     }
 }
 
-/* Whether word stands in a list of words between spaces. */
-static bool is_in(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = strstr(list, word); at && len > 0; at = strstr(at + 1, word))
-        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
-            return true;
-    return false;
-}
-
-bool weft_api_check_query(struct weft_http_exchange *exchange, const char *known)
-{
-    const char *name, *value;
-    size_t position = 0;
-    while (weft_http_query_next(exchange, &position, &name, &value) > 0) {
-        if (is_in(known, name))
-            continue;
-        char detail[160];
-        (void)snprintf(detail, sizeof detail, "there is no parameter \"%.64s\" here", name);
-        weft_http_reply_error(exchange, 422, detail);
-        return false;
-    }
-    return true;
-}
+/* --- parameters --- */
 
 bool weft_api_query_count(struct weft_http_exchange *exchange, const char *name,
                           uint64_t *ret_value, uint64_t max)
@@ -265,17 +218,38 @@ bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, 
     return false;
 }
 
+bool weft_api_query_id(struct weft_http_exchange *exchange, const char *name,
+                       struct weft_uuid *ret_id, const char *what)
+{
+    const char *text = weft_http_query(exchange, name);
+    if (!text || weft_uuid_parse(ret_id, text, strlen(text)) == 0)
+        return true;
+    char detail[120];
+    (void)snprintf(detail, sizeof detail, "the parameter \"%s\" must be %s", name, what);
+    weft_http_reply_error(exchange, 422, detail);
+    return false;
+}
+
+struct weft_uuid weft_api_path_id(const struct weft_http_exchange *exchange)
+{
+    struct weft_uuid id = {{0}};
+    const char *text = weft_http_param(exchange, "id");
+    (void)weft_uuid_parse(&id, text, strlen(text));
+    return id;
+}
+
 /* --- routes --- */
 
 static const struct weft_api_route health_routes[] = {
-    {{.method = "GET", .pattern = "/healthz", .handler = get_healthz}, 0},
-    {{.method = "GET", .pattern = "/readyz", .handler = get_readyz}, 0},
-    {{0}, 0},
+    {{.method = "GET", .pattern = "/healthz", .handler = get_healthz}},
+    {{.method = "GET", .pattern = "/readyz", .handler = get_readyz}},
+    {{0}},
 };
 
 static const struct weft_api_route *const tables[] = {
-    health_routes,        weft_api_process_routes, weft_api_job_routes,   weft_api_queue_routes,
-    weft_api_work_routes, weft_api_cron_routes,    weft_api_event_routes, weft_api_metrics_routes,
+    health_routes,         weft_api_process_routes, weft_api_submit_routes, weft_api_job_routes,
+    weft_api_queue_routes, weft_api_work_routes,    weft_api_worker_routes, weft_api_cron_routes,
+    weft_api_event_routes, weft_api_stats_routes,
 };
 
 int weft_api_init(struct weft_api *api)
@@ -285,20 +259,20 @@ int weft_api_init(struct weft_api *api)
         for (const struct weft_api_route *route = tables[i]; route->http.method; route++)
             count++;
     api->routes = calloc(count, sizeof *api->routes);
-    api->may = calloc(count, sizeof *api->may);
-    if (!api->routes || !api->may)
+    api->specs = calloc(count, sizeof *api->specs);
+    if (!api->routes || !api->specs)
         return -ENOMEM;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const struct weft_api_route *route = tables[i]; route->http.method; route++) {
             api->routes[api->routes_count] = route->http;
-            api->may[api->routes_count++] = route->may;
+            api->specs[api->routes_count++] = route;
         }
     }
-    return 0;
+    return weft_mutex_init(&api->settings_turn, WEFT_LOCAL);
 }
 
 void weft_api_release(struct weft_api *api)
 {
     free(api->routes);
-    free(api->may);
+    free(api->specs);
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  * api.h - the HTTP interface of the service: requests in, jobs and answers out.
  *
- *   api.c          who is let in, what becomes of errors, health, the table of routes
+ *   api.c          who is let in, health, the table of routes
+ *   api_error.c    what errors of the store and the engine become
+ *   api_body.c     bodies in; what they say is read by job_json.c, work_json.c and admin_json.c
+ *   api_json.c     JSON out
  *   api_process.c  the queue service of the seed
- *   api_job.c      /v1/jobs, /v1/flows
- *   api_queue.c    /v1/queues, /v1/workers, /v1/stats, /v1/audit
+ *   api_submit.c   POST /v1/jobs: jobs in
+ *   api_job.c      /v1/jobs, /v1/flows: how jobs are, and what is wanted of them
+ *   api_queue.c    /v1/queues
  *   api_work.c     /v1/lease, /v1/settle, /v1/extend: workers in any language
+ *   api_worker.c   /v1/workers
  *   api_cron.c     /v1/crons
  *   api_event.c    /v1/events
- *   api_metrics.c  /metrics, /openapi.json
- *   api_body.c     JSON in
- *   api_json.c     JSON out */
+ *   api_stats.c    /v1/stats, /v1/audit, /metrics, /openapi.json */
 #ifndef WEFT_SERVE_API_H
 #define WEFT_SERVE_API_H
 
@@ -20,6 +23,14 @@
 #include <serve/consumers.h>
 #include <serve/settings.h>
 #include <weft/http_server.h>
+
+/* A route, and what is asked of a request before its body is read. */
+struct weft_api_route {
+    struct weft_http_route http;
+    unsigned may;      /* enum weft_may: what its token must be for; 0: nobody needs one */
+    const char *query; /* the parameters it knows, between spaces; NULL: others do not matter */
+    bool lines;        /* its body may be JSON line by line */
+};
 
 struct weft_api {
     const struct weft_serve_options *options; /* for the log */
@@ -32,9 +43,11 @@ struct weft_api {
     bool draining;             /* /readyz says no */
     int store_err;             /* why the last job could not be stored; 0 when it could */
     struct weft_http_route *routes;
-    unsigned *may; /* of each route */
+    const struct weft_api_route **specs; /* of each of the routes */
     size_t routes_count;
-    unsigned streams; /* of events, under way */
+    unsigned streams;                /* of events, under way */
+    struct weft_mutex settings_turn; /* a queue's settings are read, changed and stored by one
+                                        request after the other */
 
     struct weft_queue_metrics metrics; /* the row to be recorded next, if due */
     bool metrics_due, metrics_over;    /* over: the recorder ends when nothing is due */
@@ -44,27 +57,24 @@ struct weft_api {
 /* The fiber that records what /queue-status shows; arg is the api. */
 int weft_api_recorder_main(void *arg);
 
-/* A route, and what whoever calls it may have to do; 0: nobody needs a token. */
-struct weft_api_route {
-    struct weft_http_route http;
-    unsigned may; /* enum weft_may */
-};
-
 /* The tables of each file; the last one has no method. */
 extern const struct weft_api_route weft_api_process_routes[];
+extern const struct weft_api_route weft_api_submit_routes[];
 extern const struct weft_api_route weft_api_job_routes[];
 extern const struct weft_api_route weft_api_queue_routes[];
 extern const struct weft_api_route weft_api_work_routes[];
+extern const struct weft_api_route weft_api_worker_routes[];
 extern const struct weft_api_route weft_api_cron_routes[];
 extern const struct weft_api_route weft_api_event_routes[];
-extern const struct weft_api_route weft_api_metrics_routes[];
+extern const struct weft_api_route weft_api_stats_routes[];
 
-/* Put the tables together. Returns 0, -ENOMEM. Release them in every case. */
+/* Put the tables together. Returns 0, -ENOMEM, -EPERM (outside a runtime). Release them in every
+ * case. */
 int weft_api_init(struct weft_api *api);
 void weft_api_release(struct weft_api *api);
 
-/* What every request must show before its body is read: a token that may do this, and a type that
- * is understood. */
+/* What every request must show before its body is read: a token that may do this, parameters that
+ * are known, and a type that is understood. */
 int weft_api_admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
                    void *context);
 
@@ -75,22 +85,38 @@ const char *weft_api_who(const struct weft_api *api, const struct weft_http_exch
 void weft_api_audit(struct weft_api *api, const struct weft_http_exchange *exchange,
                     const char *action, const char *target, const char *detail);
 
-/* Refuse query parameters that nobody knows: names between spaces, "" for none. Answers then. */
-bool weft_api_check_query(struct weft_http_exchange *exchange, const char *known);
+/* ---- parameters: false, and the request is answered, when they are wrong ------------------ */
 
-/* A whole number from 1 to max in the query; absent leaves it. False: answered. */
+/* A whole number from 1 to max in the query; absent leaves it. */
 bool weft_api_query_count(struct weft_http_exchange *exchange, const char *name,
                           uint64_t *ret_value, uint64_t max);
-/* "true", "1" or nothing behind the name; "false" or "0". False: answered. */
+/* "true", "1" or nothing behind the name; "false" or "0". Absent leaves it. */
 bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, bool *ret_value);
+/* An id. Absent leaves it. what: "a job's id" */
+bool weft_api_query_id(struct weft_http_exchange *exchange, const char *name,
+                       struct weft_uuid *ret_id, const char *what);
+/* The id in the path; the route has checked it. */
+struct weft_uuid weft_api_path_id(const struct weft_http_exchange *exchange);
 
-/* One line in the log when storing begins to fail, one when it works again. */
+/* ---- errors: api_error.c ------------------------------------------------------------------ */
+
+/* One line in the log when storing begins to fail, one when it works again: after calls that
+ * change something with what they returned. */
 void weft_api_note_store(struct weft_api *api, int err);
-/* Answer that a job was not accepted, or that the store failed, and why. */
+
+/* Answer that a call of the store or the engine failed, and why. Notes it. */
+void weft_api_refuse(struct weft_api *api, struct weft_http_exchange *exchange, int err);
+
+/* The same for a job that was not accepted. */
 void weft_api_refuse_job(struct weft_http_exchange *exchange, int err);
 /* The status and the sentence that stand for such an error. */
 int weft_api_status_of(int err);
 const char *weft_api_detail_of(int err);
+
+/* 503 with Retry-After. */
+void weft_api_reply_busy(struct weft_http_exchange *exchange, const char *retry_after_s,
+                         const char *detail);
+
 /* The row that shows how the queues are now. */
 struct weft_queue_metrics weft_api_metrics(struct weft_api *api);
 

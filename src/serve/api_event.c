@@ -43,8 +43,7 @@ static bool is_wanted(const struct stream *stream, const struct weft_broker_even
 
 static bool is_about_queue(const struct weft_broker_event *event)
 {
-    static const struct weft_uuid none;
-    return memcmp(&event->id, &none, sizeof none) == 0;
+    return weft_uuid_is_none(&event->id);
 }
 
 static const char *name_of(const struct weft_broker_event *event)
@@ -179,17 +178,11 @@ static bool read_after(struct weft_http_exchange *exchange, struct stream *strea
 
 static bool read_stream(struct weft_http_exchange *exchange, struct stream *stream)
 {
-    if (!weft_api_check_query(exchange, "after id queue task"))
-        return false;
     stream->queue = weft_http_query(exchange, "queue");
     stream->task = weft_http_query(exchange, "task");
-    const char *id = weft_http_query(exchange, "id");
-    stream->one_job = id != NULL;
-    if (id && weft_uuid_parse(&stream->id, id, strlen(id))) {
-        weft_http_reply_error(exchange, 422, "the parameter \"id\" must be a job's id");
-        return false;
-    }
-    return read_after(exchange, stream);
+    stream->one_job = weft_http_query(exchange, "id") != NULL;
+    return weft_api_query_id(exchange, "id", &stream->id, "a job's id") &&
+           read_after(exchange, stream);
 }
 
 static void get_events(struct weft_http_exchange *exchange, void *context)
@@ -204,7 +197,7 @@ static void get_events(struct weft_http_exchange *exchange, void *context)
     }
     stream.events = calloc(BATCH, sizeof *stream.events);
     if (!stream.events) {
-        weft_api_refuse_job(exchange, -ENOMEM);
+        weft_api_refuse(api, exchange, -ENOMEM);
         return;
     }
     weft_buffer_init(&stream.piece, PIECE_MAX);
@@ -217,6 +210,8 @@ static void get_events(struct weft_http_exchange *exchange, void *context)
 }
 
 const struct weft_api_route weft_api_event_routes[] = {
-    {{.method = "GET", .pattern = "/v1/events", .handler = get_events}, WEFT_MAY_READ},
-    {{0}, 0},
+    {{.method = "GET", .pattern = "/v1/events", .handler = get_events},
+     WEFT_MAY_READ,
+     "after id queue task"},
+    {{0}},
 };

@@ -22,13 +22,6 @@ void weft_api_reply(struct weft_http_exchange *exchange, struct weft_buffer *bod
     weft_api_reply_status(exchange, 200, body);
 }
 
-void weft_api_reply_busy(struct weft_http_exchange *exchange, const char *retry_after_s,
-                         const char *detail)
-{
-    weft_http_reply_header(exchange, "Retry-After", retry_after_s);
-    weft_http_reply_error(exchange, 503, detail);
-}
-
 /* Start the next member of an object; the first one follows an opening bracket. */
 void weft_api_key(struct weft_buffer *body, const char *key)
 {
@@ -84,6 +77,16 @@ void weft_api_bool(struct weft_buffer *body, const char *key, bool value)
 {
     weft_api_key(body, key);
     weft_buffer_append_string(body, value ? "true" : "false");
+}
+
+void weft_api_counts(struct weft_buffer *body, const char *key,
+                     const uint64_t counts[WEFT_JOB_STATES])
+{
+    weft_api_key(body, key);
+    weft_buffer_append_char(body, '{');
+    for (int state = WEFT_JOB_SCHEDULED; state < WEFT_JOB_STATES; state++)
+        weft_api_number(body, weft_job_state_name((enum weft_job_state)state), counts[state]);
+    weft_buffer_append_char(body, '}');
 }
 
 void weft_api_text_if(struct weft_buffer *body, const char *key, const char *value)

@@ -8,17 +8,15 @@
 #include <job/job.h>
 #include <weft/http_server.h>
 
-#define WEFT_API_REPLY_MAX ((size_t)8 << 20)  /* bytes */
-#define WEFT_API_LEASE_MAX ((size_t)64 << 20) /* of leased jobs: payloads and inputs are large */
+#define WEFT_API_REPLY_MAX ((size_t)8 << 20) /* bytes: one job, with payload and result in base64  \
+                                              */
+#define WEFT_API_LIST_MAX ((size_t)32 << 20) /* a page of jobs, of schedules with their jobs, ...  \
+                                              */
 
 /* Send what is in the buffer with 200, or 500 when it failed; releases it. */
 void weft_api_reply(struct weft_http_exchange *exchange, struct weft_buffer *body);
 void weft_api_reply_status(struct weft_http_exchange *exchange, int status,
                            struct weft_buffer *body);
-
-/* 503 with Retry-After. */
-void weft_api_reply_busy(struct weft_http_exchange *exchange, const char *retry_after_s,
-                         const char *detail);
 
 /* Start the next member of an object; the first one follows an opening bracket. */
 void weft_api_key(struct weft_buffer *body, const char *key);
@@ -39,6 +37,9 @@ void weft_api_seconds_if(struct weft_buffer *body, const char *key, int64_t us);
 void weft_api_json_if(struct weft_buffer *body, const char *key, const char *json, size_t len);
 /* JSON under `key`; other bytes under `key`_base64. Left out when there are none. */
 void weft_api_bytes_if(struct weft_buffer *body, const char *key, const struct weft_bytes *bytes);
+/* Jobs by state. */
+void weft_api_counts(struct weft_buffer *body, const char *key,
+                     const uint64_t counts[WEFT_JOB_STATES]);
 /* A string whose inside is JSON already, escapes and all. */
 void weft_api_raw(struct weft_buffer *body, const char *key, const char *raw, size_t len);
 

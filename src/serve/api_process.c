@@ -315,9 +315,7 @@ static void append_status_counts(struct weft_buffer *body, const struct weft_bro
     const uint64_t *jobs = stats->jobs;
     weft_api_key(body, "request_status_counts");
     weft_buffer_append_char(body, '{');
-    weft_api_number(body, "queued",
-                    jobs[WEFT_JOB_SCHEDULED] + jobs[WEFT_JOB_AVAILABLE] + jobs[WEFT_JOB_RETRYABLE] +
-                        jobs[WEFT_JOB_BLOCKED]);
+    weft_api_number(body, "queued", weft_job_states_waiting(jobs));
     weft_api_number(body, "processing", jobs[WEFT_JOB_RUNNING]);
     weft_api_number(body, "completed", jobs[WEFT_JOB_COMPLETED]);
     weft_api_number(body, "failed", jobs[WEFT_JOB_CANCELLED] + jobs[WEFT_JOB_DEAD]);
@@ -398,6 +396,7 @@ static void get_thread_efficiency(struct weft_http_exchange *exchange, void *con
     weft_api_reply(exchange, &body);
 }
 
+/* Programs that exist may send parameters of their own. */
 const struct weft_api_route weft_api_process_routes[] = {
     {{.method = "POST", .pattern = "/process", .handler = post_process}, WEFT_MAY_ENQUEUE},
     {{.method = "GET", .pattern = "/status/{id:uuid}", .handler = get_status}, WEFT_MAY_READ},
@@ -405,5 +404,5 @@ const struct weft_api_route weft_api_process_routes[] = {
     {{.method = "GET", .pattern = "/database/stats", .handler = get_database_stats}, WEFT_MAY_READ},
     {{.method = "GET", .pattern = "/thread-efficiency", .handler = get_thread_efficiency},
      WEFT_MAY_READ},
-    {{0}, 0},
+    {{0}},
 };

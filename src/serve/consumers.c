@@ -124,8 +124,7 @@ static uint64_t waiting_in(struct weft_broker *broker, const char *queue)
     struct weft_queue_info info;
     if (broker->ops->queue_find(broker, queue, &info))
         return 0;
-    return info.jobs[WEFT_JOB_SCHEDULED] + info.jobs[WEFT_JOB_AVAILABLE] +
-           info.jobs[WEFT_JOB_RETRYABLE] + info.jobs[WEFT_JOB_BLOCKED];
+    return weft_job_states_waiting(info.jobs);
 }
 
 uint64_t weft_consumers_waiting(struct weft_consumers *consumers, struct weft_broker *broker,

@@ -11,6 +11,7 @@
 
 #include <base/arena.h>
 #include <base/uuid.h>
+#include <serve/refusal.h>
 
 #include <weft/retry.h>
 
@@ -23,8 +24,7 @@
 #define WEFT_JOB_WORD_MAX          128u    /* bytes of names: A-Z a-z 0-9 _ . : - */
 #define WEFT_JOB_REQUEST_KEY_MAX   255u    /* bytes of keys: UTF-8 without control characters */
 #define WEFT_JOB_CONTENT_TYPE_MAX  255u
-#define WEFT_JOB_HEADERS_BYTES_MAX 4096u /* names and values of a job together */
-#define WEFT_JOB_DEPTH_MAX         32u   /* of brackets in a job; more: 400 */
+#define WEFT_JOB_DEPTH_MAX         32u /* of brackets in a job; more: 400 */
 #define WEFT_JOB_LENGTH_MAX_NS     (INT64_C(36525) * 86400 * 1000000000) /* 100 years */
 
 struct weft_job_header {
@@ -33,8 +33,9 @@ struct weft_job_header {
 
 /* Another job to wait for. */
 struct weft_job_after {
-    const char *name;    /* of a job of the same body; NULL: a stored one */
+    const char *name;    /* of a job of the same body, before it or behind; NULL: a stored one */
     uint32_t index;      /* that job's place among the requests */
+    uint32_t position;   /* in the list */
     struct weft_uuid id; /* of the stored one */
 };
 
@@ -90,7 +91,7 @@ struct weft_job_request {
     size_t headers_count;
 
     struct weft_job_after *after; /* "after": ["name of one in this body", "id of a stored one"] */
-    size_t after_count;           /* sorted, each once; they go in no circle */
+    size_t after_count;           /* as they came, each once; they go in no circle */
     enum weft_job_after_policy after_policy; /* "after_policy": "success" or "any" */
 };
 
@@ -98,7 +99,9 @@ struct weft_job_request {
 struct weft_job_requests {
     struct weft_job_request *items;
     size_t count;
-    bool single; /* the body was one object, no list of them */
+    uint32_t *order; /* places of all of them, so that each comes behind those it waits for by name;
+                        NULL: they are in such an order as they are */
+    bool single;     /* the body was one object, no list of them */
     struct weft_arena arena;
 };
 
@@ -107,19 +110,13 @@ enum weft_job_body {
     WEFT_JOB_BODY_LINES, /* application/x-ndjson; empty lines are passed over, but counted */
 };
 
-/* Why a body was refused. */
-struct weft_job_refusal {
-    int status;       /* 400: not JSON; 413: too much; 422: JSON, but no jobs; 503: no memory */
-    char detail[400]; /* one sentence; may quote the client, cut to a few words */
-};
-
 /* Read a body.
  *
  * Returns  0: ret_requests is to be given to weft_job_requests_deinit; -EINVAL (body), -ENOMEM,
  * with *ret_refusal set Threads  any; never suspends. Needs some 12 KiB of stack, for the parser
  * recurses */
 int weft_job_json_parse(struct weft_job_requests *ret_requests, enum weft_job_body kind,
-                        const char *body, size_t len, struct weft_job_refusal *ret_refusal);
+                        const char *body, size_t len, struct weft_refusal *ret_refusal);
 
 void weft_job_requests_deinit(struct weft_job_requests *requests);
 

@@ -31,7 +31,7 @@ int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int6
 {
     struct weft_api *api = context;
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     (void)run_us;
     int err = weft_job_json_parse(&requests, WEFT_JOB_BODY_JSON, entry->job, strlen(entry->job),
                                   &refusal);

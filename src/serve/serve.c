@@ -145,11 +145,10 @@ static int open_store(struct service *service)
     if (err)
         return refuse(service, err, "cannot read the database: %s", weft_strerror(err));
     service->api.completed_before = stats.jobs[WEFT_JOB_COMPLETED];
-    uint64_t waiting = stats.jobs[WEFT_JOB_AVAILABLE] + stats.jobs[WEFT_JOB_SCHEDULED] +
-                       stats.jobs[WEFT_JOB_RETRYABLE];
     char detail[512];
     (void)snprintf(detail, sizeof detail, "%.400s: %" PRIu64 " jobs wait, %" PRIu64 " completed",
-                   options.path, waiting, stats.jobs[WEFT_JOB_COMPLETED]);
+                   options.path, weft_job_states_waiting(stats.jobs),
+                   stats.jobs[WEFT_JOB_COMPLETED]);
     weft_serve_log(service->options, "info", "store_open", detail);
     return 0;
 }
@@ -186,6 +185,7 @@ static int open_engine(struct service *service)
                                                      .handlers_count = WEFT_BUILTINS,
                                                      .consumers = consumers->options,
                                                      .consumers_count = consumers->workers + 1,
+                                                     .leave_unknown = true, /* for /v1/lease */
                                                  });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }

@@ -11,7 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLLOW_MAX 1000
+static size_t place_of(const struct weft_submissions *submissions, size_t request)
+{
+    return submissions->places ? submissions->places[request] : request;
+}
+
+struct weft_submission *weft_submissions_at(const struct weft_submissions *submissions,
+                                            size_t request)
+{
+    return &submissions->items[place_of(submissions, request)];
+}
 
 static int64_t us(int64_t ns)
 {
@@ -25,7 +34,7 @@ static int join_headers(struct weft_arena *arena, const struct weft_job_request 
     if (request->headers_count == 0)
         return 0;
     struct weft_buffer text;
-    weft_buffer_init(&text, 8 * WEFT_JOB_HEADERS_BYTES_MAX);
+    weft_buffer_init(&text, WEFT_JOB_HEADERS_MAX);
     for (size_t i = 0; i < request->headers_count; i++) {
         const struct weft_job_header *header = &request->headers[i];
         weft_buffer_append_char(&text, i ? ',' : '{');
@@ -82,7 +91,7 @@ static int join_flows(struct weft_submissions *submissions, struct weft_engine *
     struct weft_table groups;
     int err = weft_table_init(&groups);
     for (size_t i = 0; !err && i < submissions->requests.count; i++) {
-        struct weft_submission *item = &submissions->items[i];
+        struct weft_submission *item = weft_submissions_at(submissions, i);
         const char *name = submissions->requests.items[i].group;
         if (name && weft_uuid_parse(&item->flow, name, strlen(name)) != 0)
             err = join_group(submissions, &groups, name, engine, item);
@@ -91,9 +100,10 @@ static int join_flows(struct weft_submissions *submissions, struct weft_engine *
     return err;
 }
 
-static int join_after(struct weft_arena *arena, const struct weft_job_request *request,
+static int join_after(struct weft_submissions *submissions, const struct weft_job_request *request,
                       struct weft_submission *item)
 {
+    struct weft_arena *arena = &submissions->requests.arena;
     if (request->after_count == 0)
         return 0;
     struct weft_after *after = weft_arena_alloc(arena, request->after_count * sizeof *after);
@@ -106,7 +116,7 @@ static int join_after(struct weft_arena *arena, const struct weft_job_request *r
             .id = from->id,
             .any_end = request->after_policy == WEFT_JOB_AFTER_ANY,
         };
-        index[i] = from->name ? (int)from->index : -1;
+        index[i] = from->name ? (int)place_of(submissions, from->index) : -1;
     }
     item->after = after;
     item->after_index = index;
@@ -123,7 +133,7 @@ static void set_timeouts(struct weft_submission *item, const struct weft_job_req
         item->grace_us = us(request->timeout_ns - request->soft_timeout_ns);
 }
 
-static int translate(struct weft_arena *arena, const struct weft_job_request *request,
+static int translate(struct weft_submissions *submissions, const struct weft_job_request *request,
                      struct weft_submission *item)
 {
     *item = (struct weft_submission){
@@ -150,8 +160,24 @@ static int translate(struct weft_arena *arena, const struct weft_job_request *re
     if (request->payload_kind == WEFT_JOB_PAYLOAD_NONE)
         item->payload = (struct weft_bytes){"null", 4, true};
     set_timeouts(item, request);
-    int err = join_headers(arena, request, &item->headers);
-    return err ? err : join_after(arena, request, item);
+    int err = join_headers(&submissions->requests.arena, request, &item->headers);
+    return err ? err : join_after(submissions, request, item);
+}
+
+/* Where the order is another than that of the body. */
+static int find_places(struct weft_submissions *submissions)
+{
+    const struct weft_job_requests *requests = &submissions->requests;
+    if (!requests->order)
+        return 0;
+    uint32_t *places =
+        weft_arena_alloc(&submissions->requests.arena, requests->count * sizeof *places);
+    if (!places)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < requests->count; i++)
+        places[requests->order[i]] = i;
+    submissions->places = places;
+    return 0;
 }
 
 int weft_submissions_make(struct weft_submissions *ret_submissions, struct weft_engine *engine,
@@ -160,10 +186,10 @@ int weft_submissions_make(struct weft_submissions *ret_submissions, struct weft_
     struct weft_submissions *submissions = ret_submissions;
     *submissions = (struct weft_submissions){.requests = *requests};
     submissions->items = calloc(requests->count, sizeof *submissions->items);
-    int err = submissions->items ? 0 : -ENOMEM;
+    int err = submissions->items ? find_places(submissions) : -ENOMEM;
     for (size_t i = 0; !err && i < requests->count; i++)
-        err = translate(&submissions->requests.arena, &submissions->requests.items[i],
-                        &submissions->items[i]);
+        err = translate(submissions, &submissions->requests.items[i],
+                        weft_submissions_at(submissions, i));
     return err ? err : join_flows(submissions, engine);
 }
 
@@ -181,25 +207,23 @@ struct weft_follow_jobs {
     struct weft_enqueue *items;
 };
 
-static void fill_follow(struct weft_engine *engine, struct weft_api_fault *fault,
-                        struct weft_follow_jobs *follow)
+static int fill_follow(struct weft_engine *engine, struct weft_follow_jobs *follow)
 {
     for (size_t i = 0; i < follow->submissions.requests.count; i++) {
         const struct weft_submission *asked = &follow->submissions.items[i];
-        if (asked->after_count > 0)
-            weft_api_fault(fault, "further jobs cannot come after others");
-        else if (weft_engine_prepare(engine, asked, &follow->jobs[i]))
-            weft_api_fault(fault, "the field \"enqueue\": job %zu is not valid", i + 1);
+        int err = weft_engine_prepare(engine, asked, &follow->jobs[i]);
+        if (err)
+            return err;
         follow->items[i] = (struct weft_enqueue){
             .job = &follow->jobs[i],
             .unique = asked->unique_key ? &asked->unique : NULL,
         };
     }
+    return 0;
 }
 
-static int make_follow(struct weft_api *api, struct weft_api_fault *fault,
-                       struct weft_job_requests *requests, struct weft_settlement *settlement,
-                       struct weft_follow_jobs **ret_follow)
+int weft_follow_jobs_make(struct weft_follow_jobs **ret_follow, struct weft_engine *engine,
+                          struct weft_job_requests *requests, struct weft_settlement *settlement)
 {
     size_t count = requests->count;
     struct weft_follow_jobs *follow = calloc(1, sizeof *follow);
@@ -207,36 +231,20 @@ static int make_follow(struct weft_api *api, struct weft_api_fault *fault,
         weft_job_requests_deinit(requests);
         return -ENOMEM;
     }
-    *ret_follow = follow;
-    int err = weft_submissions_make(&follow->submissions, api->engine, requests);
+    int err = weft_submissions_make(&follow->submissions, engine, requests);
+    *requests = (struct weft_job_requests){0};
     follow->jobs = calloc(count, sizeof *follow->jobs);
     follow->items = calloc(count, sizeof *follow->items);
-    if (err || !follow->jobs || !follow->items)
-        return -ENOMEM;
-    fill_follow(api->engine, fault, follow);
+    if (!err)
+        err = follow->jobs && follow->items ? fill_follow(engine, follow) : -ENOMEM;
+    if (err) {
+        weft_follow_jobs_free(follow);
+        return err;
+    }
     settlement->follow = follow->items;
     settlement->follow_count = count;
+    *ret_follow = follow;
     return 0;
-}
-
-void weft_follow_jobs_read(struct weft_api *api, struct weft_api_fault *fault,
-                           const json_t *enqueue, struct weft_settlement *settlement,
-                           struct weft_follow_jobs **ret_follow)
-{
-    struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
-    if (json_array_size(enqueue) == 0 || json_array_size(enqueue) > FOLLOW_MAX) {
-        weft_api_fault(fault, "the field \"enqueue\" must be a list of 1 to %d jobs", FOLLOW_MAX);
-        return;
-    }
-    char *text = json_dumps(enqueue, JSON_COMPACT);
-    if (!text)
-        weft_api_fault(fault, "there is no memory for the jobs of \"enqueue\"");
-    else if (weft_job_json_parse(&requests, WEFT_JOB_BODY_JSON, text, strlen(text), &refusal))
-        weft_api_fault(fault, "the field \"enqueue\": %.150s", refusal.detail);
-    else if (make_follow(api, fault, &requests, settlement, ret_follow))
-        weft_api_fault(fault, "there is no memory for the jobs of \"enqueue\"");
-    free(text);
 }
 
 void weft_follow_jobs_free(struct weft_follow_jobs *follow)

@@ -54,6 +54,83 @@ FIBER_TEST(claim_takes_from_the_queues_it_names_in_their_order)
     fixture_close(broker);
 }
 
+static unsigned claim_tasks(struct weft_broker *broker, const char *const *tasks, size_t count,
+                            struct weft_job **jobs, unsigned jobs_max, int64_t *ret_next_us)
+{
+    static const char *const queue = "default";
+    struct weft_claim claim = {.queues = &queue,
+                               .queues_count = 1,
+                               .tasks = tasks,
+                               .tasks_count = count,
+                               .jobs = jobs,
+                               .jobs_max = jobs_max,
+                               .lease_us = MINUTE_US};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    CHECK(!claim.more);
+    *ret_next_us = claim.next_us;
+    return claim.count;
+}
+
+static struct weft_uuid put_task(struct weft_broker *broker, const char *task, int priority)
+{
+    struct weft_job job = fixture_job(broker);
+    job.task = task;
+    job.priority = (uint8_t)priority;
+    CHECK_EQUAL(fixture_enqueue(broker, &job), 0);
+    return job.id;
+}
+
+FIBER_TEST(a_claim_takes_only_jobs_of_the_tasks_it_names)
+{
+    static const char *const tasks[] = {"b", "nobody-knows-it", "c"};
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    struct weft_uuid a = put_task(broker, "a", 0), c = put_task(broker, "c", 1);
+    struct weft_uuid b = put_task(broker, "b", 2), late = put_task(broker, "a", 3);
+    struct weft_job *jobs[4];
+    int64_t next_us;
+    CHECK_EQUAL(claim_tasks(broker, tasks, 0, jobs, 4, &next_us), 0);
+    CHECK_EQUAL(claim_tasks(broker, tasks + 1, 1, jobs, 4, &next_us), 0);
+    REQUIRE(claim_tasks(broker, tasks, 3, jobs, 4, &next_us) == 2);
+    CHECK_EQUAL(next_us, INT64_MAX);
+    CHECK(fixture_same_id(&jobs[0]->id, &c));
+    CHECK(fixture_same_id(&jobs[1]->id, &b));
+    CHECK_EQUAL(fixture_state(broker, &a), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(fixture_state(broker, &late), WEFT_JOB_AVAILABLE);
+    weft_job_free(jobs[0]);
+    weft_job_free(jobs[1]);
+    CHECK_EQUAL(fixture_claim(broker, "default", jobs, 4), 2);
+    CHECK(fixture_same_id(&jobs[0]->id, &a));
+    weft_job_free(jobs[0]);
+    weft_job_free(jobs[1]);
+    fixture_close(broker);
+}
+
+FIBER_TEST(a_claim_looks_at_a_bounded_number_of_jobs_of_other_tasks)
+{
+    static const char *const tasks[] = {"wanted"};
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    struct weft_job *job;
+    int64_t next_us;
+    for (int i = 0; i < 2000; i++)
+        (void)put_task(broker, "other", 1);
+    (void)put_task(broker, "wanted", 2);
+    CHECK_EQUAL(claim_tasks(broker, tasks, 1, &job, 1, &next_us), 0);
+    CHECK(next_us < MINUTE_US);
+    struct weft_uuid first = put_task(broker, "wanted", 0);
+    REQUIRE(claim_tasks(broker, tasks, 1, &job, 1, &next_us) == 1);
+    CHECK(fixture_same_id(&job->id, &first));
+    weft_job_free(job);
+    fixture_pass(broker, 2 * MINUTE_US); /* the others starve, and are not for this claim */
+    for (int i = 0; i < 20; i++) {
+        (void)put_task(broker, "wanted", 0);
+        REQUIRE(claim_tasks(broker, tasks, 1, &job, 1, &next_us) == 1);
+        weft_job_free(job);
+    }
+    fixture_close(broker);
+}
+
 FIBER_TEST(a_claim_of_one_takes_from_the_first_queue_that_has_one)
 {
     struct weft_broker *broker = fixture_open();

@@ -73,6 +73,9 @@ static void check_tables(struct life *life)
         "SELECT count(*) FROM queue WHERE (state = 3) <> (lease_token IS NOT NULL)"
         " OR (state = 3) <> (started_us IS NOT NULL) OR (state <> 3 AND lease_until_us IS NOT NULL)"
         " OR (state <> 3 AND flags & 2 = 2) OR (flags & 2 = 2) <> (reason IS NOT NULL)",
+        "SELECT count(*) FROM queue WHERE wake_us IS NOT CASE WHEN state = 3 THEN lease_until_us"
+        " WHEN state IN (1, 4) THEN min(run_at_us, coalesce(expires_us, run_at_us))"
+        " ELSE expires_us END",
         /* Who is blocked waits for as many as have not ended, and they know it. */
         "SELECT count(*) FROM queue q WHERE (state = 8) <> (waits_for IS NOT NULL)"
         " OR (state = 8 AND (waits_for = 0 OR waits_for <> (SELECT count(*) FROM needs n"
@@ -89,6 +92,10 @@ static void check_tables(struct life *life)
         "  AND r.flags & 1 = 0) OR (n.running_max_per_key > 0 AND n.running_max_per_key <="
         "  (SELECT count(*) FROM queue r WHERE r.queue = h.queue AND r.limit_key = h.limit_key"
         "   AND r.state = 3))))",
+        "SELECT count(*) FROM queue q WHERE (q.flags & 1 = 1) <> EXISTS (SELECT 1 FROM held h"
+        " WHERE h.seq = q.seq AND h.queue = q.queue AND h.limit_key = q.limit_key"
+        " AND h.priority = q.priority AND h.run_at_us = q.run_at_us)",
+        "SELECT count(*) FROM held WHERE seq NOT IN (SELECT seq FROM queue)",
         "SELECT count(*) FROM uniques u WHERE NOT EXISTS (SELECT 1 FROM jobs j"
         " WHERE j.seq = u.seq AND j.unique_key = u.key)",
         /* Sums. */

@@ -293,11 +293,12 @@ static void check_plan(sqlite3 *db, const char *sql)
     REQUIRE(explain && sqlite3_prepare_v2(db, explain, -1, &plan, NULL) == SQLITE_OK);
     while (sqlite3_step(plan) == SQLITE_ROW) {
         const char *step = (const char *)sqlite3_column_text(plan, 3);
+        REQUIRE(step);
         for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
             size_t len = strlen(tables[i]);
             bool found = strncmp(step, tables[i], len) == 0 && (!step[len] || step[len] == ' ');
             if (found && !strstr(step, "USING"))
-                test_note("%s: %s", step, sql);
+                test_note("%s: %s", step ? step : "?", sql);
             CHECK(!found || strstr(step, "USING"));
         }
     }

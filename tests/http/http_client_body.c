@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * http_client_body.c - bodies that are taken in pieces: order, backpressure, the caller's word. */
+ * http_client_body.c - bodies that are taken in pieces: order, backpressure, the caller's word.
+ * They are larger than what sockets hold, so the kernel's own times count, and the clock is the
+ * real one. */
 #include "client.h"
 #include "origin.h"
 #include "test.h"
@@ -79,7 +81,7 @@ static int read_from(struct weft_http_client *client, const struct origin *origi
     return weft_http_send(client, &request, response, weft_now() + PATIENCE);
 }
 
-FIBER_TEST(a_body_comes_in_pieces_in_order)
+REAL_TIME_FIBER_TEST(a_body_comes_in_pieces_in_order)
 {
     static const uint64_t lens[] = {0, 1, 1000, 16384, 65536, 65537, 1000000, 5000000};
     struct origin origin;
@@ -105,7 +107,7 @@ FIBER_TEST(a_body_comes_in_pieces_in_order)
     origin_close(&origin);
 }
 
-FIBER_TEST(a_slow_reader_holds_the_server_back)
+REAL_TIME_FIBER_TEST(a_slow_reader_holds_the_server_back)
 {
     enum {
         LEN = 30 << 20,
@@ -127,7 +129,7 @@ FIBER_TEST(a_slow_reader_holds_the_server_back)
     origin_close(&origin);
 }
 
-FIBER_TEST(the_reader_may_want_no_more)
+REAL_TIME_FIBER_TEST(the_reader_may_want_no_more)
 {
     struct origin origin;
     struct weft_http_response response;
@@ -169,7 +171,7 @@ static int read_all(void *arg)
     return 0;
 }
 
-FIBER_TEST(a_reader_is_cancelled_inside_and_outside_of_its_function)
+REAL_TIME_FIBER_TEST(a_reader_is_cancelled_inside_and_outside_of_its_function)
 {
     struct origin origin;
     uint64_t sent;
@@ -192,7 +194,7 @@ FIBER_TEST(a_reader_is_cancelled_inside_and_outside_of_its_function)
     origin_close(&origin);
 }
 
-FIBER_TEST(a_client_closed_under_a_reader_ends_it)
+REAL_TIME_FIBER_TEST(a_client_closed_under_a_reader_ends_it)
 {
     struct origin origin;
     struct weft_group group;
@@ -200,17 +202,17 @@ FIBER_TEST(a_client_closed_under_a_reader_ends_it)
     origin_open(&origin, say_bytes);
     origin.arg = &sent;
     struct reading reading = {
-        .client = open_client(NULL), .origin = &origin, .reader.pause_ns = WEFT_SEC};
+        .client = open_client(NULL), .origin = &origin, .reader.pause_ns = 10 * WEFT_MSEC};
     REQUIRE(weft_group_init(&group, NULL) == 0);
     REQUIRE(weft_spawn(&group, read_all, &reading) == 0);
-    CHECK_EQUAL(weft_sleep(1500 * WEFT_MSEC), 0);
+    CHECK_EQUAL(weft_sleep(15 * WEFT_MSEC), 0);
     weft_http_client_close(reading.client);
     CHECK_EQUAL(weft_group_wait(&group), 0);
     CHECK_EQUAL(reading.err, -ESHUTDOWN);
     origin_close(&origin);
 }
 
-FIBER_TEST(many_read_at_once)
+REAL_TIME_FIBER_TEST(many_read_at_once)
 {
     struct origin origin;
     struct weft_group group;

@@ -137,6 +137,7 @@ static void misused(struct weft_http_exchange *exchange, void *context)
     weft_http_reply_error(exchange, 500, "too late");
     CHECK_EQUAL(weft_http_stream_write(exchange, "", 0), 0);
     CHECK_EQUAL(weft_http_stream_write(exchange, "piece", 5), 0);
+    CHECK_EQUAL(weft_http_reply_send(exchange), -EINVAL);
     CHECK_EQUAL(weft_http_stream_end(exchange), 0);
     CHECK_EQUAL(weft_http_stream_end(exchange), -EINVAL);
     CHECK_EQUAL(weft_http_stream_write(exchange, "x", 1), -EINVAL);
@@ -196,6 +197,45 @@ static void cut_in_two(struct weft_http_exchange *exchange, void *context)
     free(text);
 }
 
+/* A reply in one piece of the size in the query, sent a second after the request. */
+static void send_now(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    size_t len = strtoul(weft_http_query(exchange, "b"), NULL, 10);
+    char *text = calloc(1, len + 1);
+    REQUIRE(text != NULL);
+    CHECK_EQUAL(weft_http_reply_send(exchange), -EINVAL);
+    CHECK_EQUAL(weft_sleep(WEFT_SEC), 0);
+    weft_http_reply(exchange, 200, "text/plain", text, len);
+    seen.wrote = weft_http_reply_send(exchange);
+    seen.ended = weft_http_reply_send(exchange);
+    note_end(exchange);
+    (void)weft_sleep(WEFT_SEC);
+    free(text);
+}
+
+static void send_too_much(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    weft_http_reply(exchange, 200, "text/plain", "", (size_t)1 << 40);
+    seen.wrote = weft_http_reply_send(exchange);
+    note_end(exchange);
+}
+
+static void send_cancelled(struct weft_http_exchange *exchange, void *context)
+{
+    struct weft_scope scope;
+    (void)context;
+    char *text = calloc(1, 32 << 20);
+    REQUIRE(text != NULL);
+    weft_http_reply(exchange, 200, "text/plain", text, 32 << 20);
+    weft_scope_enter(&scope, weft_now() + WEFT_SEC, WEFT_SCOPE_MOVE_ON);
+    seen.wrote = weft_http_reply_send(exchange);
+    CHECK_EQUAL(weft_scope_leave(&scope, seen.wrote), 0);
+    note_end(exchange);
+    free(text);
+}
+
 static int admit(struct weft_http_exchange *exchange, const struct weft_http_route *route,
                  void *context)
 {
@@ -223,6 +263,9 @@ static const struct weft_http_route routes[] = {
     {"GET", "/verbose", too_many_headers},
     {"GET", "/scoped", scoped},
     {"GET", "/cut", cut_in_two},
+    {"GET", "/send", send_now},
+    {"GET", "/send-too-much", send_too_much},
+    {"GET", "/send-cancelled", send_cancelled},
 };
 
 static void open_server(struct server *server)
@@ -251,6 +294,70 @@ static struct client_reply ask_for_head(struct client *client, const char *text)
 {
     client_send(client, text);
     return client_receive_head(client);
+}
+
+/* ---- replies sent at once --------------------------------------------------------------- */
+
+FIBER_TEST(a_reply_that_is_sent_goes_out_before_its_handler_returns)
+{
+    struct server server;
+    struct client client;
+    open_server(&server);
+    client_open(&client, &server);
+    int64_t began_ns = weft_now();
+    client_send(&client, GET("/hello") GET("/send?b=3") GET("/hello"));
+    struct client_reply reply = client_receive(&client);
+    CHECK(reply_body_is(&reply, "hello\n"));
+    reply = client_receive(&client);
+    CHECK_EQUAL(reply.status, 200);
+    CHECK_EQUAL(reply.body_len, 3);
+    CHECK_EQUAL(weft_now() - began_ns, WEFT_SEC);
+    CHECK_EQUAL(seen.wrote, 0);
+    CHECK_EQUAL(seen.ended, 0);
+    reply = client_receive(&client);
+    CHECK(reply_body_is(&reply, "hello\n"));
+    CHECK_EQUAL(weft_now() - began_ns, 2 * WEFT_SEC);
+    client_close(&client);
+    close_server(&server);
+}
+
+FIBER_TEST(a_handler_learns_that_nobody_took_its_reply)
+{
+    struct server server;
+    struct client client;
+    open_server(&server);
+    client_open(&client, &server);
+    client_send(&client, GET("/send?b=33554432"));
+    CHECK_EQUAL(weft_sleep(40 * WEFT_SEC), 0); /* the client does not read */
+    CHECK_EQUAL(seen.wrote, -ETIMEDOUT);
+    CHECK_EQUAL(seen.ended, -ETIMEDOUT);
+    client_close(&client);
+    memset(&seen, 0, sizeof seen);
+    client_open(&client, &server);
+    client_send(&client, GET("/send?b=33554432"));
+    client_close(&client);
+    CHECK_EQUAL(weft_sleep(10 * WEFT_SEC), 0);
+    CHECK_EQUAL(seen.done, 1);
+    CHECK_EQUAL(seen.wrote, -EPIPE);
+    memset(&seen, 0, sizeof seen);
+    client_open(&client, &server);
+    client_send(&client, GET("/send-cancelled"));
+    CHECK_EQUAL(weft_sleep(10 * WEFT_SEC), 0);
+    CHECK_EQUAL(seen.wrote, -ECANCELED);
+    client_close(&client);
+    close_server(&server);
+}
+
+FIBER_TEST(a_handler_learns_that_its_reply_was_too_large)
+{
+    struct server server;
+    struct client client;
+    open_server(&server);
+    client_open(&client, &server);
+    CHECK_EQUAL(client_ask(&client, GET("/send-too-much")).status, 500);
+    CHECK_EQUAL(seen.wrote, -EMSGSIZE);
+    client_close(&client);
+    close_server(&server);
 }
 
 /* ---- framing ---------------------------------------------------------------------------- */

@@ -41,13 +41,15 @@ static void put(struct world *world, const char *task, const char *json, unsigne
 {
     struct weft_submission *jobs = calloc(BATCH, sizeof *jobs);
     REQUIRE(jobs);
-    for (unsigned done = 0; done < count; done += BATCH) {
-        for (unsigned i = 0; i < BATCH; i++)
+    for (unsigned done = 0; done < count;) {
+        unsigned batch = count - done < BATCH ? count - done : BATCH;
+        for (unsigned i = 0; i < batch; i++)
             jobs[i] =
                 (struct weft_submission){.task = task, .priority = -1, .payload = world_json(json)};
-        REQUIRE(weft_engine_submit(world->engine, jobs, BATCH, false) == 0);
-        for (unsigned i = 0; i < BATCH; i++)
+        REQUIRE(weft_engine_submit(world->engine, jobs, batch, false) == 0);
+        for (unsigned i = 0; i < batch; i++)
             REQUIRE(jobs[i].err == 0);
+        done += batch;
     }
     free(jobs);
 }

@@ -57,8 +57,11 @@ static int claim(struct weft_broker *broker, struct weft_claim *claim)
         if (!err)
             err = faulty->inner->ops->claim(faulty->inner, claim);
     }
-    if (!err && claim->count > 0 && faulty->claim_ns > 0)
-        (void)weft_shield(delay, &faulty->claim_ns);
+    int64_t delay_ns = faulty->claim_ns;
+    if (faulty->claim_spread_ns > 0)
+        delay_ns += (int64_t)weft_random_below(&faulty->spread, (uint64_t)faulty->claim_spread_ns);
+    if (!err && claim->count > 0 && delay_ns > 0)
+        (void)weft_shield(delay, &delay_ns);
     return err;
 }
 
@@ -242,6 +245,7 @@ struct weft_broker *faulty_open(struct faulty *faulty, unsigned without)
     REQUIRE(!err);
     faulty->ops.capabilities = faulty->inner->ops->capabilities & ~without;
     faulty->broker.ops = &faulty->ops;
+    weft_random_seed(&faulty->spread, 1);
     return &faulty->broker;
 }
 

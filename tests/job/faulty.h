@@ -36,7 +36,9 @@ struct faulty {
     struct weft_random *random;
     unsigned of_thousand;
 
-    int64_t claim_ns;      /* a claim takes so long on its way back */
+    int64_t claim_ns;        /* a claim takes so long on its way back ... */
+    int64_t claim_spread_ns; /* ... or, drawn, up to so much longer */
+    struct weft_random spread;
     int64_t lease_us;      /* as last asked for */
     bool deaf;             /* extend is refused, with -EIO */
     unsigned extended_max; /* the most leases in one call */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -297,6 +298,61 @@ static int elements_of(const char *json, char out[128], const char **ret_at)
     out[used] = '\0';
     *ret_at = at;
     return more;
+}
+
+/* The members with bars between them, and how it ended. */
+static int members_of(const char *json, char out[128])
+{
+    struct weft_json_member member;
+    const char *at = json;
+    size_t used = 0;
+    int more;
+    out[0] = '\0';
+    while ((more = weft_json_next_member(&at, json + strlen(json), &member)) > 0)
+        used += (size_t)snprintf(out + used, 128 - used, "%.*s=%.*s|", (int)member.name_len,
+                                 member.name, (int)member.len, member.raw);
+    return more;
+}
+
+TEST(the_members_of_an_object_come_one_by_one)
+{
+    static const struct {
+        const char *json, *members;
+        int end;
+    } cases[] = {
+        {"{}", "", 0},
+        {" { \n } x", "", 0},
+        {"{\"a\":1}", "a=1|", 0},
+        {"{ \"a\" : {\"b\":[2,\"}\"]} , \"c,:\\\"\":\"x\" }tail",
+         "a={\"b\":[2,\"}\"]}|c,:\\\"=\"x\"|", 0},
+        {"{\"a\":1,\"a\":2}", "a=1|a=2|", 0},
+        {"{\"a\":1,}", "a=1|", -EINVAL},
+        {"{\"a\"}", "", -EINVAL},
+        {"{\"a\":}", "", -EINVAL},
+        {"{a:1}", "", -EINVAL},
+        {"{\"a\":1", "", -EINVAL},
+        {"{\"a", "", -EINVAL},
+        {"[1]", "", -EINVAL},
+        {"", "", -EINVAL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[128];
+        CHECK_EQUAL(members_of(cases[i].json, out), cases[i].end);
+        CHECK(strcmp(out, cases[i].members) == 0);
+        if (strcmp(out, cases[i].members) != 0)
+            test_note("%s: %s", cases[i].json, out);
+    }
+}
+
+TEST(a_member_is_known_by_its_name_however_that_is_written)
+{
+    static const char json[] = "{\"t\\u0065xt\":1}";
+    struct weft_json_member member;
+    const char *at = json;
+    CHECK_EQUAL(weft_json_next_member(&at, json + sizeof json - 1, &member), 1);
+    CHECK(weft_json_is_named(&member, "text"));
+    CHECK(!weft_json_is_named(&member, "tex"));
+    CHECK(!weft_json_is_named(&member, "texts"));
 }
 
 TEST(the_elements_of_an_array_come_one_by_one)

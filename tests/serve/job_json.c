@@ -16,7 +16,7 @@
 
 /* Parse from memory of exactly the text's size, so that a sanitizer sees every step too far. */
 static int parse_bytes(enum weft_job_body kind, const char *text, size_t len,
-                       struct weft_job_requests *requests, struct weft_job_refusal *refusal)
+                       struct weft_job_requests *requests, struct weft_refusal *refusal)
 {
     char *exact = malloc(len ? len : 1);
     REQUIRE(exact);
@@ -29,7 +29,7 @@ static int parse_bytes(enum weft_job_body kind, const char *text, size_t len,
 }
 
 static int parse(enum weft_job_body kind, const char *text, struct weft_job_requests *requests,
-                 struct weft_job_refusal *refusal)
+                 struct weft_refusal *refusal)
 {
     return parse_bytes(kind, text, strlen(text), requests, refusal);
 }
@@ -38,7 +38,7 @@ static int parse(enum weft_job_body kind, const char *text, struct weft_job_requ
 static struct weft_job_requests good(const char *text)
 {
     struct weft_job_requests requests = {0};
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     int err = parse(WEFT_JOB_BODY_JSON, text, &requests, &refusal);
     CHECK_EQUAL(err, 0);
     if (err)
@@ -50,7 +50,7 @@ static struct weft_job_requests good(const char *text)
 static void refused_as(enum weft_job_body kind, const char *text, int status, const char *detail)
 {
     struct weft_job_requests requests = {.count = 7};
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     int err = parse(kind, text, &requests, &refusal);
     CHECK_EQUAL(err, -EINVAL);
     CHECK_EQUAL(requests.count, 7);
@@ -211,7 +211,7 @@ TEST(unknown_members_are_refused_by_name)
         (void)strcat(text, "\xc3\xa4\\n");
     (void)strcat(text, "\":1}");
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     CHECK_EQUAL(parse(WEFT_JOB_BODY_JSON, text, &requests, &refusal), -EINVAL);
     CHECK(strlen(refusal.detail) < 100);
     CHECK(strstr(refusal.detail, "\xc3\xa4\n\xc3\xa4\n...\"") != NULL);
@@ -294,7 +294,7 @@ TEST(a_payload_has_its_limit)
             size_t bytes = WEFT_JOB_PAYLOAD_MAX + extra;
             struct weft_buffer text;
             struct weft_job_requests requests;
-            struct weft_job_refusal refusal;
+            struct weft_refusal refusal;
             weft_buffer_init(&text, (size_t)4 << 20);
             weft_buffer_append_format(&text, "{\"task\":\"t\",\"%s\":\"",
                                       base64 ? "payload_base64" : "payload");
@@ -451,16 +451,16 @@ TEST(headers_are_strings_with_names_and_a_limit)
     for (size_t extra = 0; extra < 2; extra++) {
         struct weft_buffer text;
         struct weft_job_requests requests;
-        struct weft_job_refusal refusal;
+        struct weft_refusal refusal;
         weft_buffer_init(&text, 10000);
         weft_buffer_append_string(&text, "{\"task\":\"t\",\"headers\":{\"abc\":\"");
-        for (size_t i = 3 + 1; i < WEFT_JOB_HEADERS_BYTES_MAX + extra; i++)
+        for (size_t i = strlen("{'abc':'\\\\','x':''}"); i < WEFT_JOB_HEADERS_MAX + extra; i++)
             weft_buffer_append_char(&text, 'v');
-        weft_buffer_append_string(&text, "\",\"x\":\"\"}}");
+        weft_buffer_append_string(&text, "\\\"\",\"x\":\"\"}}"); /* as JSON it counts */
         CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal),
                     extra ? -EINVAL : 0);
         if (extra)
-            CHECK(same(refusal.detail, "\"headers\" has more than 4096 bytes of names and values"));
+            CHECK(same(refusal.detail, "\"headers\" has more than 4096 bytes"));
         else
             weft_job_requests_deinit(&requests);
         weft_buffer_deinit(&text);
@@ -542,7 +542,7 @@ TEST(in_an_array_errors_name_the_job)
 TEST(lines_are_as_many_jobs)
 {
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     static const char *const texts[] = {
         "{\"task\":\"a\"}\n{\"task\":\"b\"}\n\n \t\r\n{\"task\":\"c\"}",
         "{\"task\":\"a\"}\r\n{\"task\":\"b\"}\r\n\r\n\n  {\"task\":\"c\"}  \r\n",
@@ -574,7 +574,7 @@ TEST(there_is_an_end_to_how_many)
         for (size_t extra = 0; extra < 2; extra++) {
             struct weft_buffer text;
             struct weft_job_requests requests;
-            struct weft_job_refusal refusal;
+            struct weft_refusal refusal;
             weft_buffer_init(&text, (size_t)4 << 20);
             for (size_t i = 0; i < WEFT_JOB_REQUESTS_MAX + extra; i++)
                 weft_buffer_append_format(&text, "%s{\"task\":\"t%zu\"}",
@@ -607,13 +607,15 @@ TEST(jobs_of_one_body_wait_for_each_other_by_name)
         good("[{\"task\":\"t\",\"after\":[\"c\",\"" ID_2 "\",\"b\",\"" ID "\",\"c\",\"" ID "\"]},"
              "{\"task\":\"t\",\"name\":\"b\",\"after\":[\"c\"]},{\"task\":\"t\",\"name\":\"c\"}]");
     const struct weft_job_request *job = &requests.items[0];
-    CHECK_EQUAL(job->after_count, 4); /* each once, those of the body first */
-    CHECK(same(job->after[0].name, "b") && job->after[0].index == 1);
-    CHECK(same(job->after[1].name, "c") && job->after[1].index == 2);
-    CHECK(!job->after[2].name && job->after[2].id.bytes[15] == 0xab);
-    CHECK(!job->after[3].name && job->after[3].id.bytes[15] == 0xac);
+    CHECK_EQUAL(job->after_count, 4); /* each once, as they came */
+    CHECK(same(job->after[0].name, "c") && job->after[0].index == 2);
+    CHECK(!job->after[1].name && job->after[1].id.bytes[15] == 0xac);
+    CHECK(same(job->after[2].name, "b") && job->after[2].index == 1);
+    CHECK(!job->after[3].name && job->after[3].id.bytes[15] == 0xab);
     CHECK_EQUAL(requests.items[1].after_count, 1);
     CHECK_EQUAL(requests.items[1].after[0].index, 2);
+    REQUIRE(requests.order); /* what is waited for first */
+    CHECK(requests.order[0] == 2 && requests.order[1] == 1 && requests.order[2] == 0);
     CHECK_EQUAL(job->after_policy, WEFT_JOB_AFTER_SUCCESS);
     weft_job_requests_deinit(&requests);
 }
@@ -644,15 +646,15 @@ TEST(long_ways_and_wide_ones_are_no_circles)
 {
     struct weft_buffer text;
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     weft_buffer_init(&text, (size_t)16 << 20);
-    /* A chain through all, from the last to the first; and the last but one waits for everybody. */
+    /* A chain through all, from the last to the first; and the last but one waits for many. */
     for (unsigned i = 0; i < WEFT_JOB_REQUESTS_MAX; i++) {
         weft_buffer_append_format(&text, "%s{\"task\":\"t\",\"name\":\"n%u\",\"after\":[",
                                   i ? "," : "[", i);
         if (i > 0)
             weft_buffer_append_format(&text, "\"n%u\"", i - 1);
-        for (unsigned j = 0; i == WEFT_JOB_REQUESTS_MAX - 2 && j < i; j++)
+        for (unsigned j = 0; i == WEFT_JOB_REQUESTS_MAX - 2 && j < WEFT_JOB_AFTER_MAX - 1; j++)
             weft_buffer_append_format(&text, ",\"n%u\"", j);
         weft_buffer_append_string(&text, "]}");
     }
@@ -660,7 +662,20 @@ TEST(long_ways_and_wide_ones_are_no_circles)
     CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal), 0);
     CHECK_EQUAL(requests.items[WEFT_JOB_REQUESTS_MAX - 1].after[0].index,
                 WEFT_JOB_REQUESTS_MAX - 2);
-    CHECK_EQUAL(requests.items[WEFT_JOB_REQUESTS_MAX - 2].after_count, WEFT_JOB_REQUESTS_MAX - 2);
+    CHECK_EQUAL(requests.items[WEFT_JOB_REQUESTS_MAX - 2].after_count, WEFT_JOB_AFTER_MAX);
+    CHECK(!requests.order); /* they are in order */
+    weft_job_requests_deinit(&requests);
+    /* The same chain the other way round. */
+    weft_buffer_clear(&text);
+    for (unsigned i = 0; i < WEFT_JOB_REQUESTS_MAX; i++)
+        weft_buffer_append_format(&text, "%s{\"task\":\"t\",\"name\":\"n%u\",\"after\":[\"n%u\"]}",
+                                  i ? "," : "[", i, i + 1);
+    text.len -= strlen("\"n10000\"]}");
+    weft_buffer_append_string(&text, "]}]");
+    CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal), 0);
+    REQUIRE(requests.order);
+    for (unsigned i = 0; i < WEFT_JOB_REQUESTS_MAX; i++)
+        CHECK_EQUAL(requests.order[i], WEFT_JOB_REQUESTS_MAX - 1 - i);
     weft_job_requests_deinit(&requests);
     weft_buffer_deinit(&text);
 }
@@ -669,20 +684,62 @@ TEST(there_is_an_end_to_how_many_are_waited_for)
 {
     struct weft_buffer text;
     struct weft_job_requests requests;
-    struct weft_job_refusal refusal;
+    struct weft_refusal refusal;
     weft_buffer_init(&text, (size_t)16 << 20);
+    for (unsigned extra = 0; extra < 2; extra++) {
+        weft_buffer_clear(&text);
+        weft_buffer_append_string(&text, "[{\"task\":\"t\",\"name\":\"a\"},"
+                                         "{\"task\":\"t\",\"after\":[\"a\"");
+        for (unsigned j = 1; j < WEFT_JOB_AFTER_MAX + extra; j++)
+            weft_buffer_append_string(&text, ",\"a\"");
+        weft_buffer_append_string(&text, "]}]");
+        CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal),
+                    extra ? -EINVAL : 0);
+        if (extra)
+            CHECK(same(refusal.detail, "job 2: \"after\" has more than 1000 entries"));
+        else
+            weft_job_requests_deinit(&requests);
+    }
+    weft_buffer_clear(&text);
     weft_buffer_append_string(&text, "[{\"task\":\"t\",\"name\":\"a\"}");
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i <= WEFT_JOB_REQUEST_AFTER_MAX / WEFT_JOB_AFTER_MAX; i++) {
         weft_buffer_append_string(&text, ",{\"task\":\"t\",\"after\":[\"a\"");
-        for (unsigned j = 1; j < WEFT_JOB_REQUEST_AFTER_MAX / 2 + i; j++)
+        for (unsigned j = 1; j < WEFT_JOB_AFTER_MAX; j++)
             weft_buffer_append_string(&text, ",\"a\"");
         weft_buffer_append_string(&text, "]}");
     }
     weft_buffer_append_char(&text, ']');
     CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal), -EINVAL);
     CHECK_EQUAL(refusal.status, 413);
-    CHECK(same(refusal.detail, "job 3: more than 100000 entries of \"after\" in one request"));
+    CHECK(same(refusal.detail, "job 102: more than 100000 entries of \"after\" in one request"));
     weft_buffer_deinit(&text);
+}
+
+TEST(what_would_be_a_large_tree_is_not_parsed)
+{
+    static const struct {
+        const char *member, *detail;
+    } cases[] = {
+        {"payload", "\"payload\" has more than 1048576 bytes"},
+        {"after", "\"after\" has more than 136000 bytes"},
+        {"headers", "\"headers\" has more than 65536 bytes"},
+        {"unheard-of", "\"an unknown member\" has more than 65536 bytes"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct weft_buffer text;
+        struct weft_job_requests requests;
+        struct weft_refusal refusal;
+        weft_buffer_init(&text, (size_t)16 << 20);
+        weft_buffer_append_format(&text, "{\"task\":\"t\",\"%s\":[", cases[i].member);
+        for (unsigned j = 0; j < 1 << 19; j++)
+            weft_buffer_append_string(&text, "[],");
+        weft_buffer_append_string(&text, "0]}");
+        CHECK_EQUAL(parse_bytes(WEFT_JOB_BODY_JSON, text.data, text.len, &requests, &refusal),
+                    -EINVAL);
+        CHECK_EQUAL(refusal.status, 413);
+        CHECK(same(refusal.detail, cases[i].detail));
+        weft_buffer_deinit(&text);
+    }
 }
 
 /* ---- where it runs ---------------------------------------------------------------------- */

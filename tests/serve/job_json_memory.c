@@ -112,7 +112,7 @@ TEST(reading_jobs_survives_every_failed_allocation)
         unsigned long step = 1;
         for (bool failed = true; failed; step++) {
             struct weft_job_requests requests;
-            struct weft_job_refusal refusal;
+            struct weft_refusal refusal;
             long before = live;
             fired = false;
             countdown = step;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * api_metrics.c - /metrics for Prometheus, and /openapi.json. */
+ * api_stats.c - /v1/stats, /v1/audit, /metrics for Prometheus, and /openapi.json. */
 #include <serve/api.h>
 
 #include <serve/api_json.h>
@@ -9,25 +9,79 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The document stands beside this file; the assembler puts it in. */
-__asm__(".pushsection .rodata\n"
-        ".hidden weft_openapi_json\n"
-        ".hidden weft_openapi_json_end\n"
-        ".globl weft_openapi_json\n"
-        "weft_openapi_json:\n"
-        ".incbin \"" WEFT_OPENAPI_JSON "\"\n"
-        ".globl weft_openapi_json_end\n"
-        "weft_openapi_json_end:\n"
-        ".popsection\n");
-extern const char weft_openapi_json[] __attribute__((visibility("hidden")));
-extern const char weft_openapi_json_end[] __attribute__((visibility("hidden")));
+#define AUDIT_MAX 1000
+#define AUDIT     100
 
-static void get_openapi(struct weft_http_exchange *exchange, void *context)
+/* --- numbers --- */
+
+static void get_stats(struct weft_http_exchange *exchange, void *context)
 {
-    (void)context;
-    weft_http_reply(exchange, 200, "application/json", weft_openapi_json,
-                    (size_t)(weft_openapi_json_end - weft_openapi_json));
+    struct weft_api *api = context;
+    struct weft_broker_stats stats;
+    int err = api->broker->ops->stats(api->broker, &stats);
+    if (err) {
+        weft_api_refuse(api, exchange, err);
+        return;
+    }
+    struct weft_engine_counts counts;
+    weft_engine_counts(api->engine, &counts);
+    uint64_t completed = stats.jobs[WEFT_JOB_COMPLETED];
+    struct weft_buffer body;
+    weft_buffer_init(&body, WEFT_API_REPLY_MAX);
+    weft_buffer_append_char(&body, '{');
+    weft_api_counts(&body, "jobs", stats.jobs);
+    weft_buffer_append_string(&body, ",\"processing_seconds\":{");
+    weft_api_seconds(&body, "mean", completed ? stats.processing_sum_us / (int64_t)completed : 0);
+    weft_api_seconds(&body, "min", stats.processing_min_us);
+    weft_api_seconds(&body, "max", stats.processing_max_us);
+    weft_buffer_append_string(&body, "},\"server\":{");
+    weft_api_number(&body, "running", counts.running);
+    weft_api_number(&body, "places", counts.places);
+    weft_api_number(&body, "stuck", counts.stuck);
+    weft_api_number(&body, "completed", counts.completed);
+    weft_api_number(&body, "failed", counts.failed);
+    weft_api_number(&body, "retried", counts.retried);
+    weft_api_number(&body, "store_errors", counts.broker_errors);
+    weft_api_number(&body, "operations", stats.operations);
+    weft_api_number(&body, "commits", stats.commits);
+    weft_buffer_append_char(&body, '}');
+    weft_api_time(&body, "timestamp", api->broker->ops->now_us(api->broker));
+    weft_buffer_append_char(&body, '}');
+    weft_api_reply(exchange, &body);
 }
+
+static void get_audit(struct weft_http_exchange *exchange, void *context)
+{
+    struct weft_api *api = context;
+    uint64_t limit = AUDIT;
+    if (!weft_api_query_count(exchange, "limit", &limit, AUDIT_MAX))
+        return;
+    struct weft_audit_entry *entries = calloc(AUDIT_MAX, sizeof *entries);
+    size_t count = 0;
+    int err = entries ? api->broker->ops->audits(api->broker, entries, limit, &count) : -ENOMEM;
+    if (err) {
+        free(entries);
+        weft_api_refuse(api, exchange, err);
+        return;
+    }
+    struct weft_buffer body;
+    weft_buffer_init(&body, WEFT_API_REPLY_MAX);
+    weft_buffer_append_string(&body, "{\"entries\":[");
+    for (size_t i = 0; i < count; i++) {
+        weft_buffer_append_string(&body, i ? ",{" : "{");
+        weft_api_time(&body, "at", entries[i].at_us);
+        weft_api_text(&body, "who", entries[i].who);
+        weft_api_text(&body, "action", entries[i].action);
+        weft_api_text(&body, "target", entries[i].target);
+        weft_api_text(&body, "detail", entries[i].detail);
+        weft_buffer_append_char(&body, '}');
+    }
+    weft_buffer_append_string(&body, "]}");
+    free(entries);
+    weft_api_reply(exchange, &body);
+}
+
+/* --- for Prometheus --- */
 
 static int add(struct weft_metrics *page, const char *family, const char *help,
                enum weft_metric_type type, double value)
@@ -134,14 +188,38 @@ static void get_metrics(struct weft_http_exchange *exchange, void *context)
     if (!err)
         err = weft_metrics_text(page, &text, &len);
     if (err)
-        weft_api_refuse_job(exchange, err);
+        weft_api_refuse(api, exchange, err);
     else
         weft_http_reply(exchange, 200, WEFT_METRICS_CONTENT_TYPE, text, len);
     weft_metrics_close(page);
 }
 
-const struct weft_api_route weft_api_metrics_routes[] = {
-    {{.method = "GET", .pattern = "/metrics", .handler = get_metrics}, WEFT_MAY_READ},
-    {{.method = "GET", .pattern = "/openapi.json", .handler = get_openapi}, 0},
-    {{0}, 0},
+/* --- the description of it all --- */
+
+/* The document stands beside this file; the assembler puts it in. */
+__asm__(".pushsection .rodata\n"
+        ".hidden weft_openapi_json\n"
+        ".hidden weft_openapi_json_end\n"
+        ".globl weft_openapi_json\n"
+        "weft_openapi_json:\n"
+        ".incbin \"" WEFT_OPENAPI_JSON "\"\n"
+        ".globl weft_openapi_json_end\n"
+        "weft_openapi_json_end:\n"
+        ".popsection\n");
+extern const char weft_openapi_json[] __attribute__((visibility("hidden")));
+extern const char weft_openapi_json_end[] __attribute__((visibility("hidden")));
+
+static void get_openapi(struct weft_http_exchange *exchange, void *context)
+{
+    (void)context;
+    weft_http_reply(exchange, 200, "application/json", weft_openapi_json,
+                    (size_t)(weft_openapi_json_end - weft_openapi_json));
+}
+
+const struct weft_api_route weft_api_stats_routes[] = {
+    {{.method = "GET", .pattern = "/v1/stats", .handler = get_stats}, WEFT_MAY_READ, ""},
+    {{.method = "GET", .pattern = "/v1/audit", .handler = get_audit}, WEFT_MAY_ADMIN, "limit"},
+    {{.method = "GET", .pattern = "/metrics", .handler = get_metrics}, WEFT_MAY_READ, ""},
+    {{.method = "GET", .pattern = "/openapi.json", .handler = get_openapi}},
+    {{0}},
 };
