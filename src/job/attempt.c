@@ -227,8 +227,10 @@ int weft_attempt_cancel(struct weft_attempt *attempt, const char *format, ...)
 static void set_delay(struct weft_attempt *attempt, int64_t delay_ns)
 {
     struct weft_desk *desk = weft_attempt_desk(attempt);
-    if (desk)
-        desk->delay_ns = delay_ns > DELAY_MIN_NS ? delay_ns : DELAY_MIN_NS;
+    if (!desk)
+        return;
+    desk->delay_ns = delay_ns > DELAY_MIN_NS ? delay_ns : DELAY_MIN_NS;
+    desk->delay_least = false;
 }
 
 int weft_attempt_snooze(struct weft_attempt *attempt, int64_t delay_ns)
@@ -246,6 +248,15 @@ int weft_attempt_retry_after(struct weft_attempt *attempt, int64_t delay_ns, con
     va_end(args);
     set_delay(attempt, delay_ns);
     return -EAGAIN;
+}
+
+int weft_attempt_retry_not_before(struct weft_attempt *attempt, int64_t delay_ns,
+                                  const char *reason)
+{
+    int err = weft_attempt_retry_after(attempt, delay_ns, "%s", reason);
+    if (attempt->desk)
+        attempt->desk->delay_least = true;
+    return err;
 }
 
 /* ---- on its way ------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ struct weft_desk {
     bool result_json;
     char *reason;     /* in the handler's words; NULL: none */
     int64_t delay_ns; /* of a snooze, or until the next attempt; 0: not said */
+    bool delay_least; /* the next attempt may well come later, as it would without */
     struct weft_follow *follow, **follow_end;
     unsigned follow_count;
     size_t follow_bytes;
@@ -60,6 +61,11 @@ struct weft_desk *weft_attempt_desk(struct weft_attempt *attempt);
 /* Hand over a result from malloc; it is the attempt's in every case. JSON is not checked again.
  * Returns 0, -EMSGSIZE, -ENOMEM */
 int weft_attempt_take_result(struct weft_attempt *attempt, char *data, size_t len, bool json);
+
+/* Fail, and have the next attempt made when it would be, but not before delay_ns from now. Returns
+ * what the handler is to return. */
+int weft_attempt_retry_not_before(struct weft_attempt *attempt, int64_t delay_ns,
+                                  const char *reason);
 
 /* The length of the longest start of text, of len bytes, that has at most len_max bytes and does
  * not end within a UTF-8 sequence. */

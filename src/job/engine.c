@@ -180,10 +180,8 @@ static int fill_in(struct weft_engine_options *options)
 
 static bool handler_is_valid(const struct weft_handler *handler)
 {
-    bool runs = handler->executor != WEFT_EXECUTOR_EXEC && handler->executor != WEFT_EXECUTOR_HTTP;
     const struct weft_retry_options *retry = &handler->retry;
-    return handler->name && weft_job_name_is_valid(handler->name) &&
-           weft_executor_exists(handler->executor) && (handler->run || !runs) &&
+    return handler->name && weft_job_name_is_valid(handler->name) && weft_executor_takes(handler) &&
            handler->attempts_max <= WEFT_JOB_ATTEMPTS_MAX && handler->timeout_ns >= 0 &&
            handler->grace_ns >= 0 && retry->backoff <= WEFT_BACKOFF_CONSTANT &&
            retry->jitter != WEFT_JITTER_DECORRELATED && retry->jitter != WEFT_JITTER_SMOOTH &&
@@ -332,6 +330,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     if (err == 0)
         err = open_handlers(engine);
     if (err == 0)
+        err = weft_executors_open(engine);
+    if (err == 0)
         err = open_consumers(engine);
     if (err == 0)
         err = join_registry(engine);
@@ -353,6 +353,7 @@ void weft_engine_close(struct weft_engine *engine)
     for (size_t i = 0; i < engine->consumers_count; i++)
         weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
+    weft_executors_close(engine);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
     weft_table_deinit(&engine->handlers);

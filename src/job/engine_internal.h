@@ -85,6 +85,7 @@ struct weft_engine_job {
     int64_t timeout_ns;            /* that it was given; 0: none */
     int64_t thread;                /* that ran it */
     bool running;                  /* the handler is on its way, inside scope */
+    bool forced;                   /* it is being ended by force */
     bool given_up;                 /* it did not end: settled without it */
     enum weft_stop stop;
     atomic_bool cancelled; /* the same for other threads: not WEFT_STOP_NOT */
@@ -228,7 +229,8 @@ struct weft_engine {
 
     struct weft_heap timers;
     struct weft_wake timers_wake;
-    struct weft_semaphore threads; /* places on threads */
+    struct weft_semaphore threads;       /* places on threads */
+    struct weft_http_client *clients[2]; /* of webhooks: without and with private addresses; NULL */
     atomic_uint *stuck;
     bool too_many_stuck; /* said so */
 
@@ -369,11 +371,19 @@ void weft_engine_lease_answered(struct weft_engine *engine, const struct weft_le
 
 /* --- execute.c, thread.c --- */
 
-/* Whether there is such an executor. */
-bool weft_executor_exists(enum weft_executor executor);
+/* Whether there is such an executor, and the handler has what it needs. */
+bool weft_executor_takes(const struct weft_handler *handler);
+
+/* Whether it ends by force, when job->force is cancelled, what does not end when asked to. */
+bool weft_executor_forces(const struct weft_handler *handler);
 
 /* How long it may take by default; 0: for ever. */
 int64_t weft_executor_timeout(const struct weft_handler *handler);
+
+/* What executors of valid handlers need beyond one job. Suspend.
+ * Returns 0; what weft_http_client_open does. Close in every case */
+int weft_executors_open(struct weft_engine *engine);
+void weft_executors_close(struct weft_engine *engine);
 
 /* Run the handler: what it returned. Suspends. */
 int weft_engine_job_execute(struct weft_engine_job *job);
@@ -419,6 +429,10 @@ void weft_settle_last(struct weft_engine *engine);
 size_t weft_settle_some(struct weft_engine *engine);
 
 /* --- timeouts.c --- */
+
+/* How long it may take, 0: for ever; and from when it is told to end to its end by force. */
+int64_t weft_engine_job_timeout(const struct weft_engine_job *job);
+int64_t weft_engine_job_grace(const struct weft_engine_job *job);
 
 /* The handler begins now: its time runs. */
 void weft_engine_job_clock(struct weft_engine_job *job);

@@ -24,7 +24,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GRACE_NS       (5 * WEFT_SEC)
 #define CHUNK          ((size_t)16 << 10)
 #define LEFTOVER_MAX   ((size_t)2 << 20) /* more does not fit in a pipe by default limits */
 
@@ -201,6 +200,7 @@ enum {
 };
 
 struct run {
+    const struct weft_execution *execution;
     struct weft_process *process;
     struct weft_process_status status; /* once ended */
     bool ended;
@@ -302,11 +302,14 @@ static int follow(struct run *run, int64_t deadline_ns)
 /* Have it ended: gently, when there is time for that. Shielded. */
 static void end(struct run *run, int64_t grace_ns)
 {
+    struct weft_scope patience;
     run->ending = true;
     if (grace_ns > 0) {
         (void)weft_process_kill(run->process, SIGTERM);
         (void)weft_process_kill(run->process, SIGCONT); /* who is stopped hears nothing */
+        weft_patience_enter(&patience, run->execution);
         (void)follow(run, weft_time_after(weft_now(), grace_ns));
+        weft_patience_leave(&patience, run->execution);
     }
     if (run->ended)
         return;
@@ -327,11 +330,18 @@ static void take_rest(struct run *run)
     }
 }
 
+static int64_t grace_of(const struct weft_exec_command *command,
+                        const struct weft_execution *execution)
+{
+    int64_t grace_ns = execution->grace_ns ? execution->grace_ns : command->grace_ns;
+    return grace_ns ? grace_ns : WEFT_GRACE_NS;
+}
+
 /* Follow it to its end, whoever brings that about. Returns 0: it ended by itself; or why it had to
  * be ended */
 static int see_through(struct run *run, const struct weft_exec_command *command, int64_t timeout_ns)
 {
-    int64_t grace_ns = command->grace_ns ? command->grace_ns : GRACE_NS;
+    int64_t grace_ns = grace_of(command, run->execution);
     struct weft_scope shield;
     int err = follow(run, timeout_ns ? weft_time_after(weft_now(), timeout_ns) : WEFT_FOREVER);
     weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
@@ -409,6 +419,7 @@ static int start(struct run *run, const struct weft_exec_command *command,
     environment_free(environment);
     if (err < 0)
         return err;
+    run->execution = execution;
     run->input = execution->input;
     run->cases[END] = weft_case_process(run->process);
     run->cases[INPUT] = weft_case_fd(pipe_of(run, INPUT), WEFT_WRITABLE);

@@ -34,7 +34,7 @@ struct weft_exec_command {
     const char *const *environment;
     const char *directory;   /* where it starts, absolute; NULL means the server's */
     int64_t timeout_ns;      /* then SIGTERM to its group; 0: none */
-    int64_t grace_ns;        /* from there to SIGKILL; 0 means 5 s, WEFT_NO_GRACE */
+    int64_t grace_ns;        /* from there to SIGKILL; 0 means 10 s, WEFT_NO_GRACE */
     size_t output_bytes_max; /* 0 means 1 MiB, at most WEFT_JOB_RESULT_MAX; more is a failure */
     size_t memory_bytes_max; /* these three as in weft_process_options */
     unsigned cpu_seconds_max;

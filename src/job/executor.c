@@ -115,6 +115,20 @@ void weft_outcome_say_late(struct weft_outcome *outcome, int64_t timeout_ns, con
                          (long long)(timeout_ns / WEFT_MSEC), ending);
 }
 
+void weft_patience_enter(struct weft_scope *scope, const struct weft_execution *execution)
+{
+    weft_scope_enter(scope, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
+    if (execution->patience)
+        *execution->patience = scope;
+}
+
+void weft_patience_leave(struct weft_scope *scope, const struct weft_execution *execution)
+{
+    if (execution->patience)
+        *execution->patience = NULL;
+    (void)weft_scope_leave(scope, 0);
+}
+
 int64_t weft_shorter(int64_t one_ns, int64_t other_ns)
 {
     if (one_ns == 0 || other_ns == 0)

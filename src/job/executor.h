@@ -14,7 +14,10 @@
 
 #include <weft/process.h>
 
+#include <weft/scope.h>
+
 #define WEFT_TAIL_BYTES ((size_t)4 << 10)
+#define WEFT_GRACE_NS   (10 * WEFT_SEC) /* for what has to end, where nobody says another */
 
 /* One attempt at one job. */
 struct weft_execution {
@@ -24,6 +27,10 @@ struct weft_execution {
     unsigned attempt;        /* from 1 */
     struct weft_bytes input; /* the job's payload */
     int64_t timeout_ns; /* of this job; 0: none. The shorter one counts, the executor's or it */
+    int64_t grace_ns;   /* of this job, instead of the executor's; 0: the executor's */
+    /* Where the executor tells of a wait for what was asked to end: cancel the scope, and it is
+     * ended by force at once. NULL while there is no such wait. May be NULL itself. */
+    struct weft_scope **patience;
 };
 
 enum weft_outcome_kind {
@@ -70,6 +77,10 @@ void weft_outcome_say_killed(struct weft_outcome *outcome,
 
 /* It took longer than it may: failed. */
 void weft_outcome_say_late(struct weft_outcome *outcome, int64_t timeout_ns, const char *ending);
+
+/* Around such a wait: a shield, which whoever was told of it may cancel. */
+void weft_patience_enter(struct weft_scope *scope, const struct weft_execution *execution);
+void weft_patience_leave(struct weft_scope *scope, const struct weft_execution *execution);
 
 /* The shorter of two times, of which 0 means none. */
 int64_t weft_shorter(int64_t one_ns, int64_t other_ns);

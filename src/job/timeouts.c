@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * timeouts.c - attempts that have to end: they are told, and given up when they do not.
  *
- * A handler is told by the cancellation of its scope. If it has not returned one grace later, its
- * job is settled without it and its place given back; what it does from then on concerns nobody,
- * only the count of those that are stuck. One heap holds the next step of each attempt that has
- * one. */
+ * A handler is told by the cancellation of its scope. If it has not returned one grace later, it is
+ * ended by force where its executor can do that. Where it cannot, or even that was in vain, its job
+ * is settled without it and its place given back; what it does from then on concerns nobody, only
+ * the count of those that are stuck. One heap holds the next step of each attempt that has one. */
 #include "engine_internal.h"
 
 #include <base/time.h>
+#include <job/executor.h>
 
 #include <weft/runtime.h>
 
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GRACE_NS       (10 * WEFT_SEC)
+#define FORCE_NS       (10 * WEFT_SEC) /* for a process that is killed to be gone */
 #define DRAIN_GRACE_NS (10 * WEFT_SEC) /* at most, when the whole engine ends */
 #define STUCK_IS_OPEN  0x80000000u     /* in the count of stuck handlers: the engine is there */
 
@@ -53,11 +54,18 @@ unsigned weft_stuck_count(const atomic_uint *stuck)
 
 /* ---- times ------------------------------------------------------------------------------ */
 
-static int64_t grace_of(const struct weft_engine_job *job)
+int64_t weft_engine_job_timeout(const struct weft_engine_job *job)
+{
+    int64_t timeout_ns = job->job->timeout_us > 0 ? weft_ns_from_us(job->job->timeout_us)
+                                                  : weft_executor_timeout(job->handler);
+    return timeout_ns < WEFT_FOREVER ? timeout_ns : 0;
+}
+
+int64_t weft_engine_job_grace(const struct weft_engine_job *job)
 {
     if (job->job->grace_us > 0)
         return weft_ns_from_us(job->job->grace_us);
-    return job->handler->grace_ns > 0 ? job->handler->grace_ns : GRACE_NS;
+    return job->handler->grace_ns > 0 ? job->handler->grace_ns : WEFT_GRACE_NS;
 }
 
 static void arm(struct weft_engine_job *job, int64_t at_ns)
@@ -74,9 +82,8 @@ static void arm(struct weft_engine_job *job, int64_t at_ns)
 
 void weft_engine_job_clock(struct weft_engine_job *job)
 {
-    int64_t timeout_ns = job->job->timeout_us > 0 ? weft_ns_from_us(job->job->timeout_us)
-                                                  : weft_executor_timeout(job->handler);
-    if (timeout_ns <= 0 || timeout_ns == WEFT_FOREVER)
+    int64_t timeout_ns = weft_engine_job_timeout(job);
+    if (timeout_ns <= 0)
         return;
     int64_t at_ns = weft_time_after(weft_now(), timeout_ns);
     job->timeout_ns = timeout_ns;
@@ -85,7 +92,7 @@ void weft_engine_job_clock(struct weft_engine_job *job)
         arm(job, at_ns);
 }
 
-/* ---- the two steps ---------------------------------------------------------------------- */
+/* ---- the steps -------------------------------------------------------------------------- */
 
 void weft_engine_job_stop(struct weft_engine_job *job, enum weft_stop why)
 {
@@ -97,7 +104,15 @@ void weft_engine_job_stop(struct weft_engine_job *job, enum weft_stop why)
     if (!first || !job->running || job->given_up)
         return;
     weft_scope_cancel(&job->scope, why == WEFT_STOP_TIMEOUT ? -ETIMEDOUT : 0);
-    arm(job, weft_time_after(weft_now(), grace_of(job)));
+    arm(job, weft_time_after(weft_now(), weft_engine_job_grace(job)));
+}
+
+static void force(struct weft_engine_job *job)
+{
+    job->forced = true;
+    if (job->force)
+        weft_scope_cancel(job->force, 0);
+    arm(job, weft_time_after(weft_now(), FORCE_NS));
 }
 
 static void give_up(struct weft_engine_job *job)
@@ -111,15 +126,17 @@ static void give_up(struct weft_engine_job *job)
         weft_thread_abandon(job->call);
     if (job->force)
         weft_scope_cancel(job->force, 0);
-    weft_engine_job_conclude_stuck(job, grace_of(job));
+    weft_engine_job_conclude_stuck(job, weft_engine_job_grace(job));
 }
 
 static void step(struct weft_engine_job *job)
 {
-    if (job->stop)
-        give_up(job);
-    else
+    if (!job->stop)
         weft_engine_job_stop(job, WEFT_STOP_TIMEOUT);
+    else if (weft_executor_forces(job->handler) && !job->forced)
+        force(job);
+    else
+        give_up(job);
 }
 
 /* ---- the fiber -------------------------------------------------------------------------- */
@@ -130,7 +147,7 @@ static void stop_for_drain(struct weft_table_node *node, void *arg)
     struct weft_engine_job *job = weft_container_of(node, struct weft_engine_job, by_id);
     int64_t last_ns = *(const int64_t *)arg + DRAIN_GRACE_NS;
     weft_engine_job_stop(job, WEFT_STOP_DRAIN);
-    if (job->running && !job->given_up &&
+    if (job->running && !job->given_up && !job->forced &&
         (!weft_timer_armed(&job->timer) || job->timer.deadline_ns > last_ns))
         arm(job, last_ns);
 }

@@ -149,8 +149,11 @@ static void fail_by_result(struct weft_engine_job *job, int result)
 {
     const struct weft_desk *desk = job->attempt.desk;
     const char *reason = desk && desk->reason ? desk->reason : weft_strerror(result);
+    int64_t delay_ns = desk && desk->delay_ns > 0 ? desk->delay_ns : -1;
+    if (delay_ns > 0 && desk->delay_least)
+        delay_ns = longer(delay_ns, delay_after_failure(job->engine, job->job, job->handler));
     set_error(job, strdup(reason), "failed");
-    fail(job, desk && desk->delay_ns > 0 ? desk->delay_ns : -1);
+    fail(job, delay_ns);
 }
 
 static void decide(struct weft_engine_job *job, int result, enum weft_stop why)

@@ -24,7 +24,7 @@ static bool is_header_value(const char *text)
 
 static void add(struct weft_webhook_request *request, const char *name, const char *value)
 {
-    request->headers[request->headers_count++] = (struct weft_webhook_header){name, value};
+    request->headers[request->headers_count++] = (struct weft_http_field){name, value};
 }
 
 int weft_webhook_request_init(struct weft_webhook_request *request,

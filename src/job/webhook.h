@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * webhook.h - the executor "http", as far as it needs no network: which urls may be asked, the
- * signed request, and what the answer means. Receivers check requests with weft_webhook_verify.
+ * signed request, and what the answer means; webhook_send.h is the rest. Receivers check requests
+ * with weft_webhook_verify.
  *
  * Nothing here suspends; every thread may call it. Source: Standard Webhooks 1.0.0, symmetric
  * signatures (v1); RFC 3986 for urls, RFC 9110 for status codes.
@@ -18,6 +19,7 @@
 #define WEFT_JOB_WEBHOOK_H
 
 #include <job/executor.h>
+#include <weft/http_client.h>
 
 #define WEFT_WEBHOOK_KEYS_MAX     ((size_t)4)
 #define WEFT_WEBHOOK_KEY_MIN      ((size_t)24) /* bytes */
@@ -97,14 +99,10 @@ int weft_webhook_url_check(const char *const *allowed, const char *url, const ch
 
 /* ---- request and answer ------------------------------------------------------------------ */
 
-struct weft_webhook_header {
-    const char *name, *value;
-};
-
 /* What is sent with a POST beside the execution's input, which is the body. Points into itself and
  * to the execution: must not be copied, nor outlive that. */
 struct weft_webhook_request {
-    struct weft_webhook_header headers[WEFT_WEBHOOK_HEADERS];
+    struct weft_http_field headers[WEFT_WEBHOOK_HEADERS];
     size_t headers_count;
     char timestamp[24], attempt[12], signature[WEFT_WEBHOOK_SIGNATURE_MAX];
 };

@@ -422,13 +422,16 @@ REAL_TIME_FIBER_TEST(who_has_left_the_group_does_not_hold_up_the_result)
 struct attempt {
     struct script script;
     struct weft_outcome outcome;
+    struct weft_scope *patience;
     int result;
 };
 
 static int attempt_main(void *arg)
 {
     struct attempt *attempt = arg;
-    attempt->result = weft_exec_run(&attempt->script.exec, &nothing, &attempt->outcome);
+    struct weft_execution execution = nothing;
+    execution.patience = &attempt->patience;
+    attempt->result = weft_exec_run(&attempt->script.exec, &execution, &attempt->outcome);
     return 0;
 }
 
@@ -453,7 +456,7 @@ static pid_t pid_in_file(const char *name)
 static void cancel_when_ready(const char *text, int64_t grace_ns)
 {
     struct weft_group group;
-    struct attempt attempt;
+    struct attempt attempt = {.result = 0};
     int before = open_descriptors();
     script(&attempt.script, text);
     attempt.script.exec.directory = test_directory();
@@ -484,6 +487,36 @@ REAL_TIME_FIBER_TEST(a_cancelled_command_is_killed_with_its_group_when_it_does_n
                       10 * WEFT_MSEC);
     check_dies(pid_in_file("grandchild"));
     CHECK_EQUAL(unlink(place("grandchild")), 0);
+}
+
+static int impatient_main(void *arg)
+{
+    struct attempt *attempt = arg;
+    while (!attempt->patience)
+        REQUIRE(weft_sleep(WEFT_MSEC) == 0);
+    weft_scope_cancel(attempt->patience, 0);
+    return 0;
+}
+
+REAL_TIME_FIBER_TEST(who_waits_for_a_command_to_end_can_be_told_to_kill_it_at_once)
+{
+    struct weft_group group, others;
+    struct attempt attempt = {.result = 0};
+    (void)unlink(place("ready"));
+    script(&attempt.script, "trap '' TERM; touch ready; while :; do sleep 60; done");
+    attempt.script.exec.directory = test_directory();
+    attempt.script.exec.grace_ns = 3600 * WEFT_SEC;
+    REQUIRE(weft_group_init(&others, NULL) == 0);
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    REQUIRE(weft_spawn(&group, attempt_main, &attempt) == 0);
+    wait_for_file("ready");
+    CHECK(!attempt.patience);
+    REQUIRE(weft_spawn(&others, impatient_main, &attempt) == 0);
+    weft_group_close(&group);
+    CHECK_EQUAL(attempt.result, -ECANCELED);
+    CHECK(!attempt.patience);
+    check_no_children();
+    CHECK_EQUAL(weft_group_wait(&others), 0);
 }
 
 /* Stopped, it hears of the end only when it is continued. */
