@@ -57,12 +57,13 @@ TEST(an_accepted_request_is_answered_with_the_keys_of_the_contract)
 
 TEST(the_status_goes_from_processing_to_completed)
 {
-    static const int64_t steps_ns[] = {200 * WEFT_MSEC, 100 * WEFT_MSEC, 0};
+    static const int64_t steps_ns[] = {1900 * WEFT_MSEC, 100 * WEFT_MSEC, 0};
     struct server server;
     server_start(&server, "status.db", &(struct weft_serve_options){.steps_ns = steps_ns});
     char *id = post_good(&server), path[128];
     (void)snprintf(path, sizeof path, "/status/%s", id);
     struct reply reply;
+    CHECK(wait_for_status(&server, id, "processing"));
     http_get(&server, path, &reply);
     json_t *root = reply_json(&reply);
     CHECK(strcmp(string_of(root, "status"), "processing") == 0);

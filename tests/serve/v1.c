@@ -34,7 +34,8 @@ static void check_answer(const char *method, const char *path, int status, const
         CHECK(known);
         test_note("%s %s: %d is not in the document", method, path, status);
     } else if (schema && !schema_check(schema, json, why, sizeof why)) {
-        CHECK(!"the answer is as the document says");
+        bool as_documented = false;
+        CHECK(as_documented);
         test_note("%s %s: %d: %s", method, path, status, why);
     }
 }
