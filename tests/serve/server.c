@@ -151,6 +151,8 @@ static bool send_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
         if (sent <= 0)
             return false;
         data += sent;
@@ -167,6 +169,8 @@ static char *receive_all(int fd, size_t *ret_len)
     REQUIRE(data);
     for (;;) {
         ssize_t got = recv(fd, data + len, capacity - len - 1, 0);
+        if (got < 0 && errno == EINTR) /* io_uring does that to a thread that waits elsewhere */
+            continue;
         if (got <= 0)
             break;
         len += (size_t)got;
