@@ -18,17 +18,35 @@ static void check(int holds)
         abort();
 }
 
-static void check_job(const struct weft_frame_reader *reader)
+/* What was read is written again as it was. */
+static void check_again(int err, struct weft_buffer *again, const struct weft_frame_reader *reader)
 {
-    struct weft_frame_job job;
-    char again[WEFT_FRAME_JOB_MAX];
-    if (weft_frame_read_job(&reader->frame, reader->body, &job) < 0)
+    check(err == 0);
+    check(again->len == WEFT_FRAME_HEAD + reader->frame.len);
+    check(memcmp(again->data, reader->head, WEFT_FRAME_HEAD) == 0);
+    check(memcmp(again->data + WEFT_FRAME_HEAD, reader->body, reader->frame.len) == 0);
+    weft_buffer_deinit(again);
+}
+
+static void check_run(const struct weft_frame_reader *reader)
+{
+    struct weft_execution execution;
+    struct weft_job_input *inputs;
+    struct weft_buffer again;
+    if (weft_frame_read_run(&reader->frame, reader->body, &execution, &inputs) < 0)
         return;
-    check(job.input.len <= WEFT_JOB_PAYLOAD_MAX);
-    check(job.input.data + job.input.len == reader->body + reader->frame.len);
-    ssize_t len = weft_frame_write_job(&job, again);
-    check(len > 0 && (size_t)len == reader->frame.len - job.input.len);
-    check(memcmp(again, reader->body, (size_t)len) == 0);
+    check(execution.input.len <= WEFT_JOB_PAYLOAD_MAX);
+    check(execution.input.data + execution.input.len == reader->body + reader->frame.len);
+    check_again(weft_frame_write_run(&again, &execution), &again, reader);
+    free(inputs);
+}
+
+static void check_follow(const struct weft_frame_reader *reader)
+{
+    struct weft_attempt_job job;
+    struct weft_buffer again;
+    if (weft_frame_read_follow(&reader->frame, reader->body, &job) == 0)
+        check_again(weft_frame_write_follow(&again, &job), &again, reader);
 }
 
 static void check_frame(const struct weft_frame_reader *reader)
@@ -38,7 +56,9 @@ static void check_frame(const struct weft_frame_reader *reader)
     check(memcmp(head, reader->head, sizeof head) == 0);
     check(reader->body[reader->frame.len] == '\0');
     if (reader->frame.kind == WEFT_FRAME_RUN)
-        check_job(reader);
+        check_run(reader);
+    else if (reader->frame.kind == WEFT_FRAME_FOLLOW)
+        check_follow(reader);
 }
 
 /* Returns how many bytes the whole frames had. */

@@ -2,13 +2,12 @@
  * child.c - see child.h. */
 #include <job/child.h>
 
+#include <job/attempt.h>
 #include <job/frame.h>
-#include <weft/base.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct weft_child_call {
+struct child {
     int socket;
-    struct weft_frame_job job;
-    char *result;
-    size_t result_len;
-    bool result_json;
-    bool final; /* no other attempt will do better */
-    char reason[WEFT_JOB_ERROR_MAX + 1];
+    const struct weft_handler *handlers;
+    size_t count;
+};
+
+/* One job. */
+struct call {
+    struct weft_attempt attempt; /* first: the host's functions find the rest by it */
+    const struct child *child;
+    struct weft_job job;
+    struct weft_job_input *inputs; /* owned */
 };
 
 /* A signal handler can be told things only so. */
@@ -83,159 +86,166 @@ static int receive_frame(int socket, struct weft_frame_reader *reader)
     return whole;
 }
 
-/* ---- what a task may ask and say --------------------------------------------------------- */
+/* ---- what a handler has said on its way -------------------------------------------------- */
 
-const char *weft_child_id(const struct weft_child_call *call)
+static const struct call *call_of(const struct weft_attempt *attempt)
 {
-    return call->job.id;
+    return (const void *)attempt;
 }
 
-const char *weft_child_task_name(const struct weft_child_call *call)
+/* That the parent is gone shows when it is answered. */
+static void host_log(struct weft_attempt *attempt, enum weft_log_level level, const char *text)
 {
-    return call->job.task;
+    char body[1 + WEFT_FRAME_LOG_MAX];
+    size_t len = weft_text_cut(text, strlen(text), WEFT_FRAME_LOG_MAX);
+    weft_frame_put(body, (uint64_t)level, 1);
+    memcpy(body + 1, text, len);
+    (void)send_frame(call_of(attempt)->child->socket, WEFT_FRAME_LOG, 0, body, 1 + len);
 }
 
-const char *weft_child_queue(const struct weft_child_call *call)
+static int host_progress(struct weft_attempt *attempt, char *json)
 {
-    return call->job.queue;
-}
-
-unsigned weft_child_attempt(const struct weft_child_call *call)
-{
-    return call->job.attempt;
-}
-
-const struct weft_bytes *weft_child_input(const struct weft_child_call *call)
-{
-    return &call->job.input;
-}
-
-int weft_child_result(struct weft_child_call *call, const void *data, size_t len, bool json)
-{
-    if (len > WEFT_JOB_RESULT_MAX)
-        return -EMSGSIZE;
-    char *copy = malloc(len + 1);
-    if (!copy)
-        return -ENOMEM;
-    if (len > 0)
-        memcpy(copy, data, len);
-    free(call->result);
-    call->result = copy;
-    call->result_len = len;
-    call->result_json = json;
+    (void)send_frame(call_of(attempt)->child->socket, WEFT_FRAME_PROGRESS, 0, json, strlen(json));
+    free(json);
     return 0;
 }
 
-__attribute__((format(printf, 2, 0))) static void set_reason(struct weft_child_call *call,
-                                                             const char *format, va_list args)
+static bool host_is_cancelled(const struct weft_attempt *attempt)
 {
-    if (vsnprintf(call->reason, sizeof call->reason, format, args) < 0)
-        call->reason[0] = '\0';
-}
-
-int weft_child_fail(struct weft_child_call *call, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    set_reason(call, format, args);
-    va_end(args);
-    call->final = false;
-    return -EIO;
-}
-
-int weft_child_discard(struct weft_child_call *call, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    set_reason(call, format, args);
-    va_end(args);
-    call->final = true;
-    return -EIO;
-}
-
-void weft_child_progress(struct weft_child_call *call, unsigned permille, const char *text)
-{
-    unsigned char body[2 + WEFT_FRAME_TEXT_MAX];
-    size_t len = strnlen(text, WEFT_FRAME_TEXT_MAX);
-    weft_frame_put(body, permille < 1000 ? permille : 1000, 2);
-    memcpy(body + 2, text, len);
-    (void)send_frame(call->socket, WEFT_FRAME_PROGRESS, 0, body, 2 + len);
-}
-
-void weft_child_log(struct weft_child_call *call, const char *format, ...)
-{
-    char text[WEFT_FRAME_TEXT_MAX + 1];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (len >= 0)
-        (void)send_frame(call->socket, WEFT_FRAME_LOG, 0, text, strlen(text));
-}
-
-bool weft_child_stopping(const struct weft_child_call *call)
-{
-    (void)call;
+    (void)attempt;
     return stopping;
+}
+
+static const struct weft_attempt_host host = {host_log, host_progress, host_is_cancelled};
+
+/* ---- how it has ended -------------------------------------------------------------------- */
+
+static int send_follow(int socket, const struct weft_follow *follow)
+{
+    const struct weft_job *asked = follow->job;
+    const struct weft_attempt_job job = {
+        .task = asked->task,
+        .queue = asked->queue,
+        .payload = asked->payload.data,
+        .payload_len = asked->payload.len,
+        .priority = asked->priority,
+        .delay_ns = follow->delay_us * 1000,
+        .attempts_max = asked->attempts_max,
+        .unique_key = asked->unique_key,
+    };
+    struct weft_buffer frame;
+    int err = weft_frame_write_follow(&frame, &job);
+    if (err == 0)
+        err = send_all(socket, frame.data, frame.len);
+    weft_buffer_deinit(&frame);
+    return err;
+}
+
+/* Further jobs first: they are part of it. */
+static int send_done(int socket, const struct weft_desk *desk)
+{
+    int err = 0;
+    if (!desk)
+        return send_frame(socket, WEFT_FRAME_DONE, 0, NULL, 0);
+    for (const struct weft_follow *follow = desk->follow; !err && follow; follow = follow->next)
+        err = send_follow(socket, follow);
+    unsigned flags =
+        (desk->result ? WEFT_FRAME_RESULT : 0) | (desk->result_json ? WEFT_FRAME_JSON : 0);
+    return err ? err : send_frame(socket, WEFT_FRAME_DONE, flags, desk->result, desk->result_len);
+}
+
+/* For who gave no reason: what the code means; of memory that is out, with the limit. */
+static void explain(int code, char *text, size_t bytes)
+{
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+    (void)getrlimit(RLIMIT_AS, &limit);
+    if (code == -ENOMEM && limit.rlim_cur != RLIM_INFINITY)
+        (void)snprintf(text, bytes, "out of memory: it may have %llu MiB",
+                       (unsigned long long)limit.rlim_cur >> 20);
+    else
+        (void)snprintf(text, bytes, "%s", weft_strerror(code));
+}
+
+static int send_end(int socket, enum weft_frame_kind kind, const struct weft_desk *desk, int code)
+{
+    char body[8 + WEFT_JOB_ERROR_MAX + 1] = "";
+    char *reason = body + 8;
+    weft_frame_put(body, desk ? (uint64_t)desk->delay_ns : 0, 8);
+    if (desk && desk->reason)
+        (void)snprintf(reason, WEFT_JOB_ERROR_MAX + 1, "%s", desk->reason);
+    else if (kind == WEFT_FRAME_FAILED)
+        explain(code, reason, WEFT_JOB_ERROR_MAX + 1);
+    return send_frame(socket, kind, 0, body, 8 + strlen(reason));
+}
+
+/* desk may be NULL. */
+static int answer(int socket, const struct weft_desk *desk, int code)
+{
+    if (code >= 0)
+        return send_done(socket, desk);
+    enum weft_frame_kind kind = code == WEFT_TASK_SNOOZE    ? WEFT_FRAME_SNOOZE
+                                : code == WEFT_TASK_CANCEL  ? WEFT_FRAME_CANCEL
+                                : code == WEFT_TASK_DISCARD ? WEFT_FRAME_DISCARD
+                                                            : WEFT_FRAME_FAILED;
+    return send_end(socket, kind, desk, code);
 }
 
 /* ---- one job ----------------------------------------------------------------------------- */
 
-/* A reason for who gave none; of memory that is out, with the limit. */
-static void explain(struct weft_child_call *call, int code)
+static int run(struct call *call)
 {
-    struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
-    (void)getrlimit(RLIMIT_AS, &limit);
-    if (call->reason[0])
-        return;
-    if (code == -ENOMEM && limit.rlim_cur != RLIM_INFINITY)
-        (void)snprintf(call->reason, sizeof call->reason, "out of memory: it may have %llu MiB",
-                       (unsigned long long)limit.rlim_cur >> 20);
-    else
-        (void)snprintf(call->reason, sizeof call->reason, "%s", weft_strerror(code));
-}
-
-static int answer(struct weft_child_call *call, int code)
-{
-    if (code >= 0)
-        return send_frame(call->socket, WEFT_FRAME_DONE, call->result_json ? WEFT_FRAME_JSON : 0,
-                          call->result, call->result_len);
-    explain(call, code);
-    return send_frame(call->socket, call->final ? WEFT_FRAME_DISCARD : WEFT_FRAME_FAILED, 0,
-                      call->reason, strlen(call->reason));
-}
-
-static int run(struct weft_child_call *call, const struct weft_child_task *tasks, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(tasks[i].name, call->job.name) == 0)
-            return tasks[i].run(call, tasks[i].settings);
+    const struct child *child = call->child;
+    for (size_t i = 0; i < child->count; i++) {
+        const struct weft_handler *handler = &child->handlers[i];
+        if (handler->run && strcmp(handler->name, call->job.task) == 0)
+            return handler->run(&call->attempt, handler->settings);
     }
-    return weft_child_fail(call, "no task of this name is known here");
+    return weft_attempt_fail(&call->attempt, -ENOENT, "no task of this name is known here");
+}
+
+/* Returns 0, -EPROTO, -ENOMEM */
+static int read_call(struct call *call, const struct weft_frame_reader *reader)
+{
+    struct weft_execution execution;
+    struct weft_uuid id;
+    int err = reader->frame.kind == WEFT_FRAME_RUN ? 0 : -EPROTO;
+    if (err == 0)
+        err = weft_frame_read_run(&reader->frame, reader->body, &execution, &call->inputs);
+    if (err < 0)
+        return err;
+    if (weft_uuid_parse(&id, execution.id, strlen(execution.id)) < 0) {
+        free(call->inputs);
+        return -EPROTO;
+    }
+    call->job = (struct weft_job){
+        .id = id,
+        .task = execution.task,
+        .queue = execution.queue,
+        .attempts_max = (uint16_t)execution.attempts_max,
+        .headers = execution.headers,
+        .payload = execution.input,
+        .state = WEFT_JOB_RUNNING,
+        .attempt = (uint16_t)execution.attempt,
+        .inputs = call->inputs,
+        .inputs_count = execution.inputs_count,
+    };
+    return 0;
 }
 
 /* Returns 0, or why there is no going on. */
-static int serve(int socket, struct weft_frame_reader *reader, const struct weft_child_task *tasks,
-                 size_t count)
+static int serve(const struct child *child, const struct weft_frame_reader *reader)
 {
-    struct weft_child_call call = {.socket = socket};
-    if (reader->frame.kind != WEFT_FRAME_RUN)
-        return -EPROTO;
-    int err = weft_frame_read_job(&reader->frame, reader->body, &call.job);
+    struct call call = {.child = child};
+    int err = read_call(&call, reader);
     if (err < 0)
         return err;
-    int code = run(&call, tasks, count);
+    weft_attempt_init(&call.attempt, &call.job, &host);
+    int code = run(&call);
     (void)fflush(NULL); /* what it has printed belongs to this job */
-    err = answer(&call, code);
-    free(call.result);
+    err = answer(child->socket, call.attempt.desk, code);
+    weft_attempt_deinit(&call.attempt);
+    free(call.inputs);
     return err;
-}
-
-/* What comes then cannot be read any more: this child has to end. */
-static void say_no_memory(int socket)
-{
-    struct weft_child_call call = {.socket = socket};
-    (void)answer(&call, -ENOMEM);
 }
 
 /* ---- all jobs ---------------------------------------------------------------------------- */
@@ -258,7 +268,7 @@ static int take_socket(void)
     return err < 0 ? err : socket;
 }
 
-int weft_child_main(const struct weft_child_task *tasks, size_t count)
+int weft_child_main(const struct weft_handler *handlers, size_t count)
 {
     const struct sigaction action = {.sa_handler = on_sigterm};
     struct weft_frame_reader reader = {.head_len = 0};
@@ -266,6 +276,7 @@ int weft_child_main(const struct weft_child_task *tasks, size_t count)
     int socket = take_socket();
     if (socket < 0)
         return socket;
+    const struct child child = {socket, handlers, count};
     (void)sigaction(SIGTERM, &action, NULL);
     weft_frame_put(hello, WEFT_FRAME_VERSION, sizeof hello);
     int err = send_frame(socket, WEFT_FRAME_HELLO, 0, hello, sizeof hello);
@@ -274,9 +285,9 @@ int weft_child_main(const struct weft_child_task *tasks, size_t count)
         if (whole == 0)
             break;
         busy = 1;
-        err = whole < 0 ? whole : serve(socket, &reader, tasks, count);
-        if (whole == -ENOMEM)
-            say_no_memory(socket);
+        err = whole < 0 ? whole : serve(&child, &reader);
+        if (err == -ENOMEM) /* what comes then cannot be read any more: this child has to end */
+            (void)answer(socket, NULL, err);
         weft_frame_next(&reader);
         busy = 0; /* before stopping is asked for: no signal falls in between */
     }

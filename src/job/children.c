@@ -19,7 +19,6 @@
 
 #define WAITERS_DEFAULT 1024u
 #define JOBS_DEFAULT    100u
-#define GRACE_NS        (5 * WEFT_SEC)
 #define BACKOFF_MIN_NS  (100 * WEFT_MSEC)
 #define BACKOFF_MAX_NS  (10 * WEFT_SEC)
 
@@ -59,7 +58,7 @@ static void fill_in(struct weft_children_options *options)
     if (!options->jobs_max)
         options->jobs_max = JOBS_DEFAULT;
     if (!options->grace_ns)
-        options->grace_ns = GRACE_NS;
+        options->grace_ns = WEFT_GRACE_NS;
     if (!options->backoff_min_ns)
         options->backoff_min_ns = BACKOFF_MIN_NS;
     if (!options->backoff_max_ns)
@@ -242,7 +241,7 @@ static int take_place(struct weft_children *children)
 }
 
 static int greet_and_work(struct weft_children *children, struct weft_member *member,
-                          const struct weft_frame_job *job, int64_t timeout_ns,
+                          const struct weft_execution *execution,
                           const struct weft_children_listener *listener,
                           struct weft_outcome *ret_outcome)
 {
@@ -253,15 +252,14 @@ static int greet_and_work(struct weft_children *children, struct weft_member *me
         return 0; /* the outcome says so */
     if (err < 0)
         return err;
-    err = weft_member_work(member, job, timeout_ns, children->options.grace_ns, listener,
-                           ret_outcome);
+    err = weft_member_work(member, execution, listener, ret_outcome);
     if (err == 0 && member->state == WEFT_MEMBER_IDLE)
         children->crashes_in_a_row = 0;
     return err;
 }
 
-static int with_place(struct weft_children *children, const struct weft_frame_job *job,
-                      int64_t timeout_ns, const struct weft_children_listener *listener,
+static int with_place(struct weft_children *children, const struct weft_execution *execution,
+                      const struct weft_children_listener *listener,
                       struct weft_outcome *ret_outcome)
 {
     struct weft_member *member;
@@ -276,31 +274,25 @@ static int with_place(struct weft_children *children, const struct weft_frame_jo
         *ret_outcome = outcome;
         return 0;
     }
-    err = greet_and_work(children, member, job, timeout_ns, listener, ret_outcome);
+    err = greet_and_work(children, member, execution, listener, ret_outcome);
     weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
     put_back(children, member);
     (void)weft_scope_leave(&shield, 0);
     return err;
 }
 
-int weft_children_run(struct weft_children *children, const char *name,
-                      const struct weft_execution *execution,
+int weft_children_run(struct weft_children *children, const struct weft_execution *execution,
                       const struct weft_children_listener *listener,
                       struct weft_outcome *ret_outcome)
 {
-    const struct weft_frame_job job = {
-        .name = name,
-        .id = execution->id,
-        .task = execution->task,
-        .queue = execution->queue,
-        .attempt = execution->attempt,
-        .input = execution->input,
-    };
-    int64_t timeout_ns = weft_shorter(children->options.timeout_ns, execution->timeout_ns);
+    struct weft_execution asked = *execution;
+    asked.timeout_ns = weft_shorter(children->options.timeout_ns, execution->timeout_ns);
+    if (asked.grace_ns == 0)
+        asked.grace_ns = children->options.grace_ns;
     int err = take_place(children);
     if (err < 0)
         return err;
-    err = with_place(children, &job, timeout_ns, listener, ret_outcome);
+    err = with_place(children, &asked, listener, ret_outcome);
     (void)weft_semaphore_release(&children->places, 1);
     return err;
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * children.h - the executor "process": functions that run in processes of their own, which are kept
+ * children.h - the executor "process": handlers that run in processes of their own, which are kept
  * ready, one job at a time in each. For work that takes the processor for long, or that may spoil
  * memory, its own only.
  *
  *     static const char *const command[] = {"/usr/bin/weft", "child", "--load", "tasks.so", NULL};
  *     struct weft_children *children;
  *     weft_children_open(&children, &(struct weft_children_options){.command = command}, &outcome);
- *     int err = weft_children_run(children, "resize", &execution, NULL, &outcome);
+ *     int err = weft_children_run(children, &execution, NULL, &outcome);
  *     weft_children_close(children);
  *
- * A child is a program that calls weft_child_main (child.h), started anew, not a copy of this
- * process: there is no fork of a process with threads and locks to be afraid of, a child begins
- * with clean memory, and is replaced as easily. Child and parent speak frames (frame.h) over a
- * socket that is the child's standard input; nothing a child sends is trusted.
+ * A child is a program that calls weft_child_main (child.h) or weft_child (weft/child.h), started
+ * anew, not a copy of this process: there is no fork of a process with threads and locks to be
+ * afraid of, a child begins with clean memory, and is replaced as easily. Child and parent speak
+ * frames (frame.h) over a socket that is the child's standard input; nothing a child sends is
+ * trusted.
  *
  * A child that crashes takes one attempt with it. Children are replaced when they have crashed or
  * did not stop when asked to, when they have done jobs_max jobs, and when they have grown too
@@ -23,6 +24,7 @@
 #define WEFT_JOB_CHILDREN_H
 
 #include <job/executor.h>
+#include <weft/task.h>
 
 #define WEFT_CHILDREN_MAX 1024u
 
@@ -39,17 +41,21 @@ struct weft_children_options {
     size_t resident_bytes_max; /* after a job; with more, the child is replaced; 0: no limit */
     int nice;                  /* added to the server's */
     int64_t timeout_ns;        /* of a job; then SIGTERM; 0: none */
-    int64_t grace_ns;          /* from there to SIGKILL; 0 means 5 s, WEFT_NO_GRACE */
+    int64_t grace_ns;          /* from there to SIGKILL; 0 means 10 s, WEFT_NO_GRACE */
     int64_t start_timeout_ns;  /* from a child's start to its first word; 0 means 10 s */
     int64_t backoff_min_ns;    /* after the second crash in a row; doubled each time; 0: 100 ms */
     int64_t backoff_max_ns;    /* 0 means 10 s */
 };
 
-/* What a job says while it runs; bytes of any kind, good during the call. On the fiber of the call;
- * must not suspend. */
+/* What a job says while it runs, good during the call. On the fiber of the call; must not suspend.
+ */
 struct weft_children_listener {
-    void (*on_progress)(void *arg, unsigned permille, const char *text, size_t len);
-    void (*on_log)(void *arg, const char *text, size_t len);
+    void (*on_progress)(void *arg, const char *json, size_t len);
+    /* bytes of any kind, with a 0 behind them */
+    void (*on_log)(void *arg, enum weft_log_level level, const char *text, size_t len);
+    /* A further job, if this one is done in the end; not checked. Returns 0, -ENOMEM, or what is
+     * wrong with it, which is then taken for a fault of the child's. */
+    int (*on_follow)(void *arg, const struct weft_attempt_job *job);
     void *arg;
 };
 
@@ -70,16 +76,18 @@ int weft_children_open(struct weft_children **ret_children,
                        const struct weft_children_options *options,
                        struct weft_outcome *ret_outcome);
 
-/* Have a child run a function for one attempt; when all are busy, first come, first served.
+/* Have a child run the handler of a task for one attempt; when all are busy, first come, first
+ * served. Cancelled, or late by its own clock, which runs from when a child begins, it is sent
+ * SIGTERM and, after the grace, SIGKILL. A handler that completes in that time has completed.
  *
- * name         of the function
+ * execution    its id must be a UUID
  * listener     may be NULL
  * ret_outcome  set only on success, which crashes and failures are as well
- * Returns      0; -ECANCELED (it did not run, or its child was killed), WEFT_EFULL (waiters_max),
- *              -ENOMEM, -EINVAL (a name or input that is too long), -EPERM (another worker's pool)
+ * Returns      0; -ECANCELED (it did not run, or was ended with its child), WEFT_EFULL
+ *              (waiters_max), -ENOMEM, -EINVAL (what the child would have to be told is too long),
+ *              -EPERM (another worker's pool)
  * Suspends */
-int weft_children_run(struct weft_children *children, const char *name,
-                      const struct weft_execution *execution,
+int weft_children_run(struct weft_children *children, const struct weft_execution *execution,
                       const struct weft_children_listener *listener,
                       struct weft_outcome *ret_outcome);
 

@@ -22,6 +22,8 @@ enum weft_queue_order {
     WEFT_ORDER_STRICT,   /* the first that has one */
 };
 
+struct weft_children;
+
 struct weft_consumer_queue {
     const char *name; /* "*": every queue that no consumer names */
     unsigned weight;  /* 0 means 1 */
@@ -58,6 +60,8 @@ struct weft_engine_options {
         lease_ns;    /* 30 s; brokers that hold leases until they are closed are not asked for it */
     int64_t poll_ns; /* how often to ask a broker that has no events; 1 s, with jitter */
     unsigned threads_max; /* handlers at once on threads, WEFT_EXECUTOR_THREAD; 32, at most 512 */
+    struct weft_children *children; /* where handlers with WEFT_EXECUTOR_PROCESS run (children.h):
+                                       of programs that know them; NULL: there may be none */
     unsigned stuck_max; /* handlers that do not end although they must: beyond so many nothing more
                            is claimed; 100, at most 512 */
     struct weft_retention retention; /* 7, 7 and 30 days; negative: for ever */

@@ -381,7 +381,8 @@ bool weft_executor_forces(const struct weft_handler *handler);
 int64_t weft_executor_timeout(const struct weft_handler *handler);
 
 /* What executors of valid handlers need beyond one job. Suspend.
- * Returns 0; what weft_http_client_open does. Close in every case */
+ * Returns 0; -EINVAL (nothing to run them in), what weft_http_client_open does. Close in every case
+ */
 int weft_executors_open(struct weft_engine *engine);
 void weft_executors_close(struct weft_engine *engine);
 
@@ -393,7 +394,7 @@ int weft_thread_run(struct weft_engine_job *job);
 /* Nobody will wait for the thread any more: from now on it does not touch the engine. */
 void weft_thread_abandon(struct weft_thread_call *call);
 
-/* Around what a handler asks of the engine. False: its thread is abandoned, and nobody listens. */
+/* Around what a handler asks of the engine. False: it was given up, and nobody listens. */
 bool weft_engine_job_reach(struct weft_engine_job *job);
 void weft_engine_job_let_go(struct weft_engine_job *job);
 

@@ -7,6 +7,7 @@
  * retold in the words of a handler. */
 #include "engine_internal.h"
 
+#include <job/children.h>
 #include <job/exec.h>
 #include <job/json_scan.h>
 #ifdef WEFT_HAVE_WEBHOOKS
@@ -53,7 +54,11 @@ static struct weft_execution execution_of(struct weft_engine_job *job)
         .task = asked->task,
         .queue = asked->queue,
         .attempt = asked->attempt,
+        .attempts_max = asked->attempts_max,
         .input = asked->payload,
+        .headers = asked->headers,
+        .inputs = asked->inputs,
+        .inputs_count = asked->inputs_count,
         .timeout_ns = weft_engine_job_timeout(job),
         .grace_ns = weft_engine_job_grace(job),
         .patience = &job->force,
@@ -83,21 +88,34 @@ static int retell_done(struct weft_engine_job *job, struct weft_outcome *outcome
     return weft_attempt_take_result(&job->attempt, result, len, json);
 }
 
+static int retell_failed(struct weft_attempt *attempt, const struct weft_outcome *outcome)
+{
+    const char *reason = outcome->reason ? outcome->reason : "it failed";
+    if (outcome->delay_ns == 0)
+        return weft_attempt_fail(attempt, -EIO, "%s", reason);
+    return outcome->delay_least
+               ? weft_attempt_retry_not_before(attempt, outcome->delay_ns, reason)
+               : weft_attempt_retry_after(attempt, outcome->delay_ns, "%s", reason);
+}
+
 /* As a handler would have said it. Returns what that would have returned. */
 static int retell(struct weft_engine_job *job, struct weft_outcome *outcome)
 {
     struct weft_attempt *attempt = &job->attempt;
-    const char *reason = outcome->reason ? outcome->reason : "it failed";
+    const char *reason = outcome->reason;
     switch (outcome->kind) {
     case WEFT_OUTCOME_DONE:
         return retell_done(job, outcome);
     case WEFT_OUTCOME_DISCARD:
-        return weft_attempt_discard(attempt, "%s", reason);
+        return reason ? weft_attempt_discard(attempt, "%s", reason) : WEFT_TASK_DISCARD;
+    case WEFT_OUTCOME_CANCEL:
+        return reason ? weft_attempt_cancel(attempt, "%s", reason) : WEFT_TASK_CANCEL;
+    case WEFT_OUTCOME_SNOOZE:
+        return outcome->delay_ns > 0 ? weft_attempt_snooze(attempt, outcome->delay_ns)
+                                     : WEFT_TASK_SNOOZE;
     case WEFT_OUTCOME_FAILED:
     default:
-        if (outcome->retry_after_ns > 0)
-            return weft_attempt_retry_not_before(attempt, outcome->retry_after_ns, reason);
-        return weft_attempt_fail(attempt, -EIO, "%s", reason);
+        return retell_failed(attempt, outcome);
     }
 }
 
@@ -126,6 +144,47 @@ static int run_command(struct weft_engine_job *job)
     struct weft_outcome outcome = {.exit_code = -1};
     int err = weft_exec_run(job->handler->settings, &execution, &outcome);
     outcome.result_json = true; /* a command does not say what it writes: JSON is taken for that */
+    return conclude(job, err, &outcome);
+}
+
+/* ---- children --------------------------------------------------------------------------- */
+
+static void hear_progress(void *arg, const char *json, size_t len)
+{
+    struct weft_engine_job *job = arg;
+    char *copy = job->given_up ? NULL : strndup(json, len);
+    if (copy)
+        weft_progress_tell(job, copy);
+}
+
+static void hear_log(void *arg, enum weft_log_level level, const char *text, size_t len)
+{
+    struct weft_engine_job *job = arg;
+    (void)len;
+    weft_engine_log(job->engine, level, job->job, "task", text);
+}
+
+static int hear_follow(void *arg, const struct weft_attempt_job *asked)
+{
+    struct weft_engine_job *job = arg;
+    return weft_attempt_enqueue(&job->attempt, asked);
+}
+
+static int need_children(struct weft_engine *engine, const struct weft_handler *handler)
+{
+    (void)handler;
+    return engine->options.children ? 0 : -EINVAL;
+}
+
+static int run_in_child(struct weft_engine_job *job)
+{
+    const struct weft_execution execution = execution_of(job);
+    const struct weft_children_listener listener = {
+        .on_progress = hear_progress, .on_log = hear_log, .on_follow = hear_follow, .arg = job};
+    struct weft_outcome outcome = {.exit_code = -1};
+    int err = weft_children_run(job->engine->options.children, &execution, &listener, &outcome);
+    if (err == WEFT_EFULL)
+        return weft_attempt_snooze(&job->attempt, WEFT_SEC); /* it has not begun */
     return conclude(job, err, &outcome);
 }
 
@@ -176,7 +235,14 @@ static int run_webhook(struct weft_engine_job *job)
 static const struct executor executors[WEFT_EXECUTORS] = {
     [WEFT_EXECUTOR_FIBER] = {.run = run_on_fiber, .is_complete = has_run},
     [WEFT_EXECUTOR_THREAD] = {.run = weft_thread_run, .is_complete = has_run},
-    [WEFT_EXECUTOR_PROCESS] = {.timeout_ns = TIMEOUT_NS},
+    [WEFT_EXECUTOR_PROCESS] =
+        {
+            .run = run_in_child,
+            .is_complete = has_run,
+            .open = need_children,
+            .timeout_ns = TIMEOUT_NS,
+            .forces = true,
+        },
     [WEFT_EXECUTOR_EXEC] =
         {
             .run = run_command,

@@ -21,11 +21,15 @@
 
 /* One attempt at one job. */
 struct weft_execution {
-    const char *id;          /* of the job, the same in every attempt */
-    const char *task;        /* by its name */
-    const char *queue;       /* NULL: none */
-    unsigned attempt;        /* from 1 */
-    struct weft_bytes input; /* the job's payload */
+    const char *id;                      /* of the job, the same in every attempt */
+    const char *task;                    /* by its name */
+    const char *queue;                   /* NULL: none */
+    unsigned attempt;                    /* from 1 ... */
+    unsigned attempts_max;               /* ... to this */
+    struct weft_bytes input;             /* the job's payload */
+    const char *headers;                 /* of the job, a JSON object of strings; NULL: none */
+    const struct weft_job_input *inputs; /* what came of the jobs that it waited for */
+    size_t inputs_count;
     int64_t timeout_ns; /* of this job; 0: none. The shorter one counts, the executor's or it */
     int64_t grace_ns;   /* of this job, instead of the executor's; 0: the executor's */
     /* Where the executor tells of a wait for what was asked to end: cancel the scope, and it is
@@ -36,15 +40,17 @@ struct weft_execution {
 enum weft_outcome_kind {
     WEFT_OUTCOME_FAILED,  /* another attempt may do better */
     WEFT_OUTCOME_DISCARD, /* none will */
+    WEFT_OUTCOME_CANCEL,  /* nobody needs it any more */
+    WEFT_OUTCOME_SNOOZE,  /* it is to be made again later */
     WEFT_OUTCOME_DONE,
 };
 
 /* What came of it. Begins as all zeros; whoever is given one releases it. */
 struct weft_outcome {
     enum weft_outcome_kind kind;
-    int64_t
-        retry_after_ns; /* failed: the next attempt should wait at least so long; 0: as planned */
-    char *result;       /* done: from malloc, may be taken over; NULL: nothing, or no result */
+    int64_t delay_ns; /* failed, snooze: until the next attempt; 0: not said */
+    bool delay_least; /* the next attempt may well come later */
+    char *result;     /* done: from malloc, may be taken over; NULL: nothing, or no result */
     size_t result_len;
     bool result_json; /* who made it says that it is JSON; nobody has looked */
     char *reason;     /* why it is not done, or has no result: one line of UTF-8, at most

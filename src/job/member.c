@@ -6,6 +6,7 @@
 #include <job/member.h>
 
 #include <base/time.h>
+#include <job/json_scan.h>
 #include <weft/io.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
@@ -90,6 +91,7 @@ void weft_member_close(struct weft_member *member)
     }
     weft_process_close(member->process);
     weft_frame_next(&member->reader);
+    weft_buffer_deinit(&member->asked);
     free(member);
 }
 
@@ -144,22 +146,21 @@ static void note_usage(const struct weft_member *member, struct weft_outcome *ou
 
 /* ---- bytes ------------------------------------------------------------------------------- */
 
+static bool is_asked(const struct weft_member *member)
+{
+    return member->asked_written == member->asked.len;
+}
+
 /* Write what fits now. An error shows when the answer does not come. */
 static void write_some(struct weft_member *member)
 {
-    bool head = member->head_written < member->head_len;
-    const char *data = head ? member->head + member->head_written : member->input.data;
-    size_t len = head ? member->head_len - member->head_written : member->input.len;
-    ssize_t count = weft_write(member->socket, data, len, WEFT_NOWAIT);
+    ssize_t count = weft_write(member->socket, member->asked.data + member->asked_written,
+                               member->asked.len - member->asked_written, WEFT_NOWAIT);
     if (count == -EAGAIN || count == -ECANCELED)
         return;
-    if (count > 0 && head) {
-        member->head_written += (size_t)count;
-    } else if (count > 0) {
-        member->input.data += count;
-        member->input.len -= (size_t)count;
-    }
-    if (count < 0 || (member->head_written == member->head_len && member->input.len == 0))
+    if (count > 0)
+        member->asked_written += (size_t)count;
+    if (count < 0 || is_asked(member))
         member->cases[MEMBER_WRITE] = (struct weft_case){0};
 }
 
@@ -206,36 +207,59 @@ static void read_all_messages(struct weft_member *member)
 
 /* ---- frames ------------------------------------------------------------------------------ */
 
-/* A frame that says how far the job is. Returns whether it was one. */
-static bool hear(const struct weft_frame_reader *reader,
-                 const struct weft_children_listener *listener)
+static int hear_progress(const char *json, size_t len,
+                         const struct weft_children_listener *listener)
 {
-    const char *body = reader->body;
-    size_t len = reader->frame.len;
-    if (reader->frame.kind == WEFT_FRAME_PROGRESS) {
-        unsigned permille = weft_frame_get(body, 2);
-        if (listener && listener->on_progress)
-            listener->on_progress(listener->arg, permille < 1000 ? permille : 1000, body + 2,
-                                  len - 2);
-        return true;
-    }
-    if (reader->frame.kind == WEFT_FRAME_LOG) {
-        if (listener && listener->on_log)
-            listener->on_log(listener->arg, body, len);
-        return true;
-    }
-    return false;
+    if (!weft_json_is_valid(json, len))
+        return -EPROTO;
+    if (listener && listener->on_progress)
+        listener->on_progress(listener->arg, json, len);
+    return 1;
+}
+
+static int hear_log(const char *body, size_t len, const struct weft_children_listener *listener)
+{
+    unsigned level = (unsigned char)body[0];
+    if (level > WEFT_LOG_ERROR)
+        return -EPROTO;
+    if (listener && listener->on_log)
+        listener->on_log(listener->arg, (enum weft_log_level)level, body + 1, len - 1);
+    return 1;
+}
+
+static int hear_follow(const struct weft_frame_reader *reader,
+                       const struct weft_children_listener *listener)
+{
+    struct weft_attempt_job job;
+    int err = weft_frame_read_follow(&reader->frame, reader->body, &job);
+    if (err == 0 && listener && listener->on_follow)
+        err = listener->on_follow(listener->arg, &job);
+    if (err < 0)
+        return err == -ENOMEM ? err : -EPROTO;
+    return 1;
+}
+
+/* A frame that comes before the answer. Returns 1 when it was one, 0 when not; -EPROTO, -ENOMEM */
+static int hear(const struct weft_frame_reader *reader,
+                const struct weft_children_listener *listener)
+{
+    enum weft_frame_kind kind = reader->frame.kind;
+    if (kind == WEFT_FRAME_PROGRESS)
+        return hear_progress(reader->body, reader->frame.len, listener);
+    if (kind == WEFT_FRAME_LOG)
+        return hear_log(reader->body, reader->frame.len, listener);
+    return kind == WEFT_FRAME_FOLLOW ? hear_follow(reader, listener) : 0;
 }
 
 /* Returns 1 when there is a frame for the caller, 0 when not yet, or as read_some. */
 static int take_frame(struct weft_member *member, const struct weft_children_listener *listener)
 {
     int whole = read_some(member);
-    if (whole > 0 && hear(&member->reader, listener)) {
-        weft_frame_next(&member->reader);
-        whole = 0;
-    }
-    return whole;
+    int heard = whole > 0 ? hear(&member->reader, listener) : 0;
+    if (heard == 0)
+        return whole;
+    weft_frame_next(&member->reader);
+    return heard < 0 ? heard : 0;
 }
 
 /* What it said before it ended, or before we lost patience; one that lives may talk on without end.
@@ -359,17 +383,13 @@ int weft_member_greet(struct weft_member *member, struct weft_outcome *ret_outco
 
 /* ---- a job ------------------------------------------------------------------------------- */
 
-static int give(struct weft_member *member, const struct weft_frame_job *job)
+static int give(struct weft_member *member, const struct weft_execution *execution)
 {
-    ssize_t len = weft_frame_write_job(job, member->head + WEFT_FRAME_HEAD);
-    if (len < 0 || job->input.len > WEFT_JOB_PAYLOAD_MAX)
-        return -EINVAL;
-    const struct weft_frame frame = {WEFT_FRAME_RUN, job->input.json ? WEFT_FRAME_JSON : 0,
-                                     (size_t)len + job->input.len};
-    weft_frame_write_head(&frame, (unsigned char *)member->head);
-    member->head_len = WEFT_FRAME_HEAD + (size_t)len;
-    member->head_written = 0;
-    member->input = job->input;
+    weft_buffer_deinit(&member->asked);
+    member->asked_written = 0;
+    int err = weft_frame_write_run(&member->asked, execution);
+    if (err < 0)
+        return err;
     member->cases[MEMBER_WRITE] = weft_case_fd(member->socket, WEFT_WRITABLE);
     read_all_messages(member); /* of before */
     member->messages.total = 0;
@@ -378,56 +398,96 @@ static int give(struct weft_member *member, const struct weft_frame_job *job)
     return 0;
 }
 
+/* Its own words about how it went. */
+static void take_reason(const struct weft_frame_reader *reader, struct weft_outcome *outcome)
+{
+    static const enum weft_outcome_kind kinds[] = {
+        [WEFT_FRAME_FAILED] = WEFT_OUTCOME_FAILED,
+        [WEFT_FRAME_DISCARD] = WEFT_OUTCOME_DISCARD,
+        [WEFT_FRAME_CANCEL] = WEFT_OUTCOME_CANCEL,
+        [WEFT_FRAME_SNOOZE] = WEFT_OUTCOME_SNOOZE,
+    };
+    int64_t delay_ns = (int64_t)weft_frame_get(reader->body, 8);
+    outcome->kind = kinds[reader->frame.kind];
+    outcome->delay_ns = delay_ns > 0 ? delay_ns : 0;
+    if (reader->frame.len > 8)
+        weft_outcome_quote(outcome, outcome->kind, reader->body + 8, reader->frame.len - 8);
+}
+
+static void take_result(struct weft_frame_reader *reader, struct weft_outcome *outcome)
+{
+    outcome->kind = WEFT_OUTCOME_DONE;
+    if (!(reader->frame.flags & WEFT_FRAME_RESULT))
+        return;
+    outcome->result = reader->body;
+    outcome->result_len = reader->frame.len;
+    outcome->result_json = reader->frame.flags & WEFT_FRAME_JSON;
+    reader->body = NULL;
+}
+
 /* Its own answer. Returns whether it was one. */
 static bool take_answer(struct weft_member *member, struct weft_outcome *outcome)
 {
     struct weft_frame_reader *reader = &member->reader;
-    enum weft_frame_kind kind = reader->frame.kind;
-    if (kind != WEFT_FRAME_DONE && kind != WEFT_FRAME_FAILED && kind != WEFT_FRAME_DISCARD)
+    if (reader->frame.kind < WEFT_FRAME_DONE)
         return false;
     read_all_messages(member);
     weft_tail_copy(&member->messages, outcome);
     note_usage(member, outcome);
-    if (kind == WEFT_FRAME_DONE) {
-        outcome->kind = WEFT_OUTCOME_DONE;
-        outcome->result = reader->body;
-        outcome->result_len = reader->frame.len;
-        outcome->result_json = reader->frame.flags & WEFT_FRAME_JSON;
-        reader->body = NULL;
-    } else {
-        weft_outcome_quote(outcome,
-                           kind == WEFT_FRAME_DISCARD ? WEFT_OUTCOME_DISCARD : WEFT_OUTCOME_FAILED,
-                           reader->body, reader->frame.len);
-    }
+    if (reader->frame.kind == WEFT_FRAME_DONE)
+        take_result(reader, outcome);
+    else
+        take_reason(reader, outcome);
     weft_frame_next(reader);
     /* One that has answered before it was asked to the end would take the rest for a frame. */
-    bool asked = member->head_written == member->head_len && member->input.len == 0;
-    member->state = asked && !member->ended ? WEFT_MEMBER_IDLE : WEFT_MEMBER_SPENT;
+    member->state = is_asked(member) && !member->ended ? WEFT_MEMBER_IDLE : WEFT_MEMBER_SPENT;
     return true;
 }
 
-/* It takes too long. Shielded. */
-static void stop(struct weft_member *member, int64_t timeout_ns, int64_t grace_ns,
-                 const struct weft_children_listener *listener, struct weft_outcome *outcome)
+/* Whether a frame comes in the time it has to end. Shielded. */
+static bool has_last_word(struct weft_member *member, const struct weft_execution *execution,
+                          const struct weft_children_listener *listener)
 {
     int err = -ETIMEDOUT;
-    member->state = WEFT_MEMBER_SPENT; /* even with an answer: the signal may reach it late */
-    if (grace_ns > 0) {
+    struct weft_scope patience;
+    if (execution->grace_ns > 0) {
         (void)weft_process_kill(member->process, SIGTERM);
         (void)weft_process_kill(member->process, SIGCONT);
-        err = follow(member, weft_time_after(weft_now(), grace_ns), listener);
+        weft_patience_enter(&patience, execution);
+        err = follow(member, weft_time_after(weft_now(), execution->grace_ns), listener);
+        weft_patience_leave(&patience, execution);
     }
     if (err != 0)
         put_down(member, err);
+    return err == 0;
+}
+
+/* It takes too long, or nobody wants it any more: why is -ETIMEDOUT or -ECANCELED. What it makes of
+ * its last moments counts, if it is more than that it could not do it. Returns 0 with an outcome,
+ * or -ECANCELED. Shielded */
+static int stop(struct weft_member *member, int why, const struct weft_execution *execution,
+                const struct weft_children_listener *listener, struct weft_outcome *outcome)
+{
+    bool said = has_last_word(member, execution, listener);
+    bool answered = said && take_answer(member, outcome);
+    if (said && !answered)
+        put_down(member, -EPROTO);
+    member->state = WEFT_MEMBER_SPENT; /* even with an answer: the signal may reach it late */
+    if (answered && outcome->kind != WEFT_OUTCOME_FAILED)
+        return 0;
+    weft_outcome_release(outcome);
+    if (why == -ECANCELED)
+        return why;
     read_all_messages(member);
     weft_tail_copy(&member->messages, outcome);
     note_usage(member, outcome);
-    weft_outcome_say_late(outcome, timeout_ns,
+    weft_outcome_say_late(outcome, execution->timeout_ns,
                           member->killed ? "had to be killed" : "ended when asked to");
+    return 0;
 }
 
 /* Returns 0 with an outcome; or the error. Shielded */
-static int conclude(struct weft_member *member, int err, int64_t timeout_ns, int64_t grace_ns,
+static int conclude(struct weft_member *member, int err, const struct weft_execution *execution,
                     const struct weft_children_listener *listener, struct weft_outcome *outcome)
 {
     if (err == -ETIMEDOUT || err == -ECANCELED) {
@@ -441,10 +501,8 @@ static int conclude(struct weft_member *member, int err, int64_t timeout_ns, int
         return 0;
     if (err == 0)
         err = -EPROTO;
-    if (err == -ETIMEDOUT) {
-        stop(member, timeout_ns, grace_ns, listener, outcome);
-        return 0;
-    }
+    if (err == -ETIMEDOUT || err == -ECANCELED)
+        return stop(member, err, execution, listener, outcome);
     put_down(member, err);
     member->state = WEFT_MEMBER_SPENT;
     if (err != -ECHILD && err != -EPROTO)
@@ -453,21 +511,23 @@ static int conclude(struct weft_member *member, int err, int64_t timeout_ns, int
     return 0;
 }
 
-int weft_member_work(struct weft_member *member, const struct weft_frame_job *job,
-                     int64_t timeout_ns, int64_t grace_ns,
+int weft_member_work(struct weft_member *member, const struct weft_execution *execution,
                      const struct weft_children_listener *listener,
                      struct weft_outcome *ret_outcome)
 {
+    int64_t timeout_ns = execution->timeout_ns;
     struct weft_outcome outcome = {.exit_code = -1};
     struct weft_scope shield;
-    int err = give(member, job);
+    int err = give(member, execution);
     if (err < 0)
         return err;
     err = follow(member, timeout_ns ? weft_time_after(weft_now(), timeout_ns) : WEFT_FOREVER,
                  listener);
     weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
-    err = conclude(member, err, timeout_ns, grace_ns, listener, &outcome);
+    err = conclude(member, err, execution, listener, &outcome);
     (void)weft_scope_leave(&shield, 0);
+    weft_buffer_deinit(&member->asked);
+    member->asked_written = 0;
     if (err == 0)
         *ret_outcome = outcome;
     return err;

@@ -39,10 +39,8 @@ struct weft_member {
     struct weft_frame_reader reader;
     uint64_t heard; /* bytes read from the socket */
     struct weft_tail messages;
-    /* What is being written: the frame's head and what comes with it, then the payload. */
-    char head[WEFT_FRAME_HEAD + WEFT_FRAME_JOB_MAX];
-    size_t head_len, head_written;
-    struct weft_bytes input;
+    struct weft_buffer asked; /* the job, while it is being written ... */
+    size_t asked_written;     /* ... as far as it is */
     struct weft_case cases[MEMBER_CASES];
     char chunk[4096];
 };
@@ -62,11 +60,12 @@ int weft_member_greet(struct weft_member *member, struct weft_outcome *ret_outco
 
 /* Have an idle one do a job. Then it is idle, spent or broken.
  *
- * timeout_ns  0: none
- * Returns  0 with an outcome; -ECANCELED, -ENOMEM and what the reactor says: it was ended; -EINVAL
- * (a name or input that is too long): it has not been given the job. Suspends */
-int weft_member_work(struct weft_member *member, const struct weft_frame_job *job,
-                     int64_t timeout_ns, int64_t grace_ns,
+ * execution   with the times that count; timeout_ns 0: none
+ * Returns  0 with an outcome; -ECANCELED and what the reactor says: it was ended; -EINVAL (what it
+ *          would have to be told is too long), -ENOMEM: it may not have been given the job.
+ * Suspends
+ */
+int weft_member_work(struct weft_member *member, const struct weft_execution *execution,
                      const struct weft_children_listener *listener,
                      struct weft_outcome *ret_outcome);
 

@@ -89,8 +89,8 @@ void weft_thread_abandon(struct weft_thread_call *call)
 bool weft_engine_job_reach(struct weft_engine_job *job)
 {
     struct weft_thread_call *call = job->call;
-    if (!call)
-        return true;
+    if (!call) /* on the fiber */
+        return !job->given_up;
     (void)pthread_mutex_lock(&call->mutex);
     if (!call->abandoned)
         return true;

@@ -132,7 +132,8 @@ void weft_webhook_judge(const struct weft_webhook_rules *rules, struct weft_webh
         say(answer, &outcome, WEFT_OUTCOME_DISCARD);
     } else {
         say(answer, &outcome, WEFT_OUTCOME_FAILED);
-        outcome.retry_after_ns = retry_after(rules, answer, now_s);
+        outcome.delay_ns = retry_after(rules, answer, now_s);
+        outcome.delay_least = true;
     }
     *ret_outcome = outcome;
 }

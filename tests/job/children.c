@@ -45,13 +45,20 @@ static void open_pool(struct pool *pool, unsigned size)
     open_prepared(pool);
 }
 
-static int run_bytes(struct weft_children *children, const char *name, const char *data, size_t len,
+static struct weft_execution execution_of(const char *task, const char *data, size_t len)
+{
+    return (struct weft_execution){.id = "0198c0de-0000-7000-8000-000000000001",
+                                   .task = task,
+                                   .attempt = 1,
+                                   .input = {.data = data, .len = len}};
+}
+
+static int run_bytes(struct weft_children *children, const char *task, const char *data, size_t len,
                      struct weft_outcome *outcome)
 {
-    const struct weft_execution execution = {
-        .id = "job-1", .task = "test", .attempt = 1, .input = {.data = data, .len = len}};
+    const struct weft_execution execution = execution_of(task, data, len);
     *outcome = (struct weft_outcome){.kind = WEFT_OUTCOME_FAILED};
-    return weft_children_run(children, name, &execution, NULL, outcome);
+    return weft_children_run(children, &execution, NULL, outcome);
 }
 
 static int run(struct weft_children *children, const char *name, const char *input,
@@ -112,7 +119,7 @@ static char *some_bytes(size_t len)
 
 /* ---- input and output -------------------------------------------------------------------- */
 
-REAL_TIME_FIBER_TEST(a_function_gets_any_input_and_gives_any_result)
+REAL_TIME_FIBER_TEST(a_handler_gets_any_input_and_gives_any_result)
 {
     struct pool pool;
     struct weft_outcome outcome;
@@ -130,9 +137,9 @@ REAL_TIME_FIBER_TEST(a_function_gets_any_input_and_gives_any_result)
         CHECK_EQUAL(outcome.signal, 0);
         weft_outcome_release(&outcome);
     }
-    const struct weft_execution json = {
-        .id = "job-1", .task = "test", .attempt = 1, .input = {"[1]", 3, true}};
-    CHECK_EQUAL(weft_children_run(pool.children, "echo", &json, NULL, &outcome), 0);
+    struct weft_execution json = execution_of("echo_json", "[1]", 3);
+    json.input.json = true;
+    CHECK_EQUAL(weft_children_run(pool.children, &json, NULL, &outcome), 0);
     check_result(&outcome, "[1]", 3);
     CHECK(outcome.result_json);
     weft_outcome_release(&outcome);
@@ -142,28 +149,38 @@ REAL_TIME_FIBER_TEST(a_function_gets_any_input_and_gives_any_result)
     free(bytes);
 }
 
-REAL_TIME_FIBER_TEST(a_function_knows_its_job)
+REAL_TIME_FIBER_TEST(a_handler_knows_its_job)
 {
     struct pool pool;
     struct weft_outcome outcome;
-    static const char expected[] = "0198-ab|send mail|slow|7|settings|input";
-    struct weft_execution execution = {.id = "0198-ab",
-                                       .task = "send mail",
-                                       .queue = "slow",
-                                       .attempt = 7,
-                                       .input = {"input", 5, false}};
+    static const char full[] = "0198c0de-0000-7000-8000-000000000001|facts|slow|7|9|settings|"
+                               "{\"name\":\"Ada\"}|00-ab|Ada|3|4 \"ok\"|0 (none)|0 ";
+    static const char bare[] = "0198c0de-0000-7000-8000-000000000001|facts||7|0|settings|input|"
+                               "(none)|(none)|0";
+    static const struct weft_job_input inputs[3] = {{.result = {"\"ok\"", 4, true}},
+                                                    {.result = {.data = NULL}},
+                                                    {.result = {.data = "", .len = 0}}};
+    struct weft_execution execution = execution_of("facts", "{\"name\":\"Ada\"}", 14);
+    execution.input.json = true;
+    execution.queue = "slow";
+    execution.attempt = 7;
+    execution.attempts_max = 9;
+    execution.headers = "{\"trace\":\"00-ab\"}";
+    execution.inputs = inputs;
+    execution.inputs_count = 3;
     open_pool(&pool, 1);
-    CHECK_EQUAL(weft_children_run(pool.children, "facts", &execution, NULL, &outcome), 0);
-    check_result(&outcome, expected, strlen(expected));
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
+    check_result(&outcome, full, strlen(full));
     weft_outcome_release(&outcome);
-    execution.queue = NULL;
-    CHECK_EQUAL(weft_children_run(pool.children, "facts", &execution, NULL, &outcome), 0);
-    CHECK(outcome.result_len > 20 && memcmp(outcome.result, "0198-ab|send mail||7|", 21) == 0);
+    execution = execution_of("facts", "input", 5);
+    execution.attempt = 7;
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
+    check_result(&outcome, bare, strlen(bare));
     weft_outcome_release(&outcome);
     weft_children_close(pool.children);
 }
 
-REAL_TIME_FIBER_TEST(a_function_says_why_it_fails)
+REAL_TIME_FIBER_TEST(a_handler_says_why_it_fails)
 {
     struct pool pool;
     struct weft_outcome outcome;
@@ -177,8 +194,11 @@ REAL_TIME_FIBER_TEST(a_function_says_why_it_fails)
     check_reason(children, "discard", "", WEFT_OUTCOME_DISCARD, "no such customer");
     check_reason(children, "fail_by_code", "2", WEFT_OUTCOME_FAILED, "No such file or directory");
     check_reason(children, "fail_by_code", "12", WEFT_OUTCOME_FAILED, "Cannot allocate memory");
-    check_reason(children, "no_such_function", "", WEFT_OUTCOME_FAILED,
+    check_reason(children, "no_such_task", "", WEFT_OUTCOME_FAILED,
                  "no task of this name is known here");
+    check_reason(children, "command", "", WEFT_OUTCOME_FAILED,
+                 "no task of this name is known here");
+    check_reason(children, "cancel", "", WEFT_OUTCOME_CANCEL, "sold out");
     CHECK_EQUAL(run(children, "change_mind", "", &outcome), 0);
     check_result(&outcome, "second", 6);
     CHECK(!outcome.result_json);
@@ -223,15 +243,32 @@ REAL_TIME_FIBER_TEST(a_job_that_cannot_be_told_is_refused)
 
 /* ---- what it says on the way ------------------------------------------------------------- */
 
-static void note_progress(void *arg, unsigned permille, const char *text, size_t len)
+static void note_progress(void *arg, const char *json, size_t len)
 {
-    weft_buffer_append_format(arg, "progress %u %zu %.*s\n", permille, len,
-                              len < 10 ? (int)len : 10, text);
+    weft_buffer_append_format(arg, "progress %zu %.*s\n", len, len < 40 ? (int)len : 40, json);
 }
 
-static void note_log(void *arg, const char *text, size_t len)
+static void note_log(void *arg, enum weft_log_level level, const char *text, size_t len)
 {
-    weft_buffer_append_format(arg, "log %zu %.*s\n", len, len < 10 ? (int)len : 10, text);
+    weft_buffer_append_format(arg, "log %d %zu %.10s\n", (int)level, len, text);
+}
+
+static int note_follow(void *arg, const struct weft_attempt_job *job)
+{
+    weft_buffer_append_format(arg, "follow %s %s %d %u %lld %s %.*s\n", job->task, job->queue,
+                              job->priority, job->attempts_max, (long long)job->delay_ns,
+                              job->unique_key ? job->unique_key : "(none)", (int)job->payload_len,
+                              job->payload);
+    return strcmp(job->task, "other") == 0 || job->payload[1] != '7' ? 0 : -EINVAL;
+}
+
+static void check_heard(struct weft_buffer *heard, const char *expected)
+{
+    weft_buffer_append_char(heard, '\0');
+    CHECK(!heard->err && strcmp(heard->data, expected) == 0);
+    if (!heard->err && strcmp(heard->data, expected) != 0)
+        test_note("%s", heard->data);
+    weft_buffer_clear(heard);
 }
 
 REAL_TIME_FIBER_TEST(progress_and_words_are_heard_in_their_order)
@@ -239,24 +276,93 @@ REAL_TIME_FIBER_TEST(progress_and_words_are_heard_in_their_order)
     struct pool pool;
     struct weft_outcome outcome;
     struct weft_buffer heard;
-    const struct weft_execution execution = {.id = "job-1", .task = "test", .attempt = 1};
+    const struct weft_execution execution = execution_of("report", NULL, 0);
     weft_buffer_init(&heard, 4096);
-    struct weft_children_listener listener = {note_progress, note_log, &heard};
+    struct weft_children_listener listener = {note_progress, note_log, note_follow, &heard};
     open_pool(&pool, 1);
-    CHECK_EQUAL(weft_children_run(pool.children, "report", &execution, &listener, &outcome), 0);
-    check_result(&outcome, "", 0);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, &listener, &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_DONE);
+    CHECK(!outcome.result);
     weft_outcome_release(&outcome);
-    weft_buffer_append_char(&heard, '\0');
-    static const char expected[] = "progress 0 5 begin\nlog 9 at 1 of 3\nprogress 500 0 \n"
-                                   "log 1024 xxxxxxxxxx\nprogress 1000 1024 xxxxxxxxxx\n";
-    CHECK(!heard.err && strcmp(heard.data, expected) == 0);
+    check_heard(&heard, "progress 31 {\"fraction\":0.0,\"note\":\"begin\"}\nlog 1 9 at 1 of 3\n"
+                        "progress 16 {\"fraction\":0.5}\nlog 3 1022 xxxxxxxxxx\n"
+                        "progress 538 {\"fraction\":1.0,\"note\":\"xxxxxxxxxxxxxxxx\n");
     /* And without a listener, or with one that hears half. */
     listener = (struct weft_children_listener){.on_log = NULL};
-    CHECK_EQUAL(weft_children_run(pool.children, "report", &execution, &listener, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, &listener, &outcome), 0);
     weft_outcome_release(&outcome);
-    CHECK_EQUAL(weft_children_run(pool.children, "report", &execution, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
     weft_outcome_release(&outcome);
     weft_buffer_deinit(&heard);
+    weft_children_close(pool.children);
+}
+
+REAL_TIME_FIBER_TEST(further_jobs_are_heard_before_the_end_and_only_if_it_is_a_good_one)
+{
+    struct pool pool;
+    struct weft_outcome outcome;
+    struct weft_buffer heard;
+    struct weft_execution execution = execution_of("follow", "2", 1);
+    execution.queue = "q";
+    weft_buffer_init(&heard, 4096);
+    struct weft_children_listener listener = {note_progress, note_log, note_follow, &heard};
+    open_pool(&pool, 1);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, &listener, &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_DONE);
+    weft_outcome_release(&outcome);
+    check_heard(&heard, "follow echo_json q 3 0 0 (none) [0]\nfollow echo_json q 3 0 0 (none) [1]\n"
+                        "follow other elsewhere 5 7 2000000000 once null\n");
+    execution.input = (struct weft_bytes){"2 -5", 4, false};
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, &listener, &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
+    weft_outcome_release(&outcome);
+    check_heard(&heard, "");
+    CHECK_EQUAL(counts_of(pool.children).crashed, 0);
+    /* One that the listener does not take ends the child. */
+    execution.input = (struct weft_bytes){"8", 1, false};
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, &listener, &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
+    CHECK_REASON(&outcome, "its process sent what is no answer in the middle of the job");
+    weft_outcome_release(&outcome);
+    CHECK_EQUAL(counts_of(pool.children).crashed, 1);
+    weft_buffer_deinit(&heard);
+    weft_children_close(pool.children);
+}
+
+/* ---- other ends than a good one ---------------------------------------------------------- */
+
+REAL_TIME_FIBER_TEST(delays_are_told)
+{
+    struct pool pool;
+    struct weft_outcome outcome;
+    open_pool(&pool, 1);
+    CHECK_EQUAL(run(pool.children, "snooze", "250", &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_SNOOZE);
+    CHECK_EQUAL(outcome.delay_ns, 250 * WEFT_MSEC);
+    CHECK(!outcome.reason);
+    weft_outcome_release(&outcome);
+    CHECK_EQUAL(run(pool.children, "retry_after", "7", &outcome), 0);
+    CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
+    CHECK_EQUAL(outcome.delay_ns, 7 * WEFT_MSEC);
+    CHECK(!outcome.delay_least);
+    CHECK_REASON(&outcome, "not yet");
+    weft_outcome_release(&outcome);
+    static const struct {
+        const char *code;
+        enum weft_outcome_kind kind;
+    } codes[] = {{"-4200", WEFT_OUTCOME_SNOOZE},
+                 {"-4201", WEFT_OUTCOME_CANCEL},
+                 {"-4202", WEFT_OUTCOME_DISCARD},
+                 {"5", WEFT_OUTCOME_DONE}};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        CHECK_EQUAL(run(pool.children, "without_a_word", codes[i].code, &outcome), 0);
+        CHECK_EQUAL(outcome.kind, codes[i].kind);
+        CHECK_EQUAL(outcome.delay_ns, 0);
+        CHECK(!outcome.reason);
+        CHECK(!outcome.result);
+        weft_outcome_release(&outcome);
+    }
+    CHECK_EQUAL(counts_of(pool.children).started, 1);
     weft_children_close(pool.children);
 }
 
@@ -393,13 +499,10 @@ REAL_TIME_FIBER_TEST(a_crash_before_all_of_the_input_was_read_is_one_too)
     open_pool(&pool, 1);
     pid_t child = pid_of_child(pool.children);
     CHECK_EQUAL(kill(child, SIGSTOP), 0);
-    struct weft_execution execution = {.id = "job-1",
-                                       .task = "test",
-                                       .attempt = 1,
-                                       .timeout_ns = 20 * WEFT_MSEC,
-                                       .input = {bytes, WEFT_JOB_PAYLOAD_MAX, false}};
+    struct weft_execution execution = execution_of("echo", bytes, WEFT_JOB_PAYLOAD_MAX);
+    execution.timeout_ns = 20 * WEFT_MSEC;
     outcome = (struct weft_outcome){.kind = WEFT_OUTCOME_DONE};
-    CHECK_EQUAL(weft_children_run(pool.children, "echo", &execution, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
     CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
     CHECK(begins_with(outcome.reason, "it took longer than 20 ms"));
     weft_outcome_release(&outcome);
@@ -503,10 +606,10 @@ REAL_TIME_FIBER_TEST(a_job_that_takes_too_long_is_asked_to_stop)
     struct pool pool;
     struct weft_outcome outcome;
     open_pool(&pool, 1);
-    struct weft_execution execution = {
-        .id = "job-1", .task = "test", .attempt = 1, .timeout_ns = 20 * WEFT_MSEC};
+    struct weft_execution execution = execution_of("wait_for_stop", NULL, 0);
+    execution.timeout_ns = 20 * WEFT_MSEC;
     pid_t child = pid_of_child(pool.children);
-    CHECK_EQUAL(weft_children_run(pool.children, "wait_for_stop", &execution, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
     CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
     CHECK_REASON(&outcome, "it took longer than 20 ms, and ended when asked to");
     weft_outcome_release(&outcome);
@@ -526,10 +629,10 @@ REAL_TIME_FIBER_TEST(a_job_that_does_not_stop_is_killed_after_the_grace)
     prepare(&pool, 1);
     pool.options.grace_ns = 10 * WEFT_MSEC;
     open_prepared(&pool);
-    struct weft_execution execution = {
-        .id = "job-1", .task = "test", .attempt = 1, .timeout_ns = WEFT_SEC / 4};
+    struct weft_execution execution = execution_of("deaf", NULL, 0);
+    execution.timeout_ns = WEFT_SEC / 4;
     for (;;) {
-        CHECK_EQUAL(weft_children_run(pool.children, "deaf", &execution, NULL, &outcome), 0);
+        CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
         if (outcome.signal == SIGKILL || execution.timeout_ns >= 16 * WEFT_SEC)
             break;
         weft_outcome_release(&outcome);
@@ -552,9 +655,9 @@ REAL_TIME_FIBER_TEST(a_flood_does_not_keep_a_job_from_being_ended)
     prepare(&pool, 1);
     pool.options.grace_ns = 10 * WEFT_MSEC;
     open_prepared(&pool);
-    struct weft_execution execution = {
-        .id = "job-1", .task = "test", .attempt = 1, .timeout_ns = 30 * WEFT_MSEC};
-    CHECK_EQUAL(weft_children_run(pool.children, "flood", &execution, NULL, &outcome), 0);
+    struct weft_execution execution = execution_of("flood", NULL, 0);
+    execution.timeout_ns = 30 * WEFT_MSEC;
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
     CHECK(begins_with(outcome.reason, "it took longer than 30 ms, and "));
     weft_outcome_release(&outcome);
     struct weft_scope scope;
@@ -584,6 +687,7 @@ struct call {
     struct weft_children *children;
     const char *name, *input;
     struct weft_outcome outcome;
+    struct weft_scope *patience;
     int result;
     int *order;
     int place;
@@ -592,7 +696,10 @@ struct call {
 static int call_main(void *arg)
 {
     struct call *call = arg;
-    call->result = run(call->children, call->name, call->input, &call->outcome);
+    struct weft_execution execution = execution_of(call->name, call->input, strlen(call->input));
+    execution.patience = &call->patience;
+    call->outcome = (struct weft_outcome){.kind = WEFT_OUTCOME_FAILED};
+    call->result = weft_children_run(call->children, &execution, NULL, &call->outcome);
     if (call->order)
         call->place = (*call->order)++;
     return 0;
@@ -689,6 +796,14 @@ REAL_TIME_FIBER_TEST(who_waits_for_a_child_can_be_cancelled_and_not_too_many_wai
     check_no_children();
 }
 
+/* Made, and taken away. */
+static void wait_for_file(const char *path)
+{
+    for (int64_t until_ns = weft_now() + PATIENCE; access(path, F_OK) != 0;)
+        REQUIRE(weft_now() < until_ns && weft_sleep(WEFT_MSEC) == 0);
+    CHECK_EQUAL(unlink(path), 0);
+}
+
 /* ---- cancellation ------------------------------------------------------------------------ */
 
 REAL_TIME_FIBER_TEST(a_cancelled_fiber_gives_no_job_away)
@@ -718,8 +833,7 @@ REAL_TIME_FIBER_TEST(a_cancelled_job_is_killed_with_its_child)
     struct call call = {.children = pool.children, .name = "announce", .input = path};
     REQUIRE(weft_group_init(&group, NULL) == 0);
     REQUIRE(weft_spawn(&group, call_main, &call) == 0);
-    for (int64_t until_ns = weft_now() + PATIENCE; access(path, F_OK) != 0;)
-        REQUIRE(weft_now() < until_ns && weft_sleep(WEFT_MSEC) == 0);
+    wait_for_file(path);
     weft_group_close(&group);
     CHECK_EQUAL(call.result, -ECANCELED);
     CHECK(is_gone(child));
@@ -729,7 +843,67 @@ REAL_TIME_FIBER_TEST(a_cancelled_job_is_killed_with_its_child)
     weft_children_close(pool.children);
     check_no_children();
     CHECK_EQUAL(open_descriptors(), before);
+}
+
+REAL_TIME_FIBER_TEST(what_is_completed_in_the_time_to_end_is_completed)
+{
+    struct pool pool;
+    struct weft_group group;
+    struct weft_outcome outcome;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/begun", test_directory());
+    open_pool(&pool, 1);
+    struct call call = {.children = pool.children, .name = "finish", .input = path};
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    REQUIRE(weft_spawn(&group, call_main, &call) == 0);
+    wait_for_file(path);
+    weft_group_close(&group);
+    CHECK_EQUAL(call.result, 0);
+    check_result(&call.outcome, "finished", 8);
+    weft_outcome_release(&call.outcome);
+    struct weft_execution execution = execution_of("finish", path, strlen(path));
+    execution.timeout_ns = 20 * WEFT_MSEC;
+    CHECK_EQUAL(weft_children_run(pool.children, &execution, NULL, &outcome), 0);
+    check_result(&outcome, "finished", 8);
+    weft_outcome_release(&outcome);
+    CHECK_EQUAL(counts_of(pool.children).replaced, 2);
     CHECK_EQUAL(unlink(path), 0);
+    weft_children_close(pool.children);
+    check_no_children();
+}
+
+static int impatient_main(void *arg)
+{
+    struct call *call = arg;
+    while (!call->patience)
+        REQUIRE(weft_sleep(WEFT_MSEC) == 0);
+    weft_scope_cancel(call->patience, 0);
+    return 0;
+}
+
+REAL_TIME_FIBER_TEST(who_waits_for_a_child_to_end_can_be_told_to_kill_it_at_once)
+{
+    struct pool pool;
+    struct weft_group group, others;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/begun", test_directory());
+    prepare(&pool, 1);
+    pool.options.grace_ns = 3600 * WEFT_SEC;
+    open_prepared(&pool);
+    struct call call = {.children = pool.children, .name = "announce_deaf", .input = path};
+    REQUIRE(weft_group_init(&others, NULL) == 0);
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    REQUIRE(weft_spawn(&group, call_main, &call) == 0);
+    wait_for_file(path);
+    CHECK(!call.patience);
+    REQUIRE(weft_spawn(&others, impatient_main, &call) == 0);
+    weft_group_close(&group);
+    CHECK_EQUAL(call.result, -ECANCELED);
+    CHECK(!call.patience);
+    CHECK_EQUAL(weft_group_wait(&others), 0);
+    check_works(pool.children);
+    weft_children_close(pool.children);
+    check_no_children();
 }
 
 REAL_TIME_FIBER_TEST(a_cancel_at_any_time_leaves_a_pool_that_works)
@@ -794,13 +968,17 @@ REAL_TIME_FIBER_TEST(what_is_no_frame_ends_a_child)
 {
     static const char garbage[] = "HTTP/1.1 200 OK\r\n\r\n";
     static const char huge[] = {0, 0, 0, 0x7f, WEFT_FRAME_DONE, 0, 0, 0};
-    static const char hello[] = {4, 0, 0, 0, WEFT_FRAME_HELLO, 0, 0, 0, 1, 0, 0, 0};
-    static const char job[] = {12, 0, 0, 0, WEFT_FRAME_RUN, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
-                               0,  0, 0, 0};
+    static const char hello[] = {4, 0, 0, 0, WEFT_FRAME_HELLO, 0, 0, 0, WEFT_FRAME_VERSION,
+                                 0, 0, 0};
+    static const char job[8 + 20] = {20, 0, 0, 0, WEFT_FRAME_RUN};
     static const char unknown[] = {0, 0, 0, 0, 99, 0, 0, 0};
-    static const char *const texts[] = {garbage, huge, hello, job, unknown};
-    static const size_t lens[] = {sizeof garbage, sizeof huge, sizeof hello, sizeof job,
-                                  sizeof unknown};
+    static const char progress[] = {1, 0, 0, 0, WEFT_FRAME_PROGRESS, 0, 0, 0, '{'};
+    static const char level[] = {2, 0, 0, 0, WEFT_FRAME_LOG, 0, 0, 0, 9, 'x'};
+    static const char further[8 + 20] = {20, 0, 0, 0, WEFT_FRAME_FOLLOW};
+    static const char *const texts[] = {garbage, huge,     hello, job,
+                                        unknown, progress, level, further};
+    static const size_t lens[] = {sizeof garbage, sizeof huge,     sizeof hello, sizeof job,
+                                  sizeof unknown, sizeof progress, sizeof level, sizeof further};
     struct pool pool;
     prepare(&pool, 1);
     pool.options.backoff_min_ns = 1;

@@ -311,12 +311,15 @@ static int64_t deadline_seen_ns;
 /* Sleeps an hour, and where stubborn_ns is set, does not notice a cancel for so long. */
 static int task_slow(struct weft_attempt *attempt, const void *settings)
 {
-    (void)attempt;
     (void)settings;
     see();
     deadline_seen_ns = weft_deadline();
-    if (stubborn_ns > 0)
-        return weft_shield(stubborn_for_ns, &stubborn_ns);
+    if (stubborn_ns > 0) {
+        int late = weft_shield(stubborn_for_ns, &stubborn_ns);
+        weft_attempt_log(attempt, WEFT_LOG_INFO, "at last");
+        CHECK_EQUAL(weft_attempt_progress(attempt, 1, "at last"), 0);
+        return late;
+    }
     int err = weft_sleep(3600 * WEFT_SEC);
     if (err)
         CHECK_EQUAL(weft_attempt_is_cancelled(attempt), weft_cancel_reason() != 0);
@@ -420,6 +423,8 @@ FIBER_TEST(a_handler_that_does_not_end_is_given_up_and_its_place_taken_by_others
     CHECK_EQUAL(world_counts(&world).stuck, 1);
     (void)weft_sleep(6 * WEFT_SEC); /* it ends at last, with success: nobody cares */
     CHECK_EQUAL(world_counts(&world).stuck, 0);
+    CHECK_EQUAL(world_logged("task", "at last"), 0);
+    (void)weft_sleep(2 * WEFT_SEC); /* what it has told is nowhere */
     CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_DEAD);
     CHECK_EQUAL(world_counts(&world).completed, 1);
     world_close(&world, 0);

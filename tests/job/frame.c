@@ -9,6 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The longest there are: all of a job, with inputs and payload; all of a further one. */
+#define RUN_MAX                                                                                    \
+    (8 + (36 + 3) + 2 * (WEFT_JOB_NAME_MAX + 3) + (WEFT_JOB_HEADERS_MAX + 3) + 2 +                 \
+     WEFT_JOB_INPUTS_BYTES + WEFT_JOB_AFTER_MAX * (size_t)5 + WEFT_JOB_PAYLOAD_MAX)
+#define FOLLOW_MAX                                                                                 \
+    (13 + 2 * (WEFT_JOB_NAME_MAX + 3) + (WEFT_JOB_KEY_MAX + 3) + WEFT_JOB_PAYLOAD_MAX)
+
 /* Feed bytes in pieces. Returns what weft_frame_took said last. */
 static int feed(struct weft_frame_reader *reader, const void *bytes, size_t len, size_t piece_max,
                 size_t *ret_used)
@@ -36,7 +43,7 @@ TEST(frames_come_out_of_a_stream_in_pieces_of_any_size)
 {
     unsigned char stream[64];
     static const struct weft_frame frames[] = {
-        {WEFT_FRAME_HELLO, 0, 4}, {WEFT_FRAME_LOG, 0, 0}, {WEFT_FRAME_DONE, WEFT_FRAME_JSON, 9}};
+        {WEFT_FRAME_HELLO, 0, 4}, {WEFT_FRAME_DONE, 0, 0}, {WEFT_FRAME_DONE, WEFT_FRAME_JSON, 9}};
     size_t len = 0;
     for (size_t i = 0; i < 3; i++) {
         weft_frame_write_head(&frames[i], stream + len);
@@ -63,7 +70,7 @@ TEST(frames_come_out_of_a_stream_in_pieces_of_any_size)
 
 TEST(a_frame_that_is_cut_is_none)
 {
-    static const unsigned char stream[] = {2, 0, 0, 0, WEFT_FRAME_LOG, 0, 0, 0, 'a', 'b'};
+    static const unsigned char stream[] = {2, 0, 0, 0, WEFT_FRAME_LOG, 0, 0, 0, 1, 'b'};
     for (size_t len = 0; len < sizeof stream; len++) {
         struct weft_frame_reader reader = {.head_len = 0};
         size_t used;
@@ -94,12 +101,15 @@ TEST(every_kind_of_frame_has_its_lengths)
         size_t len_min, len_max;
     } cases[] = {
         {WEFT_FRAME_HELLO, 4, 4},
-        {WEFT_FRAME_RUN, 12, WEFT_FRAME_JOB_MAX + WEFT_JOB_PAYLOAD_MAX},
-        {WEFT_FRAME_PROGRESS, 2, 2 + WEFT_FRAME_TEXT_MAX},
-        {WEFT_FRAME_LOG, 0, WEFT_FRAME_TEXT_MAX},
+        {WEFT_FRAME_RUN, 18, RUN_MAX},
+        {WEFT_FRAME_PROGRESS, 1, WEFT_JOB_PROGRESS_MAX},
+        {WEFT_FRAME_LOG, 1, 1 + WEFT_FRAME_LOG_MAX},
+        {WEFT_FRAME_FOLLOW, 19, FOLLOW_MAX},
         {WEFT_FRAME_DONE, 0, WEFT_JOB_RESULT_MAX},
-        {WEFT_FRAME_FAILED, 0, WEFT_JOB_ERROR_MAX},
-        {WEFT_FRAME_DISCARD, 0, WEFT_JOB_ERROR_MAX},
+        {WEFT_FRAME_FAILED, 8, 8 + WEFT_JOB_ERROR_MAX},
+        {WEFT_FRAME_DISCARD, 8, 8 + WEFT_JOB_ERROR_MAX},
+        {WEFT_FRAME_CANCEL, 8, 8 + WEFT_JOB_ERROR_MAX},
+        {WEFT_FRAME_SNOOZE, 8, 8 + WEFT_JOB_ERROR_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CHECK_EQUAL(read_head(cases[i].len_min, cases[i].kind, 0, 0), 0);
@@ -108,81 +118,225 @@ TEST(every_kind_of_frame_has_its_lengths)
         CHECK_EQUAL(read_head(UINT32_MAX, cases[i].kind, 0, 0), -EPROTO);
         if (cases[i].len_min > 0)
             CHECK_EQUAL(read_head(cases[i].len_min - 1, cases[i].kind, 0, 0), -EPROTO);
-        CHECK_EQUAL(read_head(cases[i].len_min, cases[i].kind, 2, 0), -EPROTO);
+        CHECK_EQUAL(read_head(cases[i].len_min, cases[i].kind, 4, 0), -EPROTO);
         CHECK_EQUAL(read_head(cases[i].len_min, cases[i].kind, 0, 1), -EPROTO);
         CHECK_EQUAL(read_head(cases[i].len_min, cases[i].kind, 0, 256), -EPROTO);
     }
     CHECK_EQUAL(read_head(0, 0, 0, 0), -EPROTO);
-    CHECK_EQUAL(read_head(0, WEFT_FRAME_DISCARD + 1, 0, 0), -EPROTO);
-    CHECK_EQUAL(read_head(0, 255, 0, 0), -EPROTO);
-    CHECK_EQUAL(read_head(0, WEFT_FRAME_LOG, WEFT_FRAME_JSON, 0), -EPROTO);
-    CHECK_EQUAL(read_head(0, WEFT_FRAME_DONE, WEFT_FRAME_JSON, 0), 0);
+    CHECK_EQUAL(read_head(8, WEFT_FRAME_SNOOZE + 1, 0, 0), -EPROTO);
+    CHECK_EQUAL(read_head(8, 255, 0, 0), -EPROTO);
+    CHECK_EQUAL(read_head(1, WEFT_FRAME_LOG, WEFT_FRAME_JSON, 0), -EPROTO);
+    CHECK_EQUAL(read_head(20, WEFT_FRAME_RUN, WEFT_FRAME_RESULT, 0), -EPROTO);
+    CHECK_EQUAL(read_head(0, WEFT_FRAME_DONE, WEFT_FRAME_JSON | WEFT_FRAME_RESULT, 0), 0);
 }
+
+/* ---- jobs -------------------------------------------------------------------------------- */
+
+/* The frame of a buffer, with its body in a block of exactly its size: a byte more is the
+ * sanitizer's. */
+static char *body_of(const struct weft_buffer *buffer, struct weft_frame *ret_frame)
+{
+    REQUIRE(weft_frame_read_head((const unsigned char *)buffer->data, ret_frame) == 0);
+    REQUIRE(buffer->len == WEFT_FRAME_HEAD + ret_frame->len);
+    char *body = malloc(ret_frame->len + 1);
+    REQUIRE(body);
+    memcpy(body, buffer->data + WEFT_FRAME_HEAD, ret_frame->len);
+    body[ret_frame->len] = '\0';
+    return body;
+}
+
+static const char *long_name(void)
+{
+    static char name[WEFT_JOB_NAME_MAX + 1];
+    memset(name, 'n', sizeof name - 1);
+    return name;
+}
+
+#define ID "0198c0de-0000-7000-8000-000000000001"
 
 TEST(a_job_comes_out_as_it_went_in)
 {
-    char name[WEFT_JOB_NAME_MAX + 1], body[WEFT_FRAME_JOB_MAX + 16];
-    memset(name, 'n', sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    const struct weft_frame_job job = {.name = name, .id = "0198", .task = name, .attempt = 70000};
-    ssize_t len = weft_frame_write_job(&job, body);
-    REQUIRE(len > 0);
-    memcpy(body + len, "pay\0load", 8);
-    struct weft_frame frame = {WEFT_FRAME_RUN, WEFT_FRAME_JSON, (size_t)len + 8};
-    struct weft_frame_job read = {.attempt = 0};
-    CHECK_EQUAL(weft_frame_read_job(&frame, body, &read), 0);
-    CHECK(strcmp(read.name, name) == 0);
-    CHECK(strcmp(read.id, "0198") == 0);
-    CHECK(strcmp(read.task, name) == 0);
+    static const struct weft_job_input inputs[] = {
+        {.result = {"one", 3, true}}, {.result = {.data = NULL}}, {.result = {"", 0, false}}};
+    const struct weft_execution execution = {.id = ID,
+                                             .task = long_name(),
+                                             .attempt = 70000,
+                                             .attempts_max = 80000,
+                                             .input = {"pay\0load", 8, true},
+                                             .headers = "{}",
+                                             .inputs = inputs,
+                                             .inputs_count = 3};
+    struct weft_buffer buffer;
+    struct weft_frame frame;
+    struct weft_execution read;
+    struct weft_job_input *read_inputs;
+    CHECK_EQUAL(weft_frame_write_run(&buffer, &execution), 0);
+    char *body = body_of(&buffer, &frame);
+    CHECK_EQUAL(frame.kind, WEFT_FRAME_RUN);
+    REQUIRE(weft_frame_read_run(&frame, body, &read, &read_inputs) == 0);
+    CHECK(strcmp(read.id, ID) == 0);
+    CHECK(strcmp(read.task, long_name()) == 0);
     CHECK(strcmp(read.queue, "") == 0);
+    CHECK(read.headers && strcmp(read.headers, "{}") == 0);
     CHECK_EQUAL(read.attempt, 70000);
+    CHECK_EQUAL(read.attempts_max, 80000);
     CHECK(read.input.json);
-    CHECK_EQUAL(read.input.len, 8);
     CHECK(read.input.len == 8 && memcmp(read.input.data, "pay\0load", 8) == 0);
+    REQUIRE(read.inputs_count == 3 && read.inputs == read_inputs);
+    CHECK(read.inputs[0].result.len == 3 && strcmp(read.inputs[0].result.data, "one") == 0);
+    CHECK(!read.inputs[1].result.data);
+    CHECK(read.inputs[2].result.data && read.inputs[2].result.len == 0);
+    free(read_inputs);
+    free(body);
+    weft_buffer_deinit(&buffer);
+}
+
+TEST(a_job_of_the_largest_kind_fits)
+{
+    static char payload[WEFT_JOB_PAYLOAD_MAX], result[WEFT_JOB_INPUTS_BYTES + 1];
+    static char headers[WEFT_JOB_HEADERS_MAX + 1];
+    struct weft_job_input *inputs = calloc(WEFT_JOB_AFTER_MAX, sizeof *inputs);
+    REQUIRE(inputs);
+    memset(headers, ' ', sizeof headers - 1);
+    inputs[0].result = (struct weft_bytes){result, WEFT_JOB_INPUTS_BYTES, true};
+    for (size_t i = 1; i < WEFT_JOB_AFTER_MAX; i++)
+        inputs[i].result.data = "";
+    struct weft_execution execution = {.id = ID,
+                                       .task = long_name(),
+                                       .queue = long_name(),
+                                       .input = {payload, sizeof payload, false},
+                                       .headers = headers,
+                                       .inputs = inputs,
+                                       .inputs_count = WEFT_JOB_AFTER_MAX};
+    struct weft_buffer buffer;
+    struct weft_execution read;
+    struct weft_job_input *read_inputs;
+    struct weft_frame frame;
+    CHECK_EQUAL(weft_frame_write_run(&buffer, &execution), 0);
+    CHECK_EQUAL(buffer.len, WEFT_FRAME_HEAD + RUN_MAX);
+    char *body = body_of(&buffer, &frame);
+    CHECK_EQUAL(weft_frame_read_run(&frame, body, &read, &read_inputs), 0);
+    free(read_inputs);
+    free(body);
+    weft_buffer_deinit(&buffer);
+    inputs[0].result.len++;
+    CHECK_EQUAL(weft_frame_write_run(&buffer, &execution), -EINVAL);
+    weft_buffer_deinit(&buffer);
+    free(inputs);
 }
 
 TEST(a_job_that_is_cut_or_bent_is_refused)
 {
-    const struct weft_frame_job job = {
-        .name = "name", .id = "id", .task = "task", .queue = "queue"};
-    char body[WEFT_FRAME_JOB_MAX];
-    struct weft_frame_job read;
-    ssize_t len = weft_frame_write_job(&job, body);
-    REQUIRE(len > 12);
-    for (size_t cut = 12; cut < (size_t)len; cut++) {
+    static const struct weft_job_input inputs[] = {{.result = {"one", 3, true}}};
+    const struct weft_execution execution = {.id = "id",
+                                             .task = "task",
+                                             .queue = "queue",
+                                             .headers = "{}",
+                                             .inputs = inputs,
+                                             .inputs_count = 1};
+    struct weft_execution read;
+    struct weft_job_input *read_inputs;
+    struct weft_buffer buffer;
+    REQUIRE(weft_frame_write_run(&buffer, &execution) == 0);
+    char *whole = buffer.data + WEFT_FRAME_HEAD;
+    size_t len = buffer.len - WEFT_FRAME_HEAD;
+    for (size_t cut = 18; cut < len; cut++) {
         struct weft_frame frame = {WEFT_FRAME_RUN, 0, cut};
-        char *exact = malloc(cut); /* a byte more is the sanitizer's */
+        char *exact = malloc(cut);
         REQUIRE(exact);
-        memcpy(exact, body, cut);
-        CHECK_EQUAL(weft_frame_read_job(&frame, exact, &read), -EPROTO);
+        memcpy(exact, whole, cut);
+        CHECK_EQUAL(weft_frame_read_run(&frame, exact, &read, &read_inputs), -EPROTO);
         free(exact);
     }
-    struct weft_frame frame = {WEFT_FRAME_RUN, 0, (size_t)len};
-    CHECK_EQUAL(weft_frame_read_job(&frame, body, &read), 0);
-    body[6] = '\0'; /* within the name */
-    CHECK_EQUAL(weft_frame_read_job(&frame, body, &read), -EPROTO);
-    body[6] = 'x';
-    body[4] = 3; /* not its length */
-    CHECK_EQUAL(weft_frame_read_job(&frame, body, &read), -EPROTO);
-    body[4] = (char)0xff;
-    CHECK_EQUAL(weft_frame_read_job(&frame, body, &read), -EPROTO);
+    struct weft_frame frame = {WEFT_FRAME_RUN, 0, len};
+    static const struct {
+        size_t at;
+        char value;
+    } bends[] = {
+        {11, '\0'}, /* within the id */
+        {8, 1},     /* not its length */
+        {9, 1},     /* by far not */
+        {12, 'x'},  /* its end */
+        {28, 3},    /* not the headers' length */
+        {33, 2},    /* more inputs than there are */
+        {42, 'x'},  /* an input's end */
+    };
+    CHECK_EQUAL(weft_frame_read_run(&frame, whole, &read, &read_inputs), 0);
+    free(read_inputs);
+    for (size_t i = 0; i < sizeof bends / sizeof bends[0]; i++) {
+        char before = whole[bends[i].at];
+        whole[bends[i].at] = bends[i].value;
+        int err = weft_frame_read_run(&frame, whole, &read, &read_inputs);
+        CHECK_EQUAL(err, -EPROTO);
+        if (err == 0)
+            test_note("bend %zu", i);
+        whole[bends[i].at] = before;
+    }
+    weft_buffer_deinit(&buffer);
 }
 
-TEST(names_that_are_too_long_are_not_written)
+static void check_not_written(const struct weft_execution *execution)
 {
-    char name[WEFT_JOB_NAME_MAX + 2], body[WEFT_FRAME_JOB_MAX];
-    memset(name, 'n', sizeof name);
-    name[sizeof name - 1] = '\0';
-    struct weft_frame_job job = {.name = "n", .id = "i", .task = "t", .queue = "q"};
-    job.name = name;
-    CHECK_EQUAL(weft_frame_write_job(&job, body), -EINVAL);
-    job.name = "n";
-    job.id = name;
-    CHECK_EQUAL(weft_frame_write_job(&job, body), -EINVAL);
-    job.id = "i";
-    job.task = name;
-    CHECK_EQUAL(weft_frame_write_job(&job, body), -EINVAL);
-    job.task = "t";
-    job.queue = name;
-    CHECK_EQUAL(weft_frame_write_job(&job, body), -EINVAL);
+    struct weft_buffer buffer;
+    CHECK_EQUAL(weft_frame_write_run(&buffer, execution), -EINVAL);
+    weft_buffer_deinit(&buffer);
+}
+
+TEST(what_is_too_long_is_not_written)
+{
+    static char longer[WEFT_JOB_HEADERS_MAX + 2], payload[WEFT_JOB_PAYLOAD_MAX + 1];
+    const struct weft_execution fine = {.id = "i", .task = "t", .queue = "q"};
+    memset(longer, 'n', sizeof longer - 1);
+    const char *name = longer + sizeof longer - 1 - (WEFT_JOB_NAME_MAX + 1);
+    struct weft_execution execution = fine;
+    execution.id = name;
+    check_not_written(&execution);
+    execution = fine;
+    execution.task = name;
+    check_not_written(&execution);
+    execution = fine;
+    execution.queue = name;
+    check_not_written(&execution);
+    execution = fine;
+    execution.headers = longer;
+    check_not_written(&execution);
+    execution = fine;
+    execution.input = (struct weft_bytes){payload, sizeof payload, false};
+    check_not_written(&execution);
+}
+
+TEST(a_further_job_comes_out_as_it_went_in)
+{
+    const struct weft_attempt_job job = {.task = "task",
+                                         .queue = "queue",
+                                         .payload = "[1]",
+                                         .payload_len = 3,
+                                         .priority = 9,
+                                         .delay_ns = INT64_MAX,
+                                         .attempts_max = 70000,
+                                         .unique_key = "key"};
+    struct weft_attempt_job read;
+    struct weft_buffer buffer;
+    struct weft_frame frame;
+    CHECK_EQUAL(weft_frame_write_follow(&buffer, &job), 0);
+    char *body = body_of(&buffer, &frame);
+    REQUIRE(weft_frame_read_follow(&frame, body, &read) == 0);
+    CHECK(strcmp(read.task, "task") == 0);
+    CHECK(read.queue && strcmp(read.queue, "queue") == 0);
+    CHECK(read.unique_key && strcmp(read.unique_key, "key") == 0);
+    CHECK(read.payload_len == 3 && memcmp(read.payload, "[1]", 3) == 0);
+    CHECK_EQUAL(read.priority, 9);
+    CHECK(read.has_priority);
+    CHECK_EQUAL(read.delay_ns, INT64_MAX);
+    CHECK_EQUAL(read.attempts_max, 70000);
+    for (size_t cut = 19; cut < frame.len - 2; cut++) {
+        struct weft_frame shorter = {WEFT_FRAME_FOLLOW, 0, cut};
+        char *exact = malloc(cut);
+        REQUIRE(exact);
+        memcpy(exact, body, cut);
+        CHECK_EQUAL(weft_frame_read_follow(&shorter, exact, &read), -EPROTO);
+        free(exact);
+    }
+    free(body);
+    weft_buffer_deinit(&buffer);
 }

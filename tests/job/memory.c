@@ -54,8 +54,10 @@ static void fail_at(unsigned long number)
 
 static const char *const cat[] = {"/bin/cat", NULL};
 static const char input[100000] = "input";
-static const struct weft_execution execution = {
-    .id = "job-1", .task = "test", .attempt = 1, .input = {input, sizeof input, false}};
+static const struct weft_execution execution = {.id = "0198c0de-0000-7000-8000-000000000001",
+                                                .task = "echo",
+                                                .attempt = 1,
+                                                .input = {input, sizeof input, false}};
 
 /* Either it has worked, or there was no memory for it. */
 static void check_either(int err, struct weft_outcome *outcome)
@@ -121,10 +123,10 @@ REAL_TIME_FIBER_TEST(a_pool_survives_a_want_of_memory)
     for (fired = true; fired; failures++) {
         struct weft_outcome outcome = {.kind = WEFT_OUTCOME_FAILED};
         fail_at(failures + 1);
-        int err = weft_children_run(children, "echo", &execution, NULL, &outcome);
+        int err = weft_children_run(children, &execution, NULL, &outcome);
         countdown = 0;
         check_either(err, &outcome);
-        CHECK_EQUAL(weft_children_run(children, "echo", &execution, NULL, &outcome), 0);
+        CHECK_EQUAL(weft_children_run(children, &execution, NULL, &outcome), 0);
         check_result(&outcome, input, sizeof input);
         weft_outcome_release(&outcome);
         REQUIRE(failures < 100);
@@ -167,21 +169,22 @@ REAL_TIME_FIBER_TEST(a_pool_survives_a_want_of_descriptors)
 {
     const char *const command[] = {helper_program("child-program"), NULL};
     struct weft_children_options one = options(command);
-    const struct weft_execution leave = {
-        .id = "job-1", .task = "test", .attempt = 1, .input = {"1", 1, false}};
+    struct weft_execution leave = execution;
+    leave.task = "leave";
+    leave.input = (struct weft_bytes){"1", 1, false};
     struct weft_outcome outcome = {.kind = WEFT_OUTCOME_DONE};
     struct weft_children *children;
     one.size = 1;
     REQUIRE(weft_children_open(&children, &one, NULL) == 0);
     allow_no_descriptors();
-    CHECK_EQUAL(weft_children_run(children, "leave", &leave, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(children, &leave, NULL, &outcome), 0);
     weft_outcome_release(&outcome);
-    CHECK_EQUAL(weft_children_run(children, "echo", &execution, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(children, &execution, NULL, &outcome), 0);
     allow_descriptors();
     CHECK_EQUAL(outcome.kind, WEFT_OUTCOME_FAILED);
     CHECK_REASON(&outcome, "no process can be started: Too many open files");
     weft_outcome_release(&outcome);
-    CHECK_EQUAL(weft_children_run(children, "echo", &execution, NULL, &outcome), 0);
+    CHECK_EQUAL(weft_children_run(children, &execution, NULL, &outcome), 0);
     check_result(&outcome, input, sizeof input);
     weft_outcome_release(&outcome);
     weft_children_close(children);

@@ -738,7 +738,7 @@ static int64_t delay_of(int status, const char *retry_after, const char *date, i
         .status = status, .retry_after = retry_after, .date = date};
     struct weft_outcome outcome;
     weft_webhook_judge(&rules, &answer, SENT_S, &outcome); /* Thu, 25 Feb 2021 15:02:10 GMT */
-    int64_t delay_ns = outcome.retry_after_ns;
+    int64_t delay_ns = outcome.delay_ns;
     weft_outcome_release(&outcome);
     return delay_ns;
 }
