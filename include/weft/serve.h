@@ -3,7 +3,8 @@
 #ifndef WEFT_SERVE_H
 #define WEFT_SERVE_H
 
-#include <weft/base.h>
+#include <weft/executors.h>
+#include <weft/task.h>
 
 WEFT_BEGIN_DECLS
 
@@ -17,10 +18,14 @@ struct weft_serve_options {
     unsigned concurrency;     /* jobs at once per worker, 1000, at most 1,000,000 */
     unsigned queue_size;      /* jobs waiting per worker, 100,000 */
     unsigned job_concurrency; /* jobs at once of all queues that are no worker's, 1000 */
-    /* Paths of shared objects with tasks, WEFT_TASK_LIBRARY in weft/task.h, beside the built-in
-     * ones: noop, sleep, fail, process. */
+    /* Tasks beside the built-in ones, which are noop, sleep, fail and process: the program's own,
+     * those of shared objects (paths; WEFT_TASK_LIBRARY in task.h), and those that run elsewhere.
+     */
+    const struct weft_handler *handlers;
+    size_t handlers_count;
     const char *const *libraries;
     size_t libraries_count;
+    const struct weft_executors *executors; /* NULL: none */
     /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
     const int64_t *steps_ns;
     int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */

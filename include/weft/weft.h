@@ -9,7 +9,9 @@
 #include <weft/bulkhead.h>
 #include <weft/cache.h>
 #include <weft/channel.h>
+#include <weft/child.h>
 #include <weft/debounce.h>
+#include <weft/executors.h>
 #include <weft/fallback.h>
 #include <weft/file.h>
 #include <weft/flight.h>

@@ -23,6 +23,7 @@
 #ifndef WEFT_WORK_H
 #define WEFT_WORK_H
 
+#include <weft/executors.h>
 #include <weft/task.h>
 
 WEFT_BEGIN_DECLS
@@ -43,9 +44,10 @@ struct weft_work_options {
     size_t handlers_count;
     const char *const *libraries; /* ... and paths of shared objects with WEFT_TASK_LIBRARY ... */
     size_t libraries_count;
-    int builtin;                          /* not 0: and noop, sleep, fail and process */
-    const struct weft_work_queue *queues; /* none: "default" */
-    size_t queues_count;                  /* at most WEFT_WORK_QUEUES_MAX */
+    const struct weft_executors *executors; /* ... and tasks that run elsewhere; NULL: none */
+    int builtin;                            /* not 0: and noop, sleep, fail and process */
+    const struct weft_work_queue *queues;   /* none: "default" */
+    size_t queues_count;                    /* at most WEFT_WORK_QUEUES_MAX */
     int strict;           /* not 0: from a queue only when those before it have nothing */
     unsigned concurrency; /* jobs at once; 100, at most 1,000,000 */
     int64_t lease_ns;     /* 30 s, from 1 s to 1 h */

@@ -57,8 +57,6 @@ static void fill_in(struct weft_children_options *options)
         options->waiters_max = WAITERS_DEFAULT;
     if (!options->jobs_max)
         options->jobs_max = JOBS_DEFAULT;
-    if (!options->grace_ns)
-        options->grace_ns = WEFT_GRACE_NS;
     if (!options->backoff_min_ns)
         options->backoff_min_ns = BACKOFF_MIN_NS;
     if (!options->backoff_max_ns)
@@ -287,8 +285,7 @@ int weft_children_run(struct weft_children *children, const struct weft_executio
 {
     struct weft_execution asked = *execution;
     asked.timeout_ns = weft_shorter(children->options.timeout_ns, execution->timeout_ns);
-    if (asked.grace_ns == 0)
-        asked.grace_ns = children->options.grace_ns;
+    asked.grace_ns = weft_grace_of(children->options.grace_ns, execution);
     int err = take_place(children);
     if (err < 0)
         return err;

@@ -330,18 +330,11 @@ static void take_rest(struct run *run)
     }
 }
 
-static int64_t grace_of(const struct weft_exec_command *command,
-                        const struct weft_execution *execution)
-{
-    int64_t grace_ns = execution->grace_ns ? execution->grace_ns : command->grace_ns;
-    return grace_ns ? grace_ns : WEFT_GRACE_NS;
-}
-
 /* Follow it to its end, whoever brings that about. Returns 0: it ended by itself; or why it had to
  * be ended */
 static int see_through(struct run *run, const struct weft_exec_command *command, int64_t timeout_ns)
 {
-    int64_t grace_ns = grace_of(command, run->execution);
+    int64_t grace_ns = weft_grace_of(command->grace_ns, run->execution);
     struct weft_scope shield;
     int err = follow(run, timeout_ns ? weft_time_after(weft_now(), timeout_ns) : WEFT_FOREVER);
     weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);

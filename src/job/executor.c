@@ -136,6 +136,14 @@ int64_t weft_shorter(int64_t one_ns, int64_t other_ns)
     return one_ns < other_ns ? one_ns : other_ns;
 }
 
+int64_t weft_grace_of(int64_t executor_ns, const struct weft_execution *execution)
+{
+    if (executor_ns == WEFT_NO_GRACE)
+        return 0;
+    int64_t grace_ns = weft_shorter(executor_ns, execution->grace_ns);
+    return grace_ns ? grace_ns : WEFT_GRACE_NS;
+}
+
 /* ---- the end of a stream ---------------------------------------------------------------- */
 
 void weft_tail_append(struct weft_tail *tail, const char *data, size_t len)

@@ -31,7 +31,7 @@ struct weft_execution {
     const struct weft_job_input *inputs; /* what came of the jobs that it waited for */
     size_t inputs_count;
     int64_t timeout_ns; /* of this job; 0: none. The shorter one counts, the executor's or it */
-    int64_t grace_ns;   /* of this job, instead of the executor's; 0: the executor's */
+    int64_t grace_ns;   /* from when it is asked to end to its end by force, likewise */
     /* Where the executor tells of a wait for what was asked to end: cancel the scope, and it is
      * ended by force at once. NULL while there is no such wait. May be NULL itself. */
     struct weft_scope **patience;
@@ -90,6 +90,10 @@ void weft_patience_leave(struct weft_scope *scope, const struct weft_execution *
 
 /* The shorter of two times, of which 0 means none. */
 int64_t weft_shorter(int64_t one_ns, int64_t other_ns);
+
+/* How long what was asked to end may take: executor_ns is the executor's own, 0: it has none,
+ * WEFT_NO_GRACE: no time at all. 0: none. */
+int64_t weft_grace_of(int64_t executor_ns, const struct weft_execution *execution);
 
 /* The end of a stream of bytes. Begins as all zeros. */
 struct weft_tail {

@@ -85,6 +85,21 @@ int weft_handler_set_add(struct weft_handler_set *set, const char *where,
     return 0;
 }
 
+int weft_handler_set_add_functions(struct weft_handler_set *set, const char *where,
+                                   const struct weft_handler *handlers, size_t count, char *error,
+                                   size_t error_bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum weft_executor executor = handlers[i].executor;
+        if (executor == WEFT_EXECUTOR_EXEC || executor == WEFT_EXECUTOR_HTTP)
+            return refuse(-EINVAL, error, error_bytes,
+                          "%s: commands and webhooks are no functions: weft/executors.h says how "
+                          "there come to be some",
+                          where);
+    }
+    return weft_handler_set_add(set, where, handlers, count, error, error_bytes);
+}
+
 /* ---- loading ---------------------------------------------------------------------------- */
 
 /* Why it could not be loaded: what the system says of the file, or else what the linker says. */
@@ -110,7 +125,8 @@ static int add_library(struct weft_handler_set *set, const char *path,
                       sizeof(struct weft_handler));
     if (!library->handlers || library->count == 0)
         return refuse(-ENOEXEC, error, error_bytes, "%s has no tasks", path);
-    return weft_handler_set_add(set, path, library->handlers, library->count, error, error_bytes);
+    return weft_handler_set_add_functions(set, path, library->handlers, library->count, error,
+                                          error_bytes);
 }
 
 int weft_handler_set_load(struct weft_handler_set *set, const char *path, char *error,

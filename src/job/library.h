@@ -31,6 +31,12 @@ int weft_handler_set_add(struct weft_handler_set *set, const char *where,
                          const struct weft_handler *handlers, size_t count, char *error,
                          size_t error_bytes);
 
+/* The same for handlers of others, which have functions: what commands and webhooks are is not
+ * theirs to say. */
+int weft_handler_set_add_functions(struct weft_handler_set *set, const char *where,
+                                   const struct weft_handler *handlers, size_t count, char *error,
+                                   size_t error_bytes);
+
 /* Load a shared object and add its handlers. A path without a slash is looked for in the present
  * directory.
  *

@@ -3,13 +3,12 @@
 #include <weft/serve.h>
 
 #include <broker/sqlite.h>
-#include <job/builtin.h>
-#include <job/library.h>
 #include <serve/api.h>
 #include <serve/job_log.h>
 #include <serve/log.h>
 #include <serve/schedules.h>
 #include <serve/settings.h>
+#include <serve/tasks.h>
 
 #include <weft/group.h>
 #include <weft/runtime.h>
@@ -38,7 +37,7 @@ struct service {
     const struct weft_serve_options *options;
     struct weft_serve_settings settings;
     struct weft_api api;
-    struct weft_handler_set handlers;
+    struct weft_tasks tasks;
     struct weft_log_sink sink;
     struct weft_engine_log log; /* of the engine and of handlers */
     struct weft_http_server *http;
@@ -175,18 +174,18 @@ static void close_store(struct service *service)
     broker->ops->close(broker);
 }
 
-/* The built-in tasks and those of the libraries. Before the runtime starts: files are read. */
-static int gather_handlers(struct service *service)
+static int gather_tasks(struct service *service)
 {
     const struct weft_serve_options *options = service->options;
-    struct weft_handler builtin[WEFT_BUILTINS];
-    weft_builtin_handlers(builtin, service->settings.steps_ns);
-    int err = weft_handler_set_add(&service->handlers, "the built-in tasks", builtin, WEFT_BUILTINS,
-                                   service->error, service->error_bytes);
-    for (size_t i = 0; !err && i < options->libraries_count; i++)
-        err = weft_handler_set_load(&service->handlers, options->libraries[i], service->error,
-                                    service->error_bytes);
-    return err;
+    const struct weft_tasks_options tasks = {
+        .steps_ns = service->settings.steps_ns,
+        .handlers = options->handlers,
+        .handlers_count = options->handlers_count,
+        .libraries = options->libraries,
+        .libraries_count = options->libraries_count,
+        .executors = options->executors,
+    };
+    return weft_tasks_gather(&service->tasks, &tasks, service->error, service->error_bytes);
 }
 
 static int open_engine(struct service *service)
@@ -196,15 +195,17 @@ static int open_engine(struct service *service)
     int err = weft_consumers_init(consumers, service->api.broker, settings);
     if (err)
         return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
-    err = weft_engine_open(&service->api.engine, &(struct weft_engine_options){
-                                                     .broker = service->api.broker,
-                                                     .handlers = service->handlers.items,
-                                                     .handlers_count = service->handlers.count,
-                                                     .consumers = consumers->options,
-                                                     .consumers_count = consumers->workers + 1,
-                                                     .leave_unknown = true, /* for /v1/lease */
-                                                     .log = &service->log,
-                                                 });
+    err =
+        weft_engine_open(&service->api.engine, &(struct weft_engine_options){
+                                                   .broker = service->api.broker,
+                                                   .handlers = service->tasks.handlers.items,
+                                                   .handlers_count = service->tasks.handlers.count,
+                                                   .children = service->tasks.children,
+                                                   .consumers = consumers->options,
+                                                   .consumers_count = consumers->workers + 1,
+                                                   .leave_unknown = true, /* for /v1/lease */
+                                                   .log = &service->log,
+                                               });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
 
@@ -306,6 +307,8 @@ static int service_main(void *arg)
     if (!err)
         err = open_store(service);
     if (!err)
+        err = weft_tasks_open(&service->tasks, service->error, service->error_bytes);
+    if (!err)
         err = open_engine(service);
     if (!err)
         err = open_scheduler(service);
@@ -319,6 +322,7 @@ static int service_main(void *arg)
     weft_api_release(&service->api);
     weft_scheduler_close(service->api.scheduler);
     weft_engine_close(service->api.engine);
+    weft_tasks_close(&service->tasks);
     weft_consumers_release(&service->api.consumers);
     close_store(service);
     weft_serve_log(service->options, err ? "error" : "info", "stopped",
@@ -382,12 +386,12 @@ int weft_serve(const struct weft_serve_options *options, char *ret_error, size_t
     service->log = weft_job_log(&service->sink);
     int err = weft_serve_settings_parse(&service->settings, options, ret_error, error_bytes);
     if (!err) {
-        err = gather_handlers(service);
+        err = gather_tasks(service);
         if (!err)
             err = serve(service);
         weft_serve_settings_release(&service->settings);
     }
-    weft_handler_set_release(&service->handlers);
+    weft_tasks_release(&service->tasks);
     free(service);
     return err;
 }

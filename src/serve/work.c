@@ -4,8 +4,8 @@
 
 #include <broker/remote.h>
 #include <job/builtin.h>
-#include <job/library.h>
 #include <serve/job_log.h>
+#include <serve/tasks.h>
 
 #include <weft/group.h>
 #include <weft/runtime.h>
@@ -41,7 +41,7 @@ struct work {
     const struct weft_work_options *options;
     struct weft_log_sink sink;
     struct weft_engine_log log;
-    struct weft_handler_set handlers;
+    struct weft_tasks tasks;
     struct weft_consumer_queue *queues; /* NULL: the default one */
     struct weft_consumer_options consumer;
     struct weft_broker *broker;
@@ -142,20 +142,19 @@ static int check_numbers(struct work *work)
     return 0;
 }
 
-static int gather_handlers(struct work *work)
+static int gather_tasks(struct work *work)
 {
     const struct weft_work_options *options = work->options;
-    struct weft_handler builtin[WEFT_BUILTINS];
-    int err = weft_handler_set_add(&work->handlers, "the program", options->handlers,
-                                   options->handlers_count, work->error, work->error_bytes);
-    for (size_t i = 0; !err && i < options->libraries_count; i++)
-        err = weft_handler_set_load(&work->handlers, options->libraries[i], work->error,
-                                    work->error_bytes);
-    weft_builtin_handlers(builtin, weft_process_steps_ns);
-    if (!err && options->builtin)
-        err = weft_handler_set_add(&work->handlers, "the built-in tasks", builtin, WEFT_BUILTINS,
-                                   work->error, work->error_bytes);
-    if (!err && work->handlers.count == 0)
+    const struct weft_tasks_options tasks = {
+        .steps_ns = options->builtin ? weft_process_steps_ns : NULL,
+        .handlers = options->handlers,
+        .handlers_count = options->handlers_count,
+        .libraries = options->libraries,
+        .libraries_count = options->libraries_count,
+        .executors = options->executors,
+    };
+    int err = weft_tasks_gather(&work->tasks, &tasks, work->error, work->error_bytes);
+    if (!err && work->tasks.handlers.count == 0)
         err = refuse(work, -EINVAL,
                      "there are no tasks to work on: load a library, or ask for the built-in ones");
     return err;
@@ -189,8 +188,9 @@ static int open_engine(struct work *work)
     return weft_engine_open(&work->engine,
                             &(struct weft_engine_options){
                                 .broker = work->broker,
-                                .handlers = work->handlers.items,
-                                .handlers_count = work->handlers.count,
+                                .handlers = work->tasks.handlers.items,
+                                .handlers_count = work->tasks.handlers.count,
+                                .children = work->tasks.children,
                                 .consumers = &work->consumer,
                                 .consumers_count = 1,
                                 .worker_name = options->name,
@@ -271,7 +271,7 @@ static void say_working(const struct work *work)
 {
     char detail[400];
     (void)snprintf(detail, sizeof detail, "%.200s: %zu tasks, %zu queues, %u jobs at once",
-                   server_of(work), work->handlers.count, work->consumer.queues_count,
+                   server_of(work), work->tasks.handlers.count, work->consumer.queues_count,
                    work->consumer.concurrency);
     say(work, WEFT_LOG_INFO, "working", detail);
     if (work->options->ready)
@@ -318,6 +318,8 @@ static int work_main(void *arg)
                                },
                                work->error, work->error_bytes);
     if (!err)
+        err = weft_tasks_open(&work->tasks, work->error, work->error_bytes);
+    if (!err)
         err = weft_group_init(&group, &(struct weft_group_options){.policy = WEFT_SUPERVISE});
     if (!err) {
         err = weft_spawn(&group, watch_main, work);
@@ -327,6 +329,7 @@ static int work_main(void *arg)
         (void)weft_group_wait(&group);
     }
     weft_engine_close(work->engine);
+    weft_tasks_close(&work->tasks);
     if (work->broker)
         work->broker->ops->close(work->broker);
     return err;
@@ -347,7 +350,7 @@ int weft_work(const struct weft_work_options *options, char *ret_error, size_t e
     if (!err)
         err = set_queues(&work);
     if (!err)
-        err = gather_handlers(&work);
+        err = gather_tasks(&work);
     if (!err)
         err = weft_signal_block(stop_signals, STOP_SIGNALS);
     if (!err)
@@ -356,7 +359,7 @@ int weft_work(const struct weft_work_options *options, char *ret_error, size_t e
         err = weft_run(&(struct weft_run_options){.io = options->io}, work_main, &work);
     if (err && error_bytes > 0 && !ret_error[0])
         (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
-    weft_handler_set_release(&work.handlers);
+    weft_tasks_release(&work.tasks);
     free(work.queues);
     return err;
 }

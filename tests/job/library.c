@@ -46,6 +46,7 @@ TEST(a_shared_object_that_is_none_of_ours_is_refused_with_a_sentence)
         {"good", -EINVAL, "there is already a task module.one"}, /* once more */
         {"nameless", -EINVAL, "a task has no name"},
         {"idle", -EINVAL, "the task idle has nothing to run"},
+        {"command", -EINVAL, "libtask_command.so: commands and webhooks are no functions"},
         {"old", WEFT_EVERSION, "was made for another version of weft"},
         {"large", WEFT_EVERSION, "compile it again"},
         {"empty", -ENOEXEC, "has no tasks"},

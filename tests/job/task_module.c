@@ -22,6 +22,10 @@ WEFT_TASK_LIBRARY(handlers);
 #elif defined(MODULE_IDLE)
 static const struct weft_handler handlers[] = {{.name = "idle", .settings = run}};
 WEFT_TASK_LIBRARY(handlers);
+#elif defined(MODULE_COMMAND)
+static const struct weft_handler handlers[] = {
+    {.name = "command", .run = run, .settings = "rm", .executor = WEFT_EXECUTOR_EXEC}};
+WEFT_TASK_LIBRARY(handlers);
 #elif defined(MODULE_OLD)
 static const struct weft_handler handlers[] = {{.name = "old", .run = run}};
 __attribute__((visibility("default"))) const struct weft_task_library weft_task_library = {
