@@ -19,6 +19,9 @@ static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_LOAD
     &command_load,
 #endif
+#ifdef WEFT_HAVE_CHILD
+    &command_child,
+#endif
     &command_size,   &command_version,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -36,8 +39,10 @@ static void print_overview(FILE *stream)
 {
     (void)fprintf(stream, "weft - structured concurrency, resilience and durable jobs\n\n"
                           "usage: weft COMMAND [flags]\n\ncommands:\n");
-    for (size_t i = 0; i < COMMANDS; i++)
-        (void)fprintf(stream, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (!commands[i]->hidden)
+            (void)fprintf(stream, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    }
     (void)fprintf(stream, "  %-10s%s\n", "help", "show this, or the help of a command");
     (void)fprintf(stream, "\n`weft COMMAND --help` shows the flags of a command, with examples.\n"
                           "exit code: 0 ok, 1 failed, 2 wrong usage\n");
@@ -49,7 +54,7 @@ static int complain_unknown(const char *name)
     unsigned best_distance = weft_word_distance(name, best);
     for (size_t i = 0; i < COMMANDS; i++) {
         unsigned distance = weft_word_distance(name, commands[i]->name);
-        if (distance < best_distance) {
+        if (distance < best_distance && !commands[i]->hidden) {
             best = commands[i]->name;
             best_distance = distance;
         }

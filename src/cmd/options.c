@@ -59,9 +59,8 @@ static size_t count_options(const struct command *command)
 }
 
 /* The index of an option by its name's first len characters; the count when there is none. */
-static size_t find_option(const struct command *command, const char *name, size_t len)
+static size_t find_option(const struct option *options, const char *name, size_t len)
 {
-    const struct option *options = command->options;
     size_t i = 0;
     while (options[i].name &&
            !(strncmp(options[i].name, name, len) == 0 && options[i].name[len] == '\0'))
@@ -70,12 +69,12 @@ static size_t find_option(const struct command *command, const char *name, size_
 }
 
 /* " (did you mean --listen?)" or nothing. */
-static const char *suggest(const struct command *command, const char *name, const char *dashes,
+static const char *suggest(const struct option *options, const char *name, const char *dashes,
                            char text[NAME_BYTES])
 {
     const char *best = "help";
     unsigned best_distance = *dashes ? weft_word_distance(name, best) : 99;
-    for (const struct option *option = command->options; option->name; option++) {
+    for (const struct option *option = options; option->name; option++) {
         unsigned distance = weft_word_distance(name, option->name);
         if (!*dashes && strcmp(option->name, "config") == 0)
             continue; /* no setting in a file */
@@ -96,7 +95,7 @@ static int complain_unknown_flag(const struct command *command, const char *flag
     size_t dashes = strspn(flag, "-");
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(flag + dashes, "="), flag + dashes);
     complain(command->name, "there is no flag '%s%s'%s", dashes > 1 ? "--" : "-", name,
-             suggest(command, name, "--", text));
+             suggest(command->options, name, "--", text));
     return EXIT_USAGE;
 }
 
@@ -127,13 +126,11 @@ static int add_word(struct reader *reader, const struct option *option, size_t i
 }
 
 /* Words between commas, from the environment or a file. */
-static bool part_words(struct reader *reader, size_t index, struct words *words)
+static bool part_words(char *text, struct words *words)
 {
-    char *copy = strdup(reader->found[index].text), *save = NULL;
-    reader->settings->words[index] = copy;
+    char *save = NULL;
     words->count = 0;
-    for (char *word = copy ? strtok_r(copy, ",", &save) : NULL; word;
-         word = strtok_r(NULL, ",", &save)) {
+    for (char *word = strtok_r(text, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
         word += strspn(word, " ");
         for (size_t len = strlen(word); len > 0 && word[len - 1] == ' '; len--)
             word[len - 1] = '\0';
@@ -144,6 +141,14 @@ static bool part_words(struct reader *reader, size_t index, struct words *words)
     return words->count > 0;
 }
 
+/* The same of a text that belongs to somebody else. */
+static bool part_copy(struct reader *reader, size_t index, struct words *words)
+{
+    char *copy = strdup(reader->found[index].text);
+    reader->settings->words[index] = copy;
+    return copy && part_words(copy, words);
+}
+
 /* One flag at argv[*at], with its value behind "=" or in the next word. */
 static int read_flag(struct reader *reader, int argc, char **argv, int *at)
 {
@@ -151,7 +156,7 @@ static int read_flag(struct reader *reader, int argc, char **argv, int *at)
     const char *flag = argv[*at];
     size_t len = strncmp(flag, "--", 2) == 0 ? strcspn(flag + 2, "=") : 0;
     const char *value = len > 0 && flag[2 + len] == '=' ? flag + 3 + len : NULL;
-    size_t index = find_option(command, flag + 2, len);
+    size_t index = find_option(command->options, flag + 2, len);
     const struct option *option = &command->options[index];
     if (len == 0 || !option->name)
         return complain_unknown_flag(command, flag);
@@ -312,7 +317,7 @@ static int read_file(struct reader *reader)
 {
     const struct command *command = reader->command;
     const struct option *options = command->options;
-    size_t config = find_option(command, "config", strlen("config"));
+    size_t config = find_option(command->options, "config", strlen("config"));
     char text[NAME_BYTES];
     if (!options[config].name)
         return EXIT_OK;
@@ -325,15 +330,18 @@ static int read_file(struct reader *reader)
     int status = settings_file_read(&reader->settings->texts, reader->file, command->name);
     if (status != EXIT_OK)
         return status;
+    reader->settings->file = reader->file;
     for (const struct settings_text *at = reader->settings->texts; at; at = at->next) {
-        size_t i = find_option(command, at->name, strlen(at->name));
+        if (strcmp(at->section, command->name) != 0)
+            continue;
+        size_t i = find_option(command->options, at->name, strlen(at->name));
         if (!options[i].name || i == config) {
             complain(command->name, "%s: [%s] has no setting '%s'%s", reader->file, command->name,
-                     at->name, suggest(command, at->name, "", text));
+                     at->name, suggest(command->options, at->name, "", text));
             return EXIT_USAGE;
         }
-        if (reader->found[i].source == FROM_NOWHERE)
-            reader->found[i] = (struct found){at->value, FROM_FILE};
+        if (reader->found[i].source == FROM_NOWHERE || reader->found[i].source == FROM_FILE)
+            reader->found[i] = (struct found){at->value, FROM_FILE}; /* the last one counts */
     }
     return EXIT_OK;
 }
@@ -348,19 +356,11 @@ static const char *plural_range(const struct option *option, char text[NAME_BYTE
     return text;
 }
 
-/* "'abc' is not a number between 1 and 64", behind the name of where it was set. */
-static int complain_value(const struct reader *reader, size_t index)
+/* "'abc' is not a number between 1 and 64", behind where it was set. */
+static int complain_text(const char *command, const char *where, const struct option *option,
+                         const char *text)
 {
-    const struct option *option = &reader->command->options[index];
-    const struct found *found = &reader->found[index];
-    char name[NAME_BYTES], where[NAME_BYTES * 4], range[NAME_BYTES], wanted[NAME_BYTES * 2];
-    environment_name(option->name, name);
-    if (found->source == FROM_FLAG)
-        (void)snprintf(where, sizeof where, "--%s", option->name);
-    else if (found->source == FROM_ENVIRONMENT)
-        (void)snprintf(where, sizeof where, "%s", name);
-    else
-        (void)snprintf(where, sizeof where, "%.120s: %s", reader->file, option->name);
+    char range[NAME_BYTES], wanted[NAME_BYTES * 2];
     switch (option->kind) {
     case OPTION_COUNT:
         (void)snprintf(wanted, sizeof wanted, "a number %s", plural_range(option, range));
@@ -383,18 +383,37 @@ static int complain_value(const struct reader *reader, size_t index)
     case OPTION_REACTOR:
         (void)snprintf(wanted, sizeof wanted, "a reactor: uring or epoll");
         break;
+    case OPTION_NICE:
+        (void)snprintf(wanted, sizeof wanted, "a number between -20 and 19");
+        break;
     case OPTION_FLAG:
         (void)snprintf(wanted, sizeof wanted, "yes or no");
         break;
     case OPTION_WORDS:
         (void)snprintf(wanted, sizeof wanted, "at most %d words with commas", WORDS_MAX);
         break;
+    case OPTION_ARGUMENTS: /* has its own way */
     case OPTION_STRING:
-        complain(reader->command->name, "%s: the value is empty", where);
+        complain(command, "%s: the value is empty", where);
         return EXIT_USAGE;
     }
-    complain(reader->command->name, "%s: '%s' is not %s", where, found->text, wanted);
+    complain(command, "%s: '%s' is not %s", where, text, wanted);
     return EXIT_USAGE;
+}
+
+static int complain_value(const struct reader *reader, size_t index)
+{
+    const struct option *option = &reader->command->options[index];
+    const struct found *found = &reader->found[index];
+    char name[NAME_BYTES], where[NAME_BYTES * 4];
+    environment_name(option->name, name);
+    if (found->source == FROM_FLAG)
+        (void)snprintf(where, sizeof where, "--%s", option->name);
+    else if (found->source == FROM_ENVIRONMENT)
+        (void)snprintf(where, sizeof where, "%s", name);
+    else
+        (void)snprintf(where, sizeof where, "%.120s: %s", reader->file, option->name);
+    return complain_text(reader->command->name, where, option, found->text);
 }
 
 static bool in_range(const struct option *option, uint64_t value)
@@ -433,7 +452,10 @@ static bool convert(const struct option *option, const char *text, void *field)
         return parse_durations(text, ns, option->items);
     case OPTION_RATE:
         return parse_rate(text, field);
-    case OPTION_WORDS: /* has its own way */
+    case OPTION_NICE:
+        return parse_nice(text, field);
+    case OPTION_WORDS: /* have their own ways */
+    case OPTION_ARGUMENTS:
         return false;
     case OPTION_REACTOR:
         if (strcmp(text, "uring") != 0 && strcmp(text, "io_uring") != 0 &&
@@ -453,7 +475,7 @@ static bool take_found(struct reader *reader, size_t index)
     if (found->source == FROM_NOWHERE)
         return true;
     if (option->kind == OPTION_WORDS)
-        return found->source == FROM_FLAG || part_words(reader, index, words_of(reader, option));
+        return found->source == FROM_FLAG || part_copy(reader, index, words_of(reader, option));
     return convert(option, found->text, (char *)reader->fields + option->offset);
 }
 
@@ -486,6 +508,55 @@ void settings_release(struct settings *settings)
         settings->words[i] = NULL;
     }
 }
+
+/* ---- sections that are no command's ------------------------------------------------------ */
+
+/* Words behind those that are there already. Returns NULL, or what is wrong. */
+static const char *add_arguments(struct arguments *arguments, char *text)
+{
+    const char *reason = NULL;
+    while (!reason) {
+        char *word = parse_word(&text, &reason);
+        if (!word)
+            break;
+        if (arguments->count == ARGUMENTS_MAX)
+            return "there are more than 1000 words";
+        const char **items =
+            reallocarray(arguments->items, arguments->count + 2, sizeof arguments->items[0]);
+        if (!items)
+            return "there is no memory for it";
+        arguments->items = items;
+        items[arguments->count++] = word;
+        items[arguments->count] = NULL;
+    }
+    return reason;
+}
+
+int setting_read(const struct command *command, const struct settings *settings,
+                 const struct option *options, struct settings_text *text, void *fields)
+{
+    char where[NAME_BYTES * 6], nearest[NAME_BYTES];
+    const char *reason = NULL;
+    const struct option *option = &options[find_option(options, text->name, strlen(text->name))];
+    if (!option->name) {
+        complain(command->name, "%s: [%s] has no setting '%s'%s", settings->file, text->section,
+                 text->name, suggest(options, text->name, "", nearest));
+        return EXIT_USAGE;
+    }
+    (void)snprintf(where, sizeof where, "%.120s: [%.200s] %s", settings->file, text->section,
+                   option->name);
+    void *field = (char *)fields + option->offset;
+    if (option->kind == OPTION_ARGUMENTS)
+        reason = add_arguments(field, text->value);
+    else if (option->kind == OPTION_WORDS ? !part_words(text->value, field)
+                                          : !convert(option, text->value, field))
+        return complain_text(command->name, where, option, text->value);
+    if (reason)
+        complain(command->name, "%s: %s", where, reason);
+    return reason ? EXIT_USAGE : EXIT_OK;
+}
+
+/* ---- help -------------------------------------------------------------------------------- */
 
 #define HELP_COLUMN 23
 

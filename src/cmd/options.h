@@ -21,7 +21,8 @@
 #define OPTIONS_HELPED (-1)
 
 #define OPTIONS_MAX    24
-#define WORDS_MAX      64 /* of an OPTION_WORDS */
+#define WORDS_MAX      64   /* of an OPTION_WORDS */
+#define ARGUMENTS_MAX  1000 /* of an OPTION_ARGUMENTS */
 
 enum option_kind {
     OPTION_FLAG,   /* bool; no value on the command line, yes or no elsewhere */
@@ -33,10 +34,17 @@ enum option_kind {
     OPTION_DURATIONS, /* int64_t[items], each between min and max */
     OPTION_RATE,      /* double */
     OPTION_REACTOR,   /* const char *, a name that weft_run takes */
+    OPTION_NICE,      /* int, -20 to 19 */
+    OPTION_ARGUMENTS, /* struct arguments; only in files. Words as in values.h; lines add up */
 };
 
 struct words {
     const char *items[WORDS_MAX];
+    size_t count;
+};
+
+struct arguments {
+    const char **items; /* ends with NULL; owned, what it points to is not. NULL: none */
     size_t count;
 };
 
@@ -68,6 +76,7 @@ struct command {
     const char *examples;    /* lines */
     const char *environment; /* the options that may come from the environment, between spaces;
                                 NULL: all */
+    bool hidden;             /* not for people: the overview does not have it */
     /* argv[0] is the command's name. Returns an exit code */
     int (*run)(const struct command *command, int argc, char **argv);
 };
@@ -77,6 +86,7 @@ struct settings {
     const char *argument;        /* NULL when none was given */
     const struct action *action; /* of a command that has some; then the argument is its own, and
                                     there is one where it takes one */
+    const char *file;            /* that was read; NULL: none */
     struct settings_text *texts;
     char *words[OPTIONS_MAX]; /* copies of what was parted */
 };
@@ -88,6 +98,13 @@ struct settings {
 int options_read(const struct command *command, int argc, char **argv, void *fields,
                  struct settings *ret_settings);
 void settings_release(struct settings *settings);
+
+/* Take one text of a section that is no command's own into *fields, by a table of what such a
+ * section can say. The text may be cut into pieces, which *fields may point to.
+ *
+ * Returns  EXIT_OK, EXIT_USAGE after a sentence on standard error */
+int setting_read(const struct command *command, const struct settings *settings,
+                 const struct option *options, struct settings_text *text, void *fields);
 
 /* What --help prints, on standard output. */
 void options_print_help(const struct command *command);

@@ -2,6 +2,8 @@
  * serve.c - `weft serve`: run the durable job service. */
 #include "commands.h"
 
+#include "task_sections.h"
+
 #include <weft/serve.h>
 
 #include <errno.h>
@@ -29,7 +31,8 @@ static void print_ready(void *context, const char *address)
     (void)fflush(stdout);
 }
 
-static int serve(const struct command *command, struct serve_arguments *arguments)
+static int serve(const struct command *command, struct serve_arguments *arguments,
+                 const struct weft_executors *executors)
 {
     char error[512] = "";
     struct weft_serve_options options = {
@@ -41,6 +44,7 @@ static int serve(const struct command *command, struct serve_arguments *argument
         .queue_size = (unsigned)arguments->queue_size,
         .libraries = arguments->load.items,
         .libraries_count = arguments->load.count,
+        .executors = executors,
         .steps_ns = arguments->steps_ns,
         /* 0 would mean the default; who asks for no grace gets the shortest one. */
         .grace_ns = arguments->grace_ns ? arguments->grace_ns : 1,
@@ -70,9 +74,13 @@ static int run(const struct command *command, int argc, char **argv)
         .grace_ns = 30 * WEFT_SEC,
     };
     struct settings settings;
+    struct task_sections sections = {.child = NULL};
     int status = options_read(command, argc, argv, &arguments, &settings);
     if (status == EXIT_OK)
-        status = serve(command, &arguments);
+        status = task_sections_read(&sections, command, &settings, &arguments.load);
+    if (status == EXIT_OK)
+        status = serve(command, &arguments, &sections.executors);
+    task_sections_release(&sections);
     settings_release(&settings);
     return status == OPTIONS_HELPED ? EXIT_OK : status;
 }

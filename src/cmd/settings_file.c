@@ -15,24 +15,36 @@
 #ifdef WEFT_HAVE_INIH
 #include <ini.h>
 
+#define SECTION_BYTES 200
+#define INIH_SECTION  49 /* characters of a section's name that inih keeps */
+
+enum section_kind {
+    SECTION_UNKNOWN,
+    SECTION_COMMAND,
+    SECTION_TASKS,
+};
+
 struct reading {
     FILE *file;
-    const char *section;
-    struct settings_text *texts;
+    const char *command;
+    struct settings_text *texts, **end;
+    char section[SECTION_BYTES]; /* the present one; "" before the first */
     int lines;
     char wrong[128]; /* what is, in the first line where inih would not mind; "" for nothing */
     bool no_memory;
 };
 
 /* The commands that read settings; also those that are not in this build. */
-static bool is_section(const char *name, size_t len)
+static enum section_kind kind_of(const char *section)
 {
-    static const char *const sections[] = {"serve", "worker", "load"};
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
-        if (strlen(sections[i]) == len && memcmp(sections[i], name, len) == 0)
-            return true;
+    static const char *const commands[] = {"serve", "worker", "load"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i], section) == 0)
+            return SECTION_COMMAND;
     }
-    return false;
+    bool named = strncmp(section, "exec ", 5) == 0 || strncmp(section, "http ", 5) == 0;
+    return (named && section[5]) || strcmp(section, "process") == 0 ? SECTION_TASKS
+                                                                    : SECTION_UNKNOWN;
 }
 
 __attribute__((format(printf, 2, 3))) static void find_wrong(struct reading *reading,
@@ -47,8 +59,54 @@ __attribute__((format(printf, 2, 3))) static void find_wrong(struct reading *rea
     va_end(args);
 }
 
+/* name NULL: the section begins. */
+static void append(struct reading *reading, const char *name, const char *value)
+{
+    size_t section_bytes = strlen(reading->section) + 1;
+    size_t name_bytes = name ? strlen(name) + 1 : 0, value_bytes = name ? strlen(value) + 1 : 0;
+    struct settings_text *text = malloc(sizeof *text + section_bytes + name_bytes + value_bytes);
+    if (!text) {
+        reading->no_memory = true;
+        return;
+    }
+    char *copy = (char *)(text + 1);
+    *text = (struct settings_text){.section = memcpy(copy, reading->section, section_bytes)};
+    copy += section_bytes;
+    if (name) {
+        text->name = memcpy(copy, name, name_bytes);
+        text->value = memcpy(copy + name_bytes, value, value_bytes);
+    }
+    *reading->end = text;
+    reading->end = &text->next;
+}
+
+static bool is_there(const struct reading *reading, const char *section)
+{
+    const struct settings_text *text = reading->texts;
+    while (text && strcmp(text->section, section) != 0)
+        text = text->next;
+    return text;
+}
+
+/* A line "[name]". */
+static void begin_section(struct reading *reading, const char *name, size_t len)
+{
+    (void)snprintf(reading->section, sizeof reading->section, "%.*s", (int)len, name);
+    enum section_kind kind = kind_of(reading->section);
+    if (strcmp(reading->section, "exec") == 0 || strcmp(reading->section, "http") == 0)
+        find_wrong(reading, "[%s] needs the name of its task: [%s NAME]", reading->section,
+                   reading->section);
+    else if (kind == SECTION_UNKNOWN)
+        find_wrong(reading, "there is no section [%s]", reading->section);
+    else if (kind == SECTION_TASKS && is_there(reading, reading->section))
+        find_wrong(reading, "there is already a section [%s]", reading->section);
+    else if (kind == SECTION_TASKS)
+        append(reading, NULL, NULL);
+}
+
 /* fgets, and notice what inih would pass over: it would read the rest of a line that is too long
- * as a line of its own, not see what stands behind a NUL, and not tell of an empty section. */
+ * as a line of its own, not see what stands behind a NUL, not tell of an empty section, and cut a
+ * section's name. */
 static char *read_line(char *line, int bytes, void *stream)
 {
     struct reading *reading = stream;
@@ -60,14 +118,16 @@ static char *read_line(char *line, int bytes, void *stream)
         return NULL;
     line[len] = '\0';
     reading->lines++;
-    const char *section_end = line[0] == '[' ? strchr(line, ']') : NULL;
+    const char *first =
+        reading->lines == 1 && strncmp(line, "\357\273\277", 3) == 0 ? line + 3 : line;
+    const char *end = *first == '[' ? strchr(first, ']') : NULL;
     if (memchr(line, '\0', len))
         find_wrong(reading, "there is a NUL character in it");
     else if (len == room && c != '\n')
         find_wrong(reading, "it is too long");
-    else if (section_end && !is_section(line + 1, (size_t)(section_end - line - 1)))
-        find_wrong(reading, "there is no section [%.*s]", (int)(section_end - line - 1), line + 1);
-    return reading->wrong[0] ? NULL : line;
+    else if (end)
+        begin_section(reading, first + 1, (size_t)(end - first - 1));
+    return reading->wrong[0] || reading->no_memory ? NULL : line;
 }
 
 /* 0 tells inih that the line is wrong. */
@@ -76,31 +136,22 @@ static int keep_text(void *user, const char *section, const char *name, const ch
     struct reading *reading = user;
     if (*section == '\0')
         find_wrong(reading, "'%s' stands before any section", name);
-    else if (!is_section(section, strlen(section)))
-        find_wrong(reading, "there is no section [%s]", section);
-    if (strcmp(section, reading->section) != 0)
-        return 1;
-    size_t name_bytes = strlen(name) + 1, value_bytes = strlen(value) + 1;
-    struct settings_text *text = malloc(sizeof *text + name_bytes + value_bytes);
-    if (!text) {
-        reading->no_memory = true;
-        return 0;
-    }
-    char *copy = (char *)(text + 1);
-    text->name = memcpy(copy, name, name_bytes);
-    text->value = memcpy(copy + name_bytes, value, value_bytes);
-    text->next = reading->texts;
-    reading->texts = text;
-    return 1;
+    else if (strncmp(section, reading->section, INIH_SECTION) != 0)
+        find_wrong(reading, "a section has to begin at the start of its line");
+    else if (kind_of(reading->section) == SECTION_TASKS ||
+             strcmp(reading->section, reading->command) == 0)
+        append(reading, name, value);
+    return !reading->wrong[0] && !reading->no_memory;
 }
 
-int settings_file_read(struct settings_text **ret_texts, const char *path, const char *section)
+int settings_file_read(struct settings_text **ret_texts, const char *path, const char *command)
 {
-    struct reading reading = {.section = section};
+    struct reading reading = {.command = command};
+    reading.end = &reading.texts;
     *ret_texts = NULL;
     reading.file = fopen(path, "re");
     if (!reading.file) {
-        complain(section, "%s cannot be opened: %s", path, strerrordesc_np(errno));
+        complain(command, "%s cannot be opened: %s", path, strerrordesc_np(errno));
         return EXIT_USAGE;
     }
     int line = ini_parse_stream(read_line, &reading, keep_text, &reading);
@@ -108,11 +159,11 @@ int settings_file_read(struct settings_text **ret_texts, const char *path, const
     (void)fclose(reading.file);
     *ret_texts = reading.texts;
     if (failed || reading.no_memory)
-        complain(section, "%s cannot be read", path);
+        complain(command, "%s cannot be read", path);
     else if (reading.wrong[0])
-        complain(section, "%s: %s", path, reading.wrong);
+        complain(command, "%s: %s", path, reading.wrong);
     else if (line != 0)
-        complain(section, "%s: line %d is neither '[section]' nor 'name = value'", path, line);
+        complain(command, "%s: line %d is neither '[section]' nor 'name = value'", path, line);
     else
         return EXIT_OK;
     return EXIT_USAGE;
@@ -120,10 +171,10 @@ int settings_file_read(struct settings_text **ret_texts, const char *path, const
 
 #else
 
-int settings_file_read(struct settings_text **ret_texts, const char *path, const char *section)
+int settings_file_read(struct settings_text **ret_texts, const char *path, const char *command)
 {
     *ret_texts = NULL;
-    complain(section, "%s cannot be read: this weft was built without inih", path);
+    complain(command, "%s cannot be read: this weft was built without inih", path);
     return EXIT_USAGE;
 }
 

@@ -105,3 +105,51 @@ bool parse_yes(const char *text, bool *ret_yes)
     }
     return false;
 }
+
+bool parse_nice(const char *text, int *ret_nice)
+{
+    uint64_t value;
+    bool negative = *text == '-';
+    if (!parse_count(text + negative, &value) || value > (negative ? 20 : 19))
+        return false;
+    *ret_nice = negative ? -(int)value : (int)value;
+    return true;
+}
+
+/* A part between quotes; *from is behind the first of them. Returns whether there is a second. */
+static bool take_quoted(char quote, char **from, char **to)
+{
+    char *at = *from;
+    for (; *at && *at != quote; at++) {
+        if (quote == '"' && *at == '\\' && at[1] && strchr("\\\"$`", at[1]))
+            at++;
+        *(*to)++ = *at;
+    }
+    *from = at + (*at == quote);
+    return *at == quote;
+}
+
+char *parse_word(char **text, const char **ret_reason)
+{
+    char *at = *text + strspn(*text, " \t");
+    char *word = at, *to = at;
+    if (!*at)
+        return NULL;
+    while (*at && *at != ' ' && *at != '\t') {
+        char c = *at++;
+        if (c == '\'' || c == '"') {
+            if (!take_quoted(c, &at, &to)) {
+                *ret_reason = "a quote is not closed (a ; behind a space begins a comment)";
+                return NULL;
+            }
+        } else if (c == '\\' && !*at) {
+            *ret_reason = "there is nothing behind the last \\";
+            return NULL;
+        } else {
+            *to++ = c == '\\' ? *at++ : c;
+        }
+    }
+    *text = at + (*at != '\0');
+    *to = '\0';
+    return word;
+}

@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include "client.h"
+#include "task_sections.h"
 #include "values.h"
 
 #include <weft/work.h>
@@ -60,8 +61,8 @@ static int read_queues(const char *command, const char *words, struct weft_work_
 }
 
 static int work(const struct command *command, const struct worker_arguments *arguments,
-                const struct client *client, const struct weft_work_queue *queues,
-                size_t queues_count)
+                const struct client *client, const struct weft_executors *executors,
+                const struct weft_work_queue *queues, size_t queues_count)
 {
     char error[512] = "";
     const struct weft_work_options options = {
@@ -70,6 +71,7 @@ static int work(const struct command *command, const struct worker_arguments *ar
         .ca_file = client->ca_file,
         .libraries = arguments->load.items,
         .libraries_count = arguments->load.count,
+        .executors = executors,
         .builtin = arguments->builtin,
         .queues = queues,
         .queues_count = queues_count,
@@ -105,6 +107,7 @@ static int run(const struct command *command, int argc, char **argv)
     };
     struct settings settings;
     struct client client = {0};
+    struct task_sections sections = {.child = NULL};
     struct weft_work_queue queues[WEFT_WORK_QUEUES_MAX];
     size_t count = 0;
     int status = options_read(command, argc, argv, &arguments, &settings);
@@ -113,12 +116,15 @@ static int run(const struct command *command, int argc, char **argv)
     for (size_t i = 0; i < arguments.queues.count && status == EXIT_OK; i++)
         status = read_queues(command->name, arguments.queues.items[i], queues, &count);
     if (status == EXIT_OK)
+        status = task_sections_read(&sections, command, &settings, &arguments.load);
+    if (status == EXIT_OK)
         status = client_open(&client, command->name, &arguments.client);
     if (status == EXIT_OK)
-        status = work(command, &arguments, &client, queues, count);
+        status = work(command, &arguments, &client, &sections.executors, queues, count);
     for (size_t i = 0; i < count; i++)
         free((char *)(uintptr_t)queues[i].name);
     client_close(&client);
+    task_sections_release(&sections);
     settings_release(&settings);
     return status == OPTIONS_HELPED ? EXIT_OK : status;
 }

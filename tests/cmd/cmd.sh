@@ -199,6 +199,141 @@ if has serve; then
     expect 2 err "weft serve: --io: 'foo' is not a reactor: uring or epoll" serve --io foo
     expect 2 err 'weft serve: --token-file: the value is empty' serve --token-file ''
 
+    # Tasks of weft.ini
+    refused() { # refused TEXT FORMAT...: a weft.ini, as printf writes it
+        text=$1
+        shift
+        # shellcheck disable=SC2059
+        printf "$@" >tasks.ini
+        expect 2 err "$text" serve --config tasks.ini --broker "sqlite:$work/refused.db"
+    }
+    if ldd "$weft" 2>/dev/null | grep -q inih; then
+        refused 'tasks.ini: line 1: [exec] needs the name of its task: [exec NAME]' \
+            '[exec]\n'
+        refused 'tasks.ini: line 1: [http] needs the name of its task: [http NAME]' \
+            '[http]\n'
+        refused 'there is no section [exec ]' \
+            '[exec ]\n'
+        refused 'there is no section [process x]' \
+            '[process x]\n'
+        refused 'weft serve: tasks.ini: [exec a] has no command' \
+            '[exec a]\n'
+        refused '[exec a] has no command' \
+            '[exec a]\n[http b]\n'
+        refused 'tasks.ini: line 3: there is already a section [exec a]' \
+            '[exec a]\ncommand = true\n[exec a]\n'
+        refused '[exec a b]: a task has no name, or one with other' \
+            '[exec a b]\ncommand = true\n'
+        refused '[exec noop]: there is already a task noop' \
+            '[exec noop]\ncommand = true\n'
+        refused "tasks.ini: [exec a] has no setting 'comand'; did you mean command?" \
+            '[exec a]\ncomand = true\n'
+        refused "tasks.ini: [exec a] has no setting 'url'" \
+            '[exec a]\nurl = true\n'
+        refused '[exec a]: there is no such program in $PATH' \
+            '[exec a]\ncommand = no-such-program\n'
+        refused '[exec a]: its program is neither an absolute path' \
+            '[exec a]\ncommand = ./a\n'
+        refused 'tasks.ini: [exec a] command: a quote is not closed (a ; behind a space begins a comment)' \
+            '[exec a]\ncommand = sh -c "a\n'
+        refused '[exec a] command: a quote is not closed' \
+            '[exec a]\ncommand = sh -c "a ; b"\n'
+        refused '[exec a] command: there is nothing behind the last \' \
+            '[exec a]\ncommand = a\\\n'
+        refused '[exec a]: it has no program' \
+            "[exec a]\ncommand = ''\n"
+        refused "tasks.ini: [exec a] timeout: '0' is not a duration above 0 like 2s" \
+            '[exec a]\ncommand = true\ntimeout = 0\n'
+        refused "[exec a] grace: 'x' is not a duration" \
+            '[exec a]\ncommand = true\ngrace = x\n'
+        refused "[exec a] output-max: '3MiB' is not a size like 64KiB or 1MiB, between 1 and 2097152 bytes" \
+            '[exec a]\ncommand = true\noutput-max = 3MiB\n'
+        refused "[exec a] memory-max: '0' is not a size" \
+            '[exec a]\ncommand = true\nmemory-max = 0\n'
+        refused "[exec a] cpu-seconds: '0' is not a number" \
+            '[exec a]\ncommand = true\ncpu-seconds = 0\n'
+        refused "[exec a] nice: '20' is not a number between -20 and 19" \
+            '[exec a]\ncommand = true\nnice = 20\n'
+        refused '[exec a]: its directory is not an absolute path' \
+            '[exec a]\ncommand = true\ndirectory = here\n'
+        refused '[exec a]: its directory is none' \
+            '[exec a]\ncommand = true\ndirectory = /no/such\n'
+        refused '[exec a]: its environment has a variable that is set for each job' \
+            '[exec a]\ncommand = true\nenvironment = WEFT_TASK=x\n'
+        long=$(printf 'n%0128d' 0) # longer than what inih keeps of it
+        refused "[exec $(printf '%.128s' "$long")]: a task has no name" \
+            '[exec %s]\ncommand = true\n' "$long"
+        refused "[exec $(printf '%.128s' "$long")] has no command" \
+            '[exec %.128s]\n' "$long"
+        refused "tasks.ini: [serve] has no setting 'command'" \
+            '[serve]\nworkers = 2\n\n [exec a]\ncommand = true\n'
+        refused 'line 2: a section has to begin at the start of its line' \
+            ' [serve]\nworkers = 2\n'
+
+        refused 'tasks.ini: [http a] has no url' \
+            '[http a]\n'
+        secret=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+        refused 'tasks.ini: [http a] has both a secret and a secret-file' \
+            '[http a]\nurl = http://a\nsecret = %s\nsecret-file = x\n' $secret
+        refused '[http a] secret-file: none cannot be opened: No such file' \
+            '[http a]\nurl = http://a\nsecret-file = none\n'
+        : >empty
+        refused '[http a] secret-file: empty has no secret in it' \
+            '[http a]\nurl = http://a\nsecret-file = empty\n'
+        refused '[http a] secret-file: . cannot be read' \
+            '[http a]\nurl = http://a\nsecret-file = .\n'
+        refused "[http a] headers: 'X-Team' is not like \"Name: value\"" \
+            '[http a]\nurl = http://a\nheaders = X-Team\n'
+        refused "[http a] allow-private: 'maybe' is not yes or no" \
+            '[http a]\nurl = http://a\nallow-private = maybe\n'
+        refused "[http a] timeout: '-1s' is not a duration" \
+            '[http a]\nurl = http://a\ntimeout = -1s\n'
+
+        refused "tasks.ini: [process] size: '0' is not a number between 1 and 1024" \
+            '[process]\nsize = 0\n'
+        refused "[process] jobs-max: 'x' is not a number" \
+            '[process]\njobs-max = x\n'
+        refused '[process]: ./none.so: No such file' \
+            '[process]\nload = ./none.so\n'
+        refused "[process] has no setting 'command'" \
+            '[process]\ncommand = x\n'
+        if ldd "$weft" | grep -q libcrypto; then
+            refused '[http a]: there is already a task a' \
+                '[exec a]\ncommand = true\n[http a]\nurl = http://a\n'
+            refused '[http a]: it begins neither with https:// nor with http://' \
+                '[http a]\nurl = ftp://a\n'
+            refused '[http a]: it has a user' \
+                '[http a]\nurl = https://u@a\n'
+            refused '[http a]: a secret is not "whsec_" and the base64' \
+                '[http a]\nurl = http://a\nsecret = x\n'
+            refused '[http a]: it has more than 4 secrets' \
+                '[http a]\nurl = http://a\nsecret = %s %s %s %s %s\n' $secret $secret $secret $secret $secret
+            refused '[http a]: one of its headers is set for each job' \
+                '[http a]\nurl = http://a\nheaders = "Host: b"\n'
+        else
+            skip 'webhooks of weft.ini' 'built without webhooks'
+        fi
+        [ ! -e refused.db ]
+        ok $? 'what is refused leaves no database'
+        if has worker; then
+            printf '[exec a]\n' >tasks.ini
+            expect 2 err 'weft worker: tasks.ini: [exec a] has no command' worker --config tasks.ini
+        fi
+        if has load; then # they are not its business
+            printf '[exec a]\nx = y\n[load]\nconnections = z\n' >tasks.ini
+            expect 2 err "tasks.ini: connections: 'z' is not" load http://a --config tasks.ini
+        fi
+    else
+        skip 'tasks of weft.ini' 'built without inih'
+    fi
+    expect 0 out 'usage: weft child [flags]' child --help
+    expect 2 err 'weft child: it is started by whoever has jobs for it, not by hand' child
+    expect 1 err 'weft child: ./none.so: No such file' child --load none.so
+    "$weft" help >out
+    grep -q child out
+    ok $((! $?)) 'the overview does not have weft child'
+    expect 2 err "there is no command 'chidl'; 'weft help' lists them" chidl
+
     : >serve.out
     "$weft" serve --listen 127.0.0.1:0 --broker "sqlite:$work/jobs.db" --steps 0,0,0 \
         >serve.out 2>serve.err &
@@ -452,7 +587,7 @@ entries_of_manual() {
         awk -v name="weft $1" '/^\.SS /{inside = index($0 " ", ".SS " name " ") == 1}
              previous ~ /^\.T[PQ]$/ && inside && /^\.BI? --/{print $2} {previous = $0}' | sort
 }
-for command in serve worker enqueue jobs queues cron load size version; do
+for command in serve worker enqueue jobs queues cron load child size version; do
     if ! has $command; then
         skip "the manual has the flags of weft $command" 'not in this build'
         continue

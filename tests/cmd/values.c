@@ -4,6 +4,7 @@
 
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 TEST(counts_are_digits_and_nothing_else)
@@ -69,4 +70,63 @@ TEST(yes_and_no_have_four_names_each)
     CHECK(parse_yes("TRUE", &yes) && yes);
     CHECK(parse_yes("0", &yes) && !yes);
     CHECK(!parse_yes("", &yes) && !parse_yes("maybe", &yes));
+}
+
+TEST(nice_values_are_between_minus_20_and_19)
+{
+    static const char *const wrong[] = {"", "-", "20", "-21", "+1", "1.5", "--1", "x"};
+    int value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_nice(wrong[i], &value));
+    CHECK_EQUAL(value, 7);
+    CHECK(parse_nice("-20", &value) && value == -20);
+    CHECK(parse_nice("19", &value) && value == 19);
+    CHECK(parse_nice("0", &value) && value == 0);
+}
+
+/* The words of a text with '|' behind each; "(reason)" where it is wrong. */
+static const char *words_of(const char *text)
+{
+    static char joined[200];
+    char copy[100], *at = copy, *word;
+    const char *reason = NULL;
+    size_t used = 0;
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    joined[0] = '\0';
+    while ((word = parse_word(&at, &reason)))
+        used += (size_t)snprintf(joined + used, sizeof joined - used, "%s|", word);
+    if (reason)
+        (void)snprintf(joined + used, sizeof joined - used, "(%.20s)", reason);
+    return joined;
+}
+
+TEST(words_are_quoted_as_in_a_shell_and_nothing_is_expanded)
+{
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"", ""},
+        {"  \t ", ""},
+        {"one", "one|"},
+        {" one\ttwo  three ", "one|two|three|"},
+        {"'a b' c", "a b|c|"},
+        {"'a\\b\"c$d'", "a\\b\"c$d|"},
+        {"\"a b\" \"c'd\"", "a b|c'd|"},
+        {"\"\\\\ \\\" \\$ \\` \\n\"", "\\ \" $ ` \\n|"},
+        {"a\\ b \\' \\\\ \\x", "a b|'|\\|x|"},
+        {"'' \"\" x''", "||x|"},
+        {"a'b c'\"d e\"f", "ab cd ef|"},
+        {"$HOME *.c ~ a|b >c # `x` $(y) &", "$HOME|*.c|~|a|b|>c|#|`x`|$(y)|&|"},
+        {"a 'b", "a|(a quote is not close)"},
+        {"\"a\\\"", "(a quote is not close)"},
+        {"\"a\\", "(a quote is not close)"},
+        {"a b\\", "a|(there is nothing beh)"},
+        {"x=\"1 2\"", "x=1 2|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *words = words_of(cases[i].text);
+        CHECK(strcmp(words, cases[i].words) == 0);
+        if (strcmp(words, cases[i].words) != 0)
+            test_note("%s: %s, not %s", cases[i].text, words, cases[i].words);
+    }
 }
