@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -48,6 +49,7 @@ _Noreturn static void child_main(const char *database, const struct weft_serve_o
                                  int report_fd)
 {
     static const int64_t no_steps[WEFT_SERVE_STEPS] = {0, 0, 0};
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that bails out leaves no server behind */
     char broker[256];
     (void)snprintf(broker, sizeof broker, "sqlite:%s", server_database(database));
     struct weft_serve_options own = *options;
