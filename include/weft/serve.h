@@ -29,9 +29,10 @@ struct weft_serve_options {
     /* WEFT_SERVE_STEPS lengths of the built-in task; NULL: 2 s, 1 s, 0.5 s */
     const int64_t *steps_ns;
     int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */
-    const char *token_file; /* bearer token; needed for an address that is not loopback ... */
-    int insecure;           /* ... unless this is set */
-    const char *io;         /* reactor, see weft_run_options */
+    int64_t answer_timeout_ns; /* for a client to take an answer, or what comes on a stream; 30 s */
+    const char *token_file;    /* bearer token; needed for an address that is not loopback ... */
+    int insecure;              /* ... unless this is set */
+    const char *io;            /* reactor, see weft_run_options */
     /* Called once, when requests are answered, with the address in "host:port" form. */
     void (*ready)(void *context, const char *address);
     void *ready_context;

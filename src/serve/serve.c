@@ -300,6 +300,7 @@ static int service_main(void *arg)
         .context = &service->api,
         .admit = weft_api_admit,
         .connections_max = service->connections_max,
+        .write_timeout_ns = service->settings.answer_timeout_ns,
         .server_name = "weft",
     };
     if (!err)
