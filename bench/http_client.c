@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * http_client.c - whole requests over loopback: weft's server in one thread, its client in another,
- * with a fiber for each connection that sends one request after the other.
+ * or in two, with a fiber for each connection that sends one request after the other.
  *
  * Both share the machine's cores, so these are figures for the pair. */
 #include "bench.h"
@@ -32,7 +32,7 @@ static int fetch_on(void *arg)
         int err = weft_http_send(fetch->client, &request, &response, WEFT_FOREVER);
         BENCH_REQUIRE(err == 0 && response.status == 200 && response.body_len == 6);
         weft_http_response_release(&response);
-        fetch->responses++;
+        (void)__atomic_fetch_add(&fetch->responses, 1, __ATOMIC_RELAXED);
     }
     return 0;
 }
@@ -46,20 +46,24 @@ static int fetch_all(void *arg)
         return err;
     fetch->begun_ns = weft_now();
     BENCH_REQUIRE(weft_group_init(&group, NULL) == 0);
-    for (unsigned i = 0; i < fetch->connections; i++)
-        BENCH_REQUIRE(weft_spawn(&group, fetch_on, fetch) == 0);
+    for (unsigned i = 0; i < fetch->connections; i++) {
+        const struct weft_spawn_options spread = {.worker =
+                                                      WEFT_WORKER((int)(i % weft_worker_count()))};
+        BENCH_REQUIRE(weft_spawn_with(&group, fetch_on, fetch, &spread) == 0);
+    }
     err = weft_group_wait(&group);
     fetch->ended_ns = weft_now();
     weft_http_client_close(fetch->client);
     return err;
 }
 
-static void fetch_hello(struct bench *bench, unsigned connections)
+static void fetch_hello(struct bench *bench, unsigned connections, unsigned workers)
 {
+    const struct weft_run_options options = {.workers = workers};
     struct hello_server hello;
     hello_server_open(&hello);
     struct fetch fetch = {.hello = &hello, .connections = connections};
-    BENCH_REQUIRE(weft_run(NULL, fetch_all, &fetch) == 0);
+    BENCH_REQUIRE(weft_run(&options, fetch_all, &fetch) == 0);
     hello_server_close(&hello);
     bench->ops = fetch.responses;
     bench->elapsed_ns = fetch.ended_ns - fetch.begun_ns;
@@ -67,15 +71,20 @@ static void fetch_hello(struct bench *bench, unsigned connections)
 
 PLAIN_BENCH(http_client_1, "requests")
 {
-    fetch_hello(bench, 1);
+    fetch_hello(bench, 1, 1);
 }
 
 PLAIN_BENCH(http_client_100, "requests")
 {
-    fetch_hello(bench, 100);
+    fetch_hello(bench, 100, 1);
+}
+
+PLAIN_BENCH(http_client_100_by_2, "requests")
+{
+    fetch_hello(bench, 100, 2);
 }
 
 PLAIN_BENCH(http_client_1000, "requests")
 {
-    fetch_hello(bench, 1000);
+    fetch_hello(bench, 1000, 1);
 }
