@@ -75,12 +75,14 @@ class Child:
 
     processors   where it may run; empty: anywhere
     environment  added to this script's
-    user         as whom, by name; None: as this script"""
+    cwd, user    where, and as whom, by name; None: as this script"""
 
-    def __init__(self, command, processors=(), environment=None, user=None, stop=signal.SIGKILL):
+    def __init__(self, command, processors=(), environment=None, cwd=None, user=None,
+                 stop=signal.SIGKILL):
         self.command = [str(part) for part in command]
         self.processors = processors
         self.environment = environment or {}
+        self.cwd = cwd
         self.user = user
         self.stop = stop
 
@@ -102,7 +104,8 @@ class Child:
         try:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, text=True,
                                             stdout=subprocess.PIPE, stderr=self.errors,
-                                            env=environment, preexec_fn=self._prepare,
+                                            env=environment, cwd=self.cwd,
+                                            preexec_fn=self._prepare,
                                             start_new_session=True, **as_user)
         except (OSError, subprocess.SubprocessError) as error:
             self.errors.close()
@@ -129,14 +132,19 @@ class Child:
         self.errors.seek(0)
         return self.errors.read().strip()[-2000:]
 
-    def results(self, timeout):
-        """The lines of JSON that it prints before it ends well."""
+    def succeed(self, timeout):
+        """What it prints before it ends well."""
         try:
             output, _ = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise Failed("not done after %d s\n%s" % (timeout, self.what_it_said())) from error
         if self.process.returncode:
             raise Failed("exit code %d\n%s" % (self.process.returncode, self.what_it_said()))
+        return output
+
+    def results(self, timeout):
+        """The lines of JSON that it prints before it ends well."""
+        output = self.succeed(timeout)
         try:
             return [loads(line) for line in output.splitlines()]
         except ValueError as error:
