@@ -108,7 +108,7 @@ static int run(const struct command *command, int argc, char **argv)
     struct settings settings;
     struct client client = {0};
     struct task_sections sections = {.child = NULL};
-    struct weft_work_queue queues[WEFT_WORK_QUEUES_MAX];
+    struct weft_work_queue *queues = need(calloc(WEFT_WORK_QUEUES_MAX, sizeof *queues));
     size_t count = 0;
     int status = options_read(command, argc, argv, &arguments, &settings);
     if (status == EXIT_OK)
@@ -123,6 +123,7 @@ static int run(const struct command *command, int argc, char **argv)
         status = work(command, &arguments, &client, &sections.executors, queues, count);
     for (size_t i = 0; i < count; i++)
         free((char *)(uintptr_t)queues[i].name);
+    free(queues);
     client_close(&client);
     task_sections_release(&sections);
     settings_release(&settings);
