@@ -322,6 +322,60 @@ TEST(no_body_of_any_route_is_taken_unless_it_is_one_json_object_or_list)
     close_server();
 }
 
+/* Every body with brackets so deep in one member, known or not: what recurses must not follow. */
+static void try_depth(const struct body *body, const char *name, size_t depth, bool objects)
+{
+    static const char *const pieces[] = {"[", "]", "{'a':", "}"};
+    size_t len = 0, most = depth * 6 + 2048;
+    char *text = malloc(most), *value = malloc(most);
+    REQUIRE(text && value);
+    for (size_t i = 0; i < depth; i++)
+        append(value, &len, pieces[objects ? 2 : 0]);
+    append(value, &len, "0");
+    for (size_t i = 0; i < depth; i++)
+        append(value, &len, pieces[objects ? 3 : 1]);
+    size_t value_len = len;
+    len = 0;
+    append(text, &len, v1_path("%s{'%s':", body->before, name));
+    memcpy(text + len, value, value_len + 1);
+    len += value_len;
+    append(text, &len, v1_path("}%s", body->after));
+    struct reply reply;
+    http_request(&server, body->method, body->path, "Content-Type: application/json\r\n", text, len,
+                 &reply);
+    json_t *json = reply_json(&reply);
+    bool fine = (reply.status == 400 || reply.status == 413) && *v1_text(json, "detail");
+    CHECK(fine);
+    if (!fine)
+        test_note("%s %s, %s %zu deep: %d %.200s", body->method, body->path, name, depth,
+                  reply.status, reply.body);
+    v1_check(body->method, body->path, reply.status, json);
+    json_decref(json);
+    reply_free(&reply);
+    free(value);
+    free(text);
+}
+
+TEST(brackets_as_deep_as_the_sea_are_refused_in_every_body)
+{
+    static const size_t depths[] = {33, 1000, 100000};
+    open_server("deep.db");
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        const json_t *schemas =
+            json_object_get(json_object_get(openapi(), "components"), "schemas");
+        const json_t *schema = json_object_get(schemas, bodies[i].schema);
+        const char *known = json_object_iter_key(
+            json_object_iter(json_object_get((json_t *)(uintptr_t)schema, "properties")));
+        for (size_t k = 0; k < sizeof depths / sizeof *depths; k++) {
+            try_depth(&bodies[i], known, depths[k], false);
+            try_depth(&bodies[i], known, depths[k], true);
+            try_depth(&bodies[i], "nobody", depths[k], false);
+        }
+    }
+    v1_ok(&server, "GET", "/readyz", 200, NULL);
+    close_server();
+}
+
 TEST(a_broken_line_in_the_middle_puts_in_nothing_and_is_named)
 {
     static const struct {
