@@ -243,8 +243,9 @@ struct sqlite_name {
 struct sqlite_names {
     struct sqlite_name **numbered, **slots;
     size_t numbered_capacity, slots_count;
-    int64_t last;      /* the highest number */
-    size_t count, max; /* names */
+    int64_t last;       /* the highest number */
+    size_t count, max;  /* names */
+    uint64_t secret[2]; /* of the hash; there with the slots */
 };
 
 struct sqlite_queue {
@@ -267,6 +268,7 @@ struct sqlite_lease;
 struct sqlite_keys {
     struct sqlite_key **chains;
     size_t chains_count, count;
+    uint64_t secret[2];         /* of the hash; there with the chains */
     struct sqlite_key *touched; /* perhaps without jobs at the end of the transaction */
 };
 

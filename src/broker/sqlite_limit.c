@@ -8,7 +8,8 @@
  * one that is ready has the key. */
 #include "sqlite_internal.h"
 
-#include <base/hash.h>
+#include <base/siphash.h>
+#include <flow/pattern.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,14 +108,15 @@ static struct sqlite_key **key_link(const struct sqlite_keys *keys, int64_t queu
     return link;
 }
 
-static uint64_t hash_of(int64_t queue, const char *text)
+/* Clients choose the keys, so they must not know where they come to lie. */
+static uint64_t hash_of(const struct sqlite_keys *keys, int64_t queue, const char *text)
 {
-    return weft_hash(text, strlen(text)) + (uint64_t)queue * 0x9e3779b97f4a7c15u;
+    return weft_siphash(keys->secret, text, strlen(text)) + (uint64_t)queue * 0x9e3779b97f4a7c15u;
 }
 
 static struct sqlite_key *key_find(const struct sqlite_keys *keys, int64_t queue, const char *text)
 {
-    return keys->chains_count > 0 ? *key_link(keys, queue, hash_of(queue, text), text) : NULL;
+    return keys->chains_count > 0 ? *key_link(keys, queue, hash_of(keys, queue, text), text) : NULL;
 }
 
 static bool grow_chains(struct sqlite_keys *keys)
@@ -125,6 +127,8 @@ static bool grow_chains(struct sqlite_keys *keys)
         calloc(after, sizeof *chains); // NOLINT(bugprone-sizeof-expression)
     if (!chains)
         return false;
+    if (before == 0)
+        weft_pattern_secret(keys->secret, 0);
     keys->chains = chains;
     keys->chains_count = after;
     for (size_t i = 0; i < before; i++)
@@ -143,7 +147,7 @@ static struct sqlite_key *key_make(struct sqlite_keys *keys, int64_t queue, cons
 {
     if (keys->count >= keys->chains_count && !grow_chains(keys))
         return NULL;
-    uint64_t hash = hash_of(queue, text);
+    uint64_t hash = hash_of(keys, queue, text);
     struct sqlite_key **link = key_link(keys, queue, hash, text), *key = *link;
     if (key)
         return key;

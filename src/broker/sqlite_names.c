@@ -5,10 +5,17 @@
  * were put in, when the transaction that made them fails. */
 #include "sqlite_internal.h"
 
-#include <base/hash.h>
+#include <base/siphash.h>
+#include <flow/pattern.h>
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Clients choose the names, so they must not know where they come to lie. */
+static uint64_t hash_of(const struct sqlite_names *names, const char *text)
+{
+    return weft_siphash(names->secret, text, strlen(text));
+}
 
 /* At most half of the slots are used. */
 static struct sqlite_name **slot_of(const struct sqlite_names *names, uint64_t hash,
@@ -24,7 +31,7 @@ static struct sqlite_name **slot_of(const struct sqlite_names *names, uint64_t h
 
 struct sqlite_name *weft_sqlite_name_find(const struct sqlite_names *names, const char *text)
 {
-    return names->slots_count > 0 ? *slot_of(names, weft_hash(text, strlen(text)), text) : NULL;
+    return names->slots_count > 0 ? *slot_of(names, hash_of(names, text), text) : NULL;
 }
 
 struct sqlite_name *weft_sqlite_name_numbered(const struct sqlite_names *names, int64_t number)
@@ -40,6 +47,8 @@ static bool grow_slots(struct sqlite_names *names)
         calloc(slots_count, sizeof *slots); // NOLINT(bugprone-sizeof-expression)
     if (!slots)
         return false;
+    if (!names->slots)
+        weft_pattern_secret(names->secret, 0);
     free(names->slots);
     names->slots = slots;
     names->slots_count = slots_count;
@@ -78,7 +87,7 @@ struct sqlite_name *weft_sqlite_name_add(struct sqlite_names *names, const char 
         return NULL;
     char *copy = (char *)name + size;
     memcpy(copy, text, len);
-    *name = (struct sqlite_name){.number = number, .hash = weft_hash(text, len), .text = copy};
+    *name = (struct sqlite_name){.number = number, .hash = hash_of(names, text), .text = copy};
     while (names->last < number)
         names->numbered[++names->last] = NULL;
     names->numbered[number] = name;

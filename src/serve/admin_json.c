@@ -42,6 +42,16 @@ struct queue_target {
 
 #define FIELD(name) offsetof(struct queue_target, name)
 
+/* Less than is shown would look like no limit. */
+static int read_rate(struct weft_reader *reader, const struct weft_member *member, json_t *value)
+{
+    struct queue_target *target = reader->target;
+    int err = weft_read_number(reader, member, value);
+    if (!err && target->rate > 0 && target->rate < WEFT_QUEUE_RATE_MIN)
+        err = weft_refuse_member(reader, member, "must be 0, for no limit, or at least 0.000001");
+    return err;
+}
+
 int weft_queue_change_parse(struct weft_queue_change *ret_change, const char *body, size_t len,
                             struct weft_refusal *ret_refusal)
 {
@@ -51,7 +61,7 @@ int weft_queue_change_parse(struct weft_queue_change *ret_change, const char *bo
         [RUNNING_MAX] = {"running_max", weft_read_count, FIELD(running_max), 0, UINT32_MAX},
         [RUNNING_MAX_PER_KEY] = {"running_max_per_key", weft_read_count, FIELD(running_max_per_key),
                                  0, UINT32_MAX},
-        [RATE] = {"rate", weft_read_number, FIELD(rate), 0, WEFT_QUEUE_RATE_MAX},
+        [RATE] = {"rate", read_rate, FIELD(rate), 0, WEFT_QUEUE_RATE_MAX},
         [BURST] = {"burst", weft_read_count, FIELD(burst), 0, UINT32_MAX},
     };
     struct queue_target target = {0};

@@ -13,6 +13,7 @@
 #include <serve/refusal.h>
 
 #define WEFT_QUEUE_RATE_MAX 1000000000 /* per second */
+#define WEFT_QUEUE_RATE_MIN 0.000001
 
 struct weft_queue_change {
     struct weft_queue_settings settings; /* as they are to be, as far as they were given */

@@ -97,11 +97,42 @@ static const struct weft_token *token_of(const struct weft_api *api,
     return weft_tokens_find(&api->settings->tokens, weft_http_header(exchange, "Authorization"));
 }
 
+/* A host, without its port, that no name server was asked for: an address, or a name of one part or
+ * below "localhost". */
+static bool is_near(const char *host)
+{
+    size_t len = host[0] == '[' ? strlen(host) : strcspn(host, ":");
+    static const char local[] = ".localhost";
+    size_t local_len = sizeof local - 1;
+    return host[0] == '[' || !memchr(host, '.', len) || strspn(host, "0123456789.") == len ||
+           (len > local_len && strncasecmp(host + len - local_len, local, local_len) == 0);
+}
+
+/* Where nobody needs a token, the pages that somebody's browser shows reach us as well as he does.
+ * They cannot hide where they come from; and those whose name is given our address do not know it
+ * by another. */
+static bool check_site(struct weft_http_exchange *exchange, const struct weft_api *api)
+{
+    const char *origin = weft_http_header(exchange, "Origin");
+    const char *host = weft_http_header(exchange, "Host");
+    const char *site = origin ? strstr(origin, "://") : NULL;
+    const char *detail = NULL;
+    if (origin && (!site || !host || strcasecmp(site + 3, host) != 0))
+        detail = "pages of another site need a token";
+    else if (api->settings->loopback && host && !is_near(host))
+        detail = "without a token the host must be an address or localhost";
+    if (detail)
+        weft_http_reply_error(exchange, 403, detail);
+    return !detail;
+}
+
 static bool check_token(struct weft_http_exchange *exchange, const struct weft_api *api,
                         unsigned may)
 {
-    if (may == 0 || api->settings->tokens.count == 0)
+    if (may == 0)
         return true;
+    if (api->settings->tokens.count == 0)
+        return check_site(exchange, api);
     const struct weft_token *token = token_of(api, exchange);
     if (token && (token->may & may) == may)
         return true;
@@ -134,10 +165,14 @@ static bool check_query(struct weft_http_exchange *exchange, const char *known)
     size_t position = 0;
     int more = known ? 1 : 0;
     while (more > 0 && (more = weft_http_query_next(exchange, &position, &name, &value)) > 0) {
-        if (is_in(known, name))
+        bool first = weft_http_query(exchange, name) == value;
+        if (first && is_in(known, name))
             continue;
         char detail[160];
-        (void)snprintf(detail, sizeof detail, "there is no parameter \"%.64s\" here", name);
+        (void)snprintf(detail, sizeof detail,
+                       first ? "there is no parameter \"%.64s\" here"
+                             : "the parameter \"%.64s\" is there twice",
+                       name);
         weft_http_reply_error(exchange, 422, detail);
         return false;
     }
@@ -218,12 +253,32 @@ bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, 
     return false;
 }
 
+bool weft_api_query_name(struct weft_http_exchange *exchange, const char *name,
+                         const char **ret_value)
+{
+    const char *text = weft_http_query(exchange, name);
+    if (!text)
+        return true;
+    *ret_value = text;
+    if (weft_job_name_is_valid(text))
+        return true;
+    char detail[120];
+    (void)snprintf(detail, sizeof detail, "the parameter \"%s\" must be a name", name);
+    weft_http_reply_error(exchange, 422, detail);
+    return false;
+}
+
 bool weft_api_query_id(struct weft_http_exchange *exchange, const char *name,
                        struct weft_uuid *ret_id, const char *what)
 {
     const char *text = weft_http_query(exchange, name);
-    if (!text || weft_uuid_parse(ret_id, text, strlen(text)) == 0)
+    struct weft_uuid id;
+    if (!text)
         return true;
+    if (weft_uuid_parse(&id, text, strlen(text)) == 0 && !weft_uuid_is_none(&id)) {
+        *ret_id = id;
+        return true;
+    }
     char detail[120];
     (void)snprintf(detail, sizeof detail, "the parameter \"%s\" must be %s", name, what);
     weft_http_reply_error(exchange, 422, detail);

@@ -92,6 +92,9 @@ bool weft_api_query_count(struct weft_http_exchange *exchange, const char *name,
                           uint64_t *ret_value, uint64_t max);
 /* "true", "1" or nothing behind the name; "false" or "0". Absent leaves it. */
 bool weft_api_query_bool(struct weft_http_exchange *exchange, const char *name, bool *ret_value);
+/* A name, as jobs and queues have them. Absent leaves it. */
+bool weft_api_query_name(struct weft_http_exchange *exchange, const char *name,
+                         const char **ret_value);
 /* An id. Absent leaves it. what: "a job's id" */
 bool weft_api_query_id(struct weft_http_exchange *exchange, const char *name,
                        struct weft_uuid *ret_id, const char *what);

@@ -38,6 +38,7 @@ static const struct refusal of_jobs[] = {
     {-EMSGSIZE, 413, NULL, "the job is too large"},
     {-EINVAL, 422, NULL, "the job is not valid"},
     {-ENOENT, 422, NULL, "it comes after a job that is not known"},
+    {-EKEYREJECTED, 422, NULL, "the idempotency key came with another job before"},
     {-ECANCELED, 409, NULL, "not put in, because another one of the request was refused"},
 };
 

@@ -178,10 +178,10 @@ static bool read_after(struct weft_http_exchange *exchange, struct stream *strea
 
 static bool read_stream(struct weft_http_exchange *exchange, struct stream *stream)
 {
-    stream->queue = weft_http_query(exchange, "queue");
-    stream->task = weft_http_query(exchange, "task");
     stream->one_job = weft_http_query(exchange, "id") != NULL;
-    return weft_api_query_id(exchange, "id", &stream->id, "a job's id") &&
+    return weft_api_query_name(exchange, "queue", &stream->queue) &&
+           weft_api_query_name(exchange, "task", &stream->task) &&
+           weft_api_query_id(exchange, "id", &stream->id, "a job's id") &&
            read_after(exchange, stream);
 }
 

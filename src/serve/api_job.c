@@ -127,17 +127,26 @@ static void refuse_id(struct weft_http_exchange *exchange, struct weft_api *api,
         weft_api_refuse(api, exchange, err);
 }
 
+/* "30" or "0.5": digits, and perhaps a point with digits behind it. */
+static bool parse_seconds(const char *text, int64_t *ret_ns)
+{
+    size_t whole = strspn(text, "0123456789");
+    size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+    if (whole == 0 || text[whole + (fraction ? fraction + 1 : 0)])
+        return false;
+    *ret_ns = (int64_t)(fmin(strtod(text, NULL), 1e6) * 1e9);
+    return true;
+}
+
 /* ?wait=30s, at most a minute; false: answered. */
 static bool read_wait(struct weft_http_exchange *exchange, int64_t *ret_wait_ns)
 {
     const char *text = weft_http_query(exchange, "wait");
     int64_t wait_ns = 0;
-    int err = 0;
-    if (text && *text && text[strspn(text, "0123456789.")] == '\0')
-        wait_ns = (int64_t)(fmin(strtod(text, NULL), 1e6) * 1e9);
-    else if (text)
-        err = weft_duration_parse(&wait_ns, text, strlen(text));
-    if (err || wait_ns < 0 || wait_ns > WAIT_MAX_NS) {
+    if (text && !parse_seconds(text, &wait_ns) &&
+        weft_duration_parse(&wait_ns, text, strlen(text)) != 0)
+        wait_ns = -1;
+    if (wait_ns < 0 || wait_ns > WAIT_MAX_NS) {
         weft_http_reply_error(exchange, 422,
                               "the parameter \"wait\" must be seconds, or like \"1m\", up to 60s");
         return false;
@@ -230,10 +239,9 @@ static void get_jobs(struct weft_http_exchange *exchange, void *context)
         !weft_api_query_id(exchange, "cursor", &filter.before,
                            "what the last page gave as \"next\"") ||
         !weft_api_query_id(exchange, "flow", &filter.flow, "a flow's id") ||
-        !read_state(exchange, &filter))
+        !weft_api_query_name(exchange, "queue", &filter.queue) ||
+        !weft_api_query_name(exchange, "task", &filter.task) || !read_state(exchange, &filter))
         return;
-    filter.queue = weft_http_query(exchange, "queue");
-    filter.task = weft_http_query(exchange, "task");
     filter.jobs_max = limit;
     struct weft_job_page page = {.jobs = calloc(limit, sizeof(struct weft_job *))};
     int err = page.jobs ? api->broker->ops->list(api->broker, &filter, &page) : -ENOMEM;
@@ -358,7 +366,7 @@ static void get_flow(struct weft_http_exchange *exchange, void *context)
     struct weft_api *api = context;
     struct weft_uuid id = weft_api_path_id(exchange);
     uint64_t counts[WEFT_JOB_STATES] = {0};
-    int err = count_flow(exchange, api, &id, counts);
+    int err = weft_uuid_is_none(&id) ? 0 : count_flow(exchange, api, &id, counts);
     if (err)
         weft_api_refuse(api, exchange, err);
     else

@@ -196,7 +196,7 @@ static void get_metrics(struct weft_http_exchange *exchange, void *context)
 
 /* --- the description of it all --- */
 
-/* Made of the file beside this one: openapi.S.in. */
+/* Made of the file beside this one: openapi.awk. */
 extern const char weft_openapi_json[] __attribute__((visibility("hidden")));
 extern const char weft_openapi_json_end[] __attribute__((visibility("hidden")));
 

@@ -77,6 +77,51 @@ static bool set_idempotency(struct weft_http_exchange *exchange,
     return true;
 }
 
+static bool is_same_text(const char *one, const char *other)
+{
+    return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
+static bool is_same_bytes(const struct weft_bytes *one, const struct weft_bytes *other)
+{
+    return one->json == other->json && one->len == other->len &&
+           (one->len == 0 || memcmp(one->data, other->data, one->len) == 0);
+}
+
+/* Whether a job that is there is as it is asked for now. What is counted from the moment of the
+ * request says nothing. */
+static bool is_as_asked(const struct weft_job *job, const struct weft_submission *asked)
+{
+    int priority = asked->priority < 0 ? WEFT_PRIORITY_DEFAULT : asked->priority;
+    return strcmp(job->task, asked->task) == 0 && strcmp(job->queue, asked->queue) == 0 &&
+           job->priority == priority && is_same_bytes(&job->payload, &asked->payload) &&
+           (!asked->attempts_max || job->attempts_max == asked->attempts_max) &&
+           (!asked->expires_at_us || job->expires_us == asked->expires_at_us) &&
+           job->timeout_us == asked->timeout_us && job->grace_us == asked->grace_us &&
+           job->result_ttl_us == asked->result_ttl_us && job->backoff.kind == asked->backoff.kind &&
+           job->backoff.jitter == asked->backoff.jitter &&
+           job->backoff.base_us == asked->backoff.base_us &&
+           job->backoff.cap_us == asked->backoff.cap_us &&
+           is_same_text(job->content_type, asked->content_type) &&
+           is_same_text(job->limit_key, asked->limit_key) &&
+           is_same_text(job->headers, asked->headers);
+}
+
+/* Of a request that came with an idempotency key: what is there already must be what is meant. */
+static void check_repeated(struct weft_api *api, const struct weft_submissions *submissions)
+{
+    for (size_t i = 0; i < submissions->requests.count; i++) {
+        struct weft_submission *item = &submissions->items[i];
+        struct weft_job *job;
+        if (item->err != WEFT_EDUPLICATE ||
+            api->broker->ops->find(api->broker, &item->id, &job) != 0)
+            continue;
+        if (!is_as_asked(job, item))
+            item->err = -EKEYREJECTED;
+        weft_job_free(job);
+    }
+}
+
 /* --- answering --- */
 
 static void append_accepted(struct weft_buffer *body, const struct weft_submission *item)
@@ -164,6 +209,8 @@ static void submit(struct weft_http_exchange *exchange, struct weft_api *api,
     size_t count = submissions->requests.count;
     int err = weft_engine_submit(api->engine, submissions->items, count, atomic);
     weft_api_note_store(api, err);
+    if (!err && weft_http_header(exchange, "Idempotency-Key"))
+        check_repeated(api, submissions);
     if (err)
         weft_api_refuse(api, exchange, err);
     else if (submissions->requests.single)

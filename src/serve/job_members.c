@@ -11,6 +11,7 @@
 
 #define FIELD(name) offsetof(struct weft_job_request, name)
 
+#define LENGTH_MIN  WEFT_BODY_LENGTH_MIN
 #define LENGTH_MAX  WEFT_JOB_LENGTH_MAX_NS
 
 _Static_assert(WEFT_JOB_LENGTH_MAX_NS == WEFT_BODY_LENGTH_MAX, "they are said to be 100 years");
@@ -126,8 +127,8 @@ static int read_backoff(struct weft_reader *reader, const struct weft_member *me
 {
     static const struct weft_member members[] = {
         {"backoff.kind", read_backoff_kind, 0},
-        {"backoff.base", weft_read_length, FIELD(backoff_base_ns), 1, LENGTH_MAX},
-        {"backoff.cap", weft_read_length, FIELD(backoff_cap_ns), 1, LENGTH_MAX},
+        {"backoff.base", weft_read_length, FIELD(backoff_base_ns), LENGTH_MIN, LENGTH_MAX},
+        {"backoff.cap", weft_read_length, FIELD(backoff_cap_ns), LENGTH_MIN, LENGTH_MAX},
         {"backoff.jitter", read_jitter, 0},
     };
     const struct weft_job_request *request = request_of(reader);
@@ -136,6 +137,8 @@ static int read_backoff(struct weft_reader *reader, const struct weft_member *me
         return weft_refuse_member(reader, member, "must be an object");
     int err = weft_members_read(reader, value, member->name, members,
                                 sizeof members / sizeof members[0], &given);
+    if (!err && given && !request->backoff_base_ns)
+        err = weft_refuse(reader, 422, "\"backoff.base\" is missing");
     if (!err && request->backoff_cap_ns && request->backoff_cap_ns < request->backoff_base_ns)
         err = weft_refuse(reader, 422, "\"backoff.cap\" is less than \"backoff.base\"");
     return err;
@@ -168,7 +171,7 @@ static int read_unique(struct weft_reader *reader, const struct weft_member *mem
 {
     static const struct weft_member members[] = {
         {"unique.key", weft_read_key, FIELD(unique_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
-        {"unique.window", weft_read_length, FIELD(unique_window_ns), 1, LENGTH_MAX},
+        {"unique.window", weft_read_length, FIELD(unique_window_ns), LENGTH_MIN, LENGTH_MAX},
         {"unique.states", read_states, 0},
     };
     uint32_t given = 0;
@@ -251,9 +254,11 @@ static int read_needed(struct weft_reader *reader, const struct weft_member *mem
     *after = (struct weft_job_after){0};
     if (!text || !weft_is_word(text, len))
         return weft_refuse_member(reader, member, "must be a list of names and ids of jobs");
-    if (weft_uuid_parse(&after->id, text, len) == 0)
-        return 0;
-    return weft_read_copy(reader, text, len, &after->name);
+    if (weft_uuid_parse(&after->id, text, len) != 0)
+        return weft_read_copy(reader, text, len, &after->name);
+    if (weft_uuid_is_none(&after->id))
+        return weft_refuse_member(reader, member, "must be a list of names and ids of jobs");
+    return 0;
 }
 
 static int read_after(struct weft_reader *reader, const struct weft_member *member, json_t *value)
@@ -294,6 +299,17 @@ static int read_after_policy(struct weft_reader *reader, const struct weft_membe
         return weft_refuse_member(reader, member, "must be \"success\" or \"any\"");
     request_of(reader)->after_policy = i == 0 ? WEFT_JOB_AFTER_SUCCESS : WEFT_JOB_AFTER_ANY;
     return 0;
+}
+
+/* The id of zeros is what "none" is stored as. */
+static int read_group(struct weft_reader *reader, const struct weft_member *member, json_t *value)
+{
+    struct weft_uuid id;
+    int err = weft_read_word(reader, member, value);
+    if (!err && weft_uuid_parse(&id, json_string_value(value), json_string_length(value)) == 0 &&
+        weft_uuid_is_none(&id))
+        err = weft_refuse_member(reader, member, "must be a name or the id of a flow");
+    return err;
 }
 
 static int read_name(struct weft_reader *reader, const struct weft_member *member, json_t *value)
@@ -345,19 +361,20 @@ static const struct weft_member job_members[MEMBERS] = {
     [DELAY] = {"delay", weft_read_length, FIELD(delay_ns), 0, LENGTH_MAX},
     [RUN_AT] = {"run_at", weft_read_time, FIELD(run_at_us)},
     [MAX_ATTEMPTS] = {"max_attempts", read_attempts},
-    [TIMEOUT] = {"timeout", weft_read_length, FIELD(timeout_ns), 1, LENGTH_MAX},
-    [SOFT_TIMEOUT] = {"soft_timeout", weft_read_length, FIELD(soft_timeout_ns), 1, LENGTH_MAX},
+    [TIMEOUT] = {"timeout", weft_read_length, FIELD(timeout_ns), LENGTH_MIN, LENGTH_MAX},
+    [SOFT_TIMEOUT] = {"soft_timeout", weft_read_length, FIELD(soft_timeout_ns), LENGTH_MIN,
+                      LENGTH_MAX},
     [PAYLOAD_BASE64] = {"payload_base64", read_bytes, .most = WEFT_JOB_PAYLOAD_MAX},
     [CONTENT_TYPE] = {"content_type", read_content_type},
     [EXPIRES_AT] = {"expires_at", weft_read_time, FIELD(expires_at_us)},
-    [EXPIRES_IN] = {"expires_in", weft_read_length, FIELD(expires_in_ns), 1, LENGTH_MAX},
+    [EXPIRES_IN] = {"expires_in", weft_read_length, FIELD(expires_in_ns), LENGTH_MIN, LENGTH_MAX},
     [BACKOFF] = {"backoff", read_backoff},
     [UNIQUE] = {"unique", read_unique},
     [LIMIT_KEY] = {"limit_key", weft_read_key, FIELD(limit_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
     [HEADERS] = {"headers", read_headers},
-    [RESULT_TTL] = {"result_ttl", weft_read_length, FIELD(result_ttl_ns), 1, LENGTH_MAX},
+    [RESULT_TTL] = {"result_ttl", weft_read_length, FIELD(result_ttl_ns), LENGTH_MIN, LENGTH_MAX},
     [NAME] = {"name", read_name, FIELD(name)},
-    [GROUP] = {"group", weft_read_word, FIELD(group)},
+    [GROUP] = {"group", read_group, FIELD(group)},
     [AFTER] = {"after", read_after, .tree_max = AFTER_TREE_MAX},
     [AFTER_POLICY] = {"after_policy", read_after_policy},
 };

@@ -409,8 +409,9 @@ int weft_read_length(struct weft_reader *reader, const struct weft_member *membe
                                   "must be a number of seconds, or a text like \"1m30s\"");
     if (ns < 0)
         return weft_refuse_member(reader, member, "must not be less than 0");
-    if (ns < member->least && member->least == 1)
-        return weft_refuse_member(reader, member, "must be more than 0");
+    if (ns < member->least && member->least == WEFT_BODY_LENGTH_MIN)
+        return weft_refuse_member(reader, member, "must be %s",
+                                  ns ? "at least a microsecond" : "more than 0");
     if (ns < member->least)
         return weft_refuse_member(reader, member, "must be at least %g s",
                                   (double)member->least / 1e9);

@@ -22,6 +22,7 @@
 
 #define WEFT_BODY_DEPTH_MAX  32u                /* of brackets; more: 400 */
 #define WEFT_BODY_TREE_MAX   ((size_t)64 << 10) /* bytes of an array or object that is parsed */
+#define WEFT_BODY_LENGTH_MIN 1000 /* ns: where 0 means "not given", as less would be */
 #define WEFT_BODY_LENGTH_MAX (INT64_C(36525) * 86400 * 1000000000) /* ns: 100 years */
 #define WEFT_BODY_COUNT_MAX  (INT64_C(1) << 53) /* what every JSON parser keeps exactly */
 

@@ -3,9 +3,10 @@
 #include <serve/api_job.h>
 
 #include <base/buffer.h>
-#include <base/hash.h>
 #include <base/list.h>
+#include <base/siphash.h>
 #include <base/table.h>
+#include <flow/pattern.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,25 +54,33 @@ static int join_headers(struct weft_arena *arena, const struct weft_job_request 
     return copy ? 0 : -ENOMEM;
 }
 
+/* The words of a body and their flows. Clients choose the words: the hash has a secret. */
+struct groups {
+    struct weft_table table;
+    uint64_t secret[2];
+};
+
 struct group {
     struct weft_table_node node;
     const char *name;
     struct weft_uuid flow;
 };
 
-static struct group *find_group(const struct weft_table *groups, const char *name, uint64_t hash)
+static struct group *find_group(const struct groups *groups, const char *name, uint64_t hash)
 {
-    struct weft_table_node *node = weft_table_first(groups, hash);
+    struct weft_table_node *node = weft_table_first(&groups->table, hash);
     while (node && strcmp(weft_container_of(node, struct group, node)->name, name) != 0)
         node = weft_table_next(node);
     return node ? weft_container_of(node, struct group, node) : NULL;
 }
 
 /* The flow of a word: named by the id of the first job of the body that has the word. */
-static int join_group(struct weft_submissions *submissions, struct weft_table *groups,
-                      const char *name, struct weft_engine *engine, struct weft_submission *item)
+static int join_group(struct weft_submissions *submissions, struct groups *groups, const char *name,
+                      struct weft_engine *engine, struct weft_submission *item)
 {
-    uint64_t hash = weft_hash(name, strlen(name));
+    if (!groups->secret[0]) /* most bodies have no groups */
+        weft_pattern_secret(groups->secret, 0);
+    uint64_t hash = weft_siphash(groups->secret, name, strlen(name));
     struct group *group = find_group(groups, name, hash);
     if (!group) {
         group = weft_arena_alloc(&submissions->requests.arena, sizeof *group);
@@ -79,7 +88,7 @@ static int join_group(struct weft_submissions *submissions, struct weft_table *g
             return -ENOMEM;
         item->id = weft_engine_make_id(engine);
         *group = (struct group){.name = name, .flow = item->id};
-        weft_table_put(groups, &group->node, hash);
+        weft_table_put(&groups->table, &group->node, hash);
     }
     item->flow = group->flow;
     return 0;
@@ -88,15 +97,15 @@ static int join_group(struct weft_submissions *submissions, struct weft_table *g
 /* Jobs with the same group belong together. A group that is an id is the flow with that id. */
 static int join_flows(struct weft_submissions *submissions, struct weft_engine *engine)
 {
-    struct weft_table groups;
-    int err = weft_table_init(&groups);
+    struct groups groups = {0};
+    int err = weft_table_init(&groups.table);
     for (size_t i = 0; !err && i < submissions->requests.count; i++) {
         struct weft_submission *item = weft_submissions_at(submissions, i);
         const char *name = submissions->requests.items[i].group;
         if (name && weft_uuid_parse(&item->flow, name, strlen(name)) != 0)
             err = join_group(submissions, &groups, name, engine, item);
     }
-    weft_table_deinit(&groups);
+    weft_table_deinit(&groups.table);
     return err;
 }
 

@@ -324,7 +324,7 @@ TEST(lengths_are_seconds_or_text)
         int64_t ns;
     } right[] = {{"1", WEFT_SEC},
                  {"0.25", 250 * WEFT_MSEC},
-                 {"1e-9", 1},
+                 {"1e-6", WEFT_USEC},
                  {"3155760000", 3155760000 * WEFT_SEC},
                  {"\"90s\"", 90 * WEFT_SEC},
                  {"\"1m30s\"", 90 * WEFT_SEC},
@@ -365,6 +365,10 @@ TEST(lengths_are_seconds_or_text)
         member_refused(member, detail);
         (void)snprintf(member, sizeof member, "\"%s\":0", members[i]);
         (void)snprintf(detail, sizeof detail, "\"%s\" must be more than 0", members[i]);
+        if (i < 4)
+            member_refused(member, detail);
+        (void)snprintf(member, sizeof member, "\"%s\":\"999ns\"", members[i]);
+        (void)snprintf(detail, sizeof detail, "\"%s\" must be at least a microsecond", members[i]);
         if (i < 4)
             member_refused(member, detail);
     }

@@ -7,6 +7,7 @@
 #include <base/iso_time.h>
 #include <base/uuid.h>
 
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,16 +173,29 @@ static bool check_number(struct check *check, const json_t *schema, const json_t
     return true;
 }
 
+/* The patterns of the document are POSIX ones as well. */
+static bool has_pattern(const char *pattern, const char *text, size_t len)
+{
+    regex_t compiled;
+    REQUIRE(regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) == 0);
+    bool fits = strlen(text) == len && regexec(&compiled, text, 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return fits;
+}
+
 static bool check_string(struct check *check, const json_t *schema, const json_t *value)
 {
     const char *text = json_string_value(value);
     size_t len = json_string_length(value);
     const json_t *most = json_object_get(schema, "maxLength");
     const char *format = json_string_value(json_object_get(schema, "format"));
+    const char *pattern = json_string_value(json_object_get(schema, "pattern"));
     struct weft_uuid id;
     int64_t us;
     if (most && len > (size_t)json_integer_value(most)) /* of ASCII */
         return wrong(check, "\"%.60s...\" is too long", text);
+    if (pattern && !has_pattern(pattern, text, len))
+        return wrong(check, "\"%.60s\" is not as \"%.60s\"", text, pattern);
     if (format && strcmp(format, "uuid") == 0 && weft_uuid_parse(&id, text, len))
         return wrong(check, "\"%.60s\" is no UUID", text);
     if (format && strcmp(format, "date-time") == 0 && weft_time_parse(&us, text, len))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * schema.h - openapi.json, and whether values are as its schemas say. Knows as much of JSON Schema
  * as the document uses: $ref, type, properties, required, additionalProperties, enum, items, oneOf,
- * minimum, maximum, minItems, maxItems, maxLength, format uuid and date-time. */
+ * minimum, maximum, minItems, maxItems, maxLength, pattern, format uuid and date-time. */
 #ifndef WEFT_TESTS_SERVE_SCHEMA_H
 #define WEFT_TESTS_SERVE_SCHEMA_H
 

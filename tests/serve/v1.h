@@ -24,6 +24,13 @@ __attribute__((format(printf, 5, 6))) json_t *v1(const struct server *server, co
 json_t *v1_send(const struct server *server, const char *method, const char *path, int status,
                 const char *type, const char *headers, const char *body, size_t len);
 
+/* What the document says of an answer: one that is not in there, or not as it says, fails the test.
+ * The status of each operation is remembered. */
+void v1_check(const char *method, const char *path, int status, const json_t *json);
+
+/* Whether the operation of this id was answered with this status in this program. */
+bool v1_was_seen(const char *operation, const char *status);
+
 /* v1, and only the status matters. */
 #define v1_ok(server, method, path, status, ...)                                                   \
     json_decref(v1(server, method, path, status, __VA_ARGS__))

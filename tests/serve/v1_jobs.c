@@ -355,7 +355,9 @@ TEST(a_list_takes_only_parameters_that_make_sense)
     v1_refused(&server, "GET", "/v1/jobs?flow=f", 422, "\"flow\" must be", NULL);
     v1_refused(&server, "GET", "/v1/jobs?stat=dead", 422, "\"stat\"", NULL);
     v1_refused(&server, "GET", "/v1/jobs?s&tate=dead", 422, "\"s\"", NULL);
-    v1_ok(&server, "GET", "/v1/jobs?limit=1000&queue=%2f&task=&", 200, NULL);
+    v1_refused(&server, "GET", "/v1/jobs?queue=%2f", 422, "\"queue\" must be a name", NULL);
+    v1_refused(&server, "GET", "/v1/jobs?task=", 422, "\"task\" must be a name", NULL);
+    v1_ok(&server, "GET", "/v1/jobs?limit=1000&queue=nobody&task=nobody&", 200, NULL);
     close_server();
 }
 

@@ -211,6 +211,8 @@ TEST(the_checker_finds_what_is_wrong)
         {"{\"enum\":[\"a\",true]}", "true", true},
         {"{\"enum\":[\"a\",true]}", "\"b\"", false},
         {"{\"type\":\"string\",\"maxLength\":2}", "\"abc\"", false},
+        {"{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}", "\"123\"", true},
+        {"{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}", "\"12a\"", false},
         {"{\"type\":\"string\",\"format\":\"uuid\"}", "\"abc\"", false},
         {"{\"type\":\"string\",\"format\":\"date-time\"}", "\"2026-01-01T00:00:00Z\"", true},
         {"{\"type\":\"string\",\"format\":\"date-time\"}", "\"today\"", false},
