@@ -99,6 +99,8 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
     struct weft_claim claim = {
         .queues = run->names,
         .queues_count = run->names_count,
+        .tasks = engine->tasks,
+        .tasks_count = engine->options.handlers_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
         .jobs_max = weft_consumer_stock(consumer, jobs_max < at_once ? jobs_max : at_once),
