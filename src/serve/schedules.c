@@ -29,7 +29,7 @@ static int fill(struct weft_engine *engine, const struct weft_submission *asked,
 int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int64_t run_us,
                         struct weft_scheduled_job *ret_job, char *error, size_t error_bytes)
 {
-    struct weft_api *api = context;
+    struct weft_engine *engine = context;
     struct weft_job_requests requests;
     struct weft_refusal refusal;
     (void)run_us;
@@ -40,9 +40,9 @@ int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int6
         return err;
     }
     struct weft_submissions submissions;
-    err = weft_submissions_make(&submissions, api->engine, &requests);
+    err = weft_submissions_make(&submissions, engine, &requests);
     if (!err)
-        err = fill(api->engine, submissions.items, ret_job);
+        err = fill(engine, submissions.items, ret_job);
     weft_submissions_release(&submissions);
     if (err)
         (void)snprintf(error, error_bytes, "the job cannot be made: %s", weft_strerror(err));
