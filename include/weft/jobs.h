@@ -183,7 +183,8 @@ WEFT_API int weft_jobs_enqueue(struct weft_jobs *jobs, struct weft_jobs_request 
 WEFT_API int weft_jobs_make_flow(struct weft_jobs *jobs, char ret_flow[WEFT_JOBS_ID_BYTES]);
 
 /* Put in or replace a schedule. One that is stored just like this keeps the time of its next run,
- * and so what it missed; one that was paused stays so.
+ * and so what it missed; one that was paused stays so, and "@every" counts from when it was first
+ * set.
  * Returns  0; -EINVAL, -EMSGSIZE, -ENOBUFS (10,000 are there), with a sentence in ret_error;
  *          -ECANCELED, -EPERM, errors of the store
  * Suspends */
@@ -194,7 +195,7 @@ WEFT_API int weft_jobs_cron_remove(struct weft_jobs *jobs, const char *name);
 
 /* ---- what became of them ------------------------------------------------------------- */
 
-/* A job as it was when it was asked for. Times are 0 when there is none. */
+/* A job as it was when it was asked for. A time that there is not is 0. */
 struct weft_jobs_view {
     const char *id, *flow; /* flow NULL: it belongs to none */
     const char *task, *queue;
@@ -208,7 +209,8 @@ struct weft_jobs_view {
     size_t result_len;
     int result_is_json;
     const char *error; /* of the last attempt that failed, or why it was cancelled; or NULL */
-    int64_t created_us, run_at_us, started_us, finished_us;
+    int64_t created_us, started_us, finished_us;
+    int64_t run_at_us; /* while it is not over: not before then */
 };
 
 /* Returns  0 with *ret_view, the caller's; -ENOENT; -EINVAL (that is no id), -ECANCELED, -EPERM,

@@ -318,7 +318,7 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     engine->capabilities = filled.broker->ops->capabilities;
     engine->pumped = engine->capabilities & WEFT_BROKER_EVENTS;
     engine->deadline_ns = WEFT_FOREVER;
-    engine->settle_until_ns = WEFT_FOREVER;
+    weft_settle_begin(engine);
     engine->maintain_at_ns = WEFT_NOWAIT;
     weft_list_init(&engine->finished);
     weft_list_init(&engine->watches);
@@ -417,7 +417,8 @@ int weft_engine_run(struct weft_engine *engine)
     if (err == 0)
         err = weft_group_init(&working, &supervise);
     if (err)
-        return err; /* -EPERM of the first */
+        return err;            /* -EPERM of the first */
+    weft_settle_begin(engine); /* a drain may have come before */
     err = weft_services_start(engine, &services, false);
     if (err == 0)
         err = weft_service_start(&engine->settler, &settling);

@@ -140,7 +140,8 @@ static bool is_like(const struct weft_cron_entry *stored, const struct weft_cron
            same(stored->missed, wanted->missed) && same(stored->job, wanted->job);
 }
 
-/* What is stored under the entry's name: whether it is just like it, else whether it is paused. */
+/* Whether what is stored under the entry's name is just like it. If not, what of it stays: when it
+ * was made, and that it is paused. */
 static int look_up(struct weft_jobs *jobs, struct weft_cron_entry *entry, bool *ret_is_there)
 {
     struct weft_cron_entry *entries;
@@ -154,6 +155,7 @@ static int look_up(struct weft_jobs *jobs, struct weft_cron_entry *entry, bool *
             continue;
         *ret_is_there = is_like(&entries[i], entry);
         entry->paused = entries[i].paused;
+        entry->created_us = entries[i].created_us;
     }
     free(entries);
     return 0;
@@ -179,12 +181,13 @@ static int store(const struct cron_call *call, struct weft_cron_entry *entry)
     struct weft_broker *broker = call->jobs->broker;
     char error[WEFT_SCHEDULE_ERROR_BYTES] = "";
     bool is_there;
+    int64_t now_us = broker->ops->now_us(broker);
+    entry->created_us = now_us;
     int err = look_up(call->jobs, entry, &is_there);
     if (err || is_there)
         return err;
-    entry->created_us = broker->ops->now_us(broker);
-    err = weft_schedule_next(entry->schedule, entry->zone, NULL, entry->created_us,
-                             entry->created_us, &entry->next_us, error, sizeof error);
+    err = weft_schedule_next(entry->schedule, entry->zone, NULL, entry->created_us, now_us,
+                             &entry->next_us, error, sizeof error);
     if (err && err != -ECANCELED)
         return refuse(call, err == -ERANGE ? -EINVAL : err, "%s", error);
     if (!err)
