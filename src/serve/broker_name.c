@@ -6,22 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEME "sqlite:"
-
 int weft_broker_name_parse(const char **ret_path, const char *name, bool memory, char *error,
                            size_t error_bytes)
 {
-    size_t scheme_len = strlen(SCHEME);
+    static const char scheme[] = "sqlite:";
+    const char *path = name + strlen(scheme); /* if it begins so */
     if (memory && strcmp(name, "memory:") == 0) {
         *ret_path = NULL;
         return 0;
     }
-    if (strncmp(name, SCHEME, scheme_len) != 0 || !name[scheme_len]) {
+    if (strncmp(name, scheme, strlen(scheme)) != 0 || !*path) {
         (void)snprintf(error, error_bytes, "the broker \"%s\" is not known; use sqlite:PATH%s",
                        name, memory ? " or memory:" : "");
         return -EINVAL;
     }
-    const char *path = name + scheme_len;
     if (strcmp(path, ":memory:") == 0 || strncmp(path, "file:", 5) == 0) {
         (void)snprintf(error, error_bytes, "the broker needs the path of a file, not \"%s\"%s",
                        path, memory ? "; memory: needs none" : "");
