@@ -5,6 +5,7 @@
 
 #include <base/base64.h>
 #include <serve/job_json.h>
+#include <serve/schedules.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CRONS_MAX    10000
 #define JOB_BYTES    ((size_t)2 << 20) /* the store takes less */
 #define MISSED_WORDS "once, skip or all"
 
@@ -140,27 +140,6 @@ static bool is_like(const struct weft_cron_entry *stored, const struct weft_cron
            same(stored->missed, wanted->missed) && same(stored->job, wanted->job);
 }
 
-/* Whether what is stored under the entry's name is just like it. If not, what of it stays: when it
- * was made, and that it is paused. */
-static int look_up(struct weft_jobs *jobs, struct weft_cron_entry *entry, bool *ret_is_there)
-{
-    struct weft_cron_entry *entries;
-    size_t count = 0;
-    int err = jobs->broker->ops->crons(jobs->broker, &entries, CRONS_MAX, &count);
-    if (err)
-        return err;
-    *ret_is_there = false;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(entries[i].name, entry->name) != 0)
-            continue;
-        *ret_is_there = is_like(&entries[i], entry);
-        entry->paused = entries[i].paused;
-        entry->created_us = entries[i].created_us;
-    }
-    free(entries);
-    return 0;
-}
-
 /* As it will be read when its time has come. */
 static int check_json(const struct cron_call *call, const struct weft_buffer *json)
 {
@@ -176,24 +155,34 @@ static int check_json(const struct cron_call *call, const struct weft_buffer *js
     return 0;
 }
 
-static int store(const struct cron_call *call, struct weft_cron_entry *entry)
+/* One that is stored just like it is left alone; of another one its pause stays. */
+static int replace(const struct cron_call *call, const struct weft_cron_entry *stored,
+                   struct weft_cron_entry *entry)
 {
     struct weft_broker *broker = call->jobs->broker;
     char error[WEFT_SCHEDULE_ERROR_BYTES] = "";
-    bool is_there;
-    int64_t now_us = broker->ops->now_us(broker);
-    entry->created_us = now_us;
-    int err = look_up(call->jobs, entry, &is_there);
-    if (err || is_there)
-        return err;
-    err = weft_schedule_next(entry->schedule, entry->zone, NULL, entry->created_us, now_us,
-                             &entry->next_us, error, sizeof error);
+    if (stored && is_like(stored, entry))
+        return 0;
+    entry->paused = stored && stored->paused;
+    int err = weft_schedules_begin(broker, stored, entry, error, sizeof error);
     if (err && err != -ECANCELED)
         return refuse(call, err == -ERANGE ? -EINVAL : err, "%s", error);
     if (!err)
         err = broker->ops->cron_set(broker, entry);
     if (!err)
         weft_scheduler_poke(call->jobs->scheduler);
+    return err;
+}
+
+static int store(const struct cron_call *call, struct weft_cron_entry *entry)
+{
+    struct weft_cron_entry *block;
+    const struct weft_cron_entry *stored;
+    int err = weft_schedules_find(call->jobs->broker, entry->name, &block, &stored);
+    if (err)
+        return err;
+    err = replace(call, stored, entry);
+    free(block);
     return err;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int fill(struct weft_engine *engine, const struct weft_submission *asked,
@@ -47,4 +48,31 @@ int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int6
     if (err)
         (void)snprintf(error, error_bytes, "the job cannot be made: %s", weft_strerror(err));
     return err;
+}
+
+int weft_schedules_find(struct weft_broker *broker, const char *name,
+                        struct weft_cron_entry **ret_block,
+                        const struct weft_cron_entry **ret_entry)
+{
+    struct weft_cron_entry *block = NULL;
+    size_t count = 0;
+    int err = broker->ops->crons(broker, &block, WEFT_SCHEDULES_MAX, &count);
+    if (err)
+        return err;
+    *ret_entry = NULL;
+    for (size_t i = 0; i < count && !*ret_entry; i++) {
+        if (strcmp(block[i].name, name) == 0)
+            *ret_entry = &block[i];
+    }
+    *ret_block = block;
+    return 0;
+}
+
+int weft_schedules_begin(struct weft_broker *broker, const struct weft_cron_entry *replaced,
+                         struct weft_cron_entry *entry, char *error, size_t error_bytes)
+{
+    int64_t now_us = broker->ops->now_us(broker);
+    entry->created_us = replaced ? replaced->created_us : now_us;
+    return weft_schedule_next(entry->schedule, entry->zone, NULL, entry->created_us, now_us,
+                              &entry->next_us, error, error_bytes);
 }
