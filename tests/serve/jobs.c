@@ -501,6 +501,12 @@ FIBER_TEST(a_request_that_is_wrong_is_refused_with_a_sentence)
             test_note("number %zu: %s", i, request.reason ? request.reason : "accepted");
     }
     CHECK_EQUAL(desk_counts(&desk).available, 1);
+    static const struct weft_jobs_after twice[] = {{.index = 0}, {.index = 0}};
+    struct weft_jobs_request pair[] = {{.task = "echo"},
+                                       {.task = "echo", .after = twice, .after_count = 2}};
+    CHECK_EQUAL(weft_jobs_enqueue(desk.jobs, pair, 2, 0), -EINVAL);
+    CHECK_TEXT(pair[1].reason, "it waits for a job twice");
+    CHECK_EQUAL(pair[0].err, 0);
     struct weft_jobs_request none = {.task = "echo"};
     CHECK_EQUAL(weft_jobs_enqueue(desk.jobs, &none, 0, 0), -EINVAL);
     CHECK_EQUAL(weft_jobs_enqueue(desk.jobs, &none, WEFT_JOBS_MAX + 1, 0), -EINVAL);
@@ -673,6 +679,31 @@ FIBER_TEST(limits_of_a_queue_hold_and_leave_its_pause_alone)
     CHECK_EQUAL(desk_counts(&desk).completed, 6);
     desk_stop(&desk, 0);
     desk_close(&desk);
+}
+
+/* How a job that ended is found after so many days: 0, or it is gone. */
+static int look_for(int64_t kept_ns, int days)
+{
+    struct desk desk;
+    struct weft_jobs_view *view = NULL;
+    desk_open(&desk, (struct weft_jobs_options){.retention = {.completed_ns = kept_ns}});
+    desk_run(&desk);
+    const char *id = desk_add(&desk, "echo", NULL);
+    (void)weft_sleep(days * 24 * HOUR_NS);
+    int err = weft_jobs_find(desk.jobs, id, &view);
+    weft_jobs_view_free(view);
+    desk_stop(&desk, 0);
+    desk_close(&desk);
+    return err;
+}
+
+FIBER_TEST(jobs_that_ended_are_kept_for_as_long_as_was_said)
+{
+    CHECK_EQUAL(look_for(0, 8), -ENOENT); /* seven days */
+    CHECK_EQUAL(look_for(0, 1), 0);
+    CHECK_EQUAL(look_for(HOUR_NS, 1), -ENOENT);
+    CHECK_EQUAL(look_for(1, 1), -ENOENT);
+    CHECK_EQUAL(look_for(-1, 8), 0);
 }
 
 /* ---- schedules --------------------------------------------------------------------------- */
