@@ -69,8 +69,7 @@ static int begin(const struct weft_attempt *attempt, struct execution *execution
 {
     (void)pthread_once(&once, open_ledger);
     (void)snprintf(execution->name, sizeof execution->name, "%ld-%lld-%llu", (long)getpid(),
-                   (long long)monotonic_ns(),
-                   (unsigned long long)atomic_fetch_add(&executions, 1));
+                   (long long)monotonic_ns(), (unsigned long long)atomic_fetch_add(&executions, 1));
     return note(attempt, execution, 'S');
 }
 
