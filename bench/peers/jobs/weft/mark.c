@@ -4,7 +4,8 @@
  * says what is where in it.
  *
  *     {"number": "12"}    a string, because weft load puts the number of a request before two more
- *                         digits: "012" */
+ *                         digits: "012"; with "seconds" it waits so long before it ends */
+#include <weft/runtime.h>
 #include <weft/task.h>
 
 #include <errno.h>
@@ -55,7 +56,9 @@ static int mark(struct weft_attempt *attempt, const void *settings)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     atomic_store(&times[index], now.tv_sec * INT64_C(1000000000) + now.tv_nsec);
     (void)atomic_fetch_add(&counts[index], 1);
-    return 0;
+    double seconds = 0;
+    (void)weft_attempt_get_double(attempt, "seconds", &seconds);
+    return seconds > 0 ? weft_sleep((int64_t)(seconds * 1e9)) : 0;
 }
 
 static const struct weft_handler handlers[] = {{.name = "mark", .run = mark}};
