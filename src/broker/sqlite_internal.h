@@ -107,6 +107,7 @@ enum sqlite_statement {
     SQL_WORKERS_TRIM,
     SQL_WORKER_BEAT,
     SQL_WORKER_LEAVE,
+    SQL_WORKER_HOLDS,
     SQL_CRON_SUMS,
     SQL_CRON_SET,
     SQL_CRON_REMOVE,

@@ -234,6 +234,7 @@ CLAIM(bad, 1, 0, 1)
 CLAIM(lost, 1, 1000000, 1)
 CLAIM(short, 1, 0, 0)
 CLAIM(keeper, 1, 0, 1)
+CLAIM(later, 1, 3600000000, 1) /* held when its worker leaves */
 
 static int claim_child(struct script *script)
 {
@@ -594,6 +595,7 @@ static int (*const steps[])(struct script *) = {
     maintain,
     prune,
     remove_cron,
+    claim_later,
     leave,
 };
 enum {

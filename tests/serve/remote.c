@@ -559,3 +559,33 @@ TEST(a_worker_enters_the_registry_and_leaves_it)
 {
     on_server("registry.db", the_registry);
 }
+
+static void a_worker_leaves(void)
+{
+    struct weft_worker_info worker = {.name = "leaves"};
+    struct weft_uuid id = put("{\"task\":\"t\",\"queue\":\"remote\"}");
+    struct weft_job *job = NULL;
+    CHECK_EQUAL(broker->ops->worker_join(broker, &worker), 0);
+    struct weft_claim claim = {.queues = queues,
+                               .queues_count = 1,
+                               .worker = worker.number,
+                               .lease_us = LEASE_US,
+                               .wait_us = 10000000,
+                               .jobs_max = 1,
+                               .jobs = &job};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
+    CHECK_EQUAL(broker->ops->worker_leave(broker, worker.number), 0);
+    struct weft_job *again = claim_for(10000000, LEASE_US); /* the lease lasts longer than that */
+    REQUIRE(again);
+    CHECK(memcmp(&again->id, &id, sizeof id) == 0);
+    CHECK_EQUAL(settle((struct weft_settlement){.job = again, .event = WEFT_JOB_COMPLETE}),
+                WEFT_JOB_COMPLETED);
+    weft_job_free(job);
+    weft_job_free(again);
+}
+
+TEST(what_a_worker_holds_when_it_leaves_is_leased_to_others_at_once)
+{
+    on_server("leaves.db", a_worker_leaves);
+}
