@@ -563,6 +563,32 @@ TEST(further_jobs_are_as_they_were_asked_for)
     on_server("asked.db", what_was_asked_for_comes_along);
 }
 
+/* ---- large ones ------------------------------------------------------------------------- */
+
+static void a_large_payload(void)
+{
+    enum {
+        BYTES = 200000
+    };
+    char *json = malloc(BYTES + 100);
+    REQUIRE(json);
+    int at = sprintf(json, "{\"task\":\"t\",\"queue\":\"remote\",\"payload\":\"");
+    memset(json + at, 'x', BYTES);
+    (void)strcpy(json + at + BYTES, "\"}");
+    struct weft_uuid id = put(json);
+    struct weft_job *job = claim_one();
+    CHECK(memcmp(&job->id, &id, sizeof id) == 0);
+    CHECK_EQUAL(job->payload.len, BYTES + 2);
+    CHECK(memcmp(job->payload.data + 1, json + at, BYTES) == 0);
+    weft_job_free(job);
+    free(json);
+}
+
+TEST(a_large_payload_comes_as_it_was_put_in)
+{
+    on_server("payload.db", a_large_payload);
+}
+
 /* ---- which jobs ------------------------------------------------------------------------- */
 
 static void only_known_tasks(void)
