@@ -7,6 +7,7 @@
  * compared: all tables, the counts that the writer keeps in memory, and the events told. */
 #include "fault.h"
 #include "store.h"
+#include "version_1.h"
 
 #include <base/hash.h>
 #include <broker/sqlite_internal.h>
@@ -1158,6 +1159,64 @@ FIBER_TEST(a_database_opens_after_every_failed_allocation)
         fired = open_with_fault(path, what, is_memory);
     }
     check_left_jobs(path, ids);
+}
+
+/* --- from an older version --- */
+
+static void make_version_1(const char *path)
+{
+    sqlite3 *db = NULL;
+    REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, version_1, NULL, NULL, NULL) == SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+/* All of its jobs, as they are once it was opened; times are when that was. */
+static uint64_t jobs_of(const char *path)
+{
+    struct store store;
+    sqlite3 *db = NULL;
+    uint64_t sum = 0;
+    store_open(&store, &(struct weft_sqlite_options){.path = path});
+    CHECK_EQUAL(store_number(&store, "PRAGMA user_version"), 2);
+    store_close(&store);
+    REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+    mix_all(&sum, db, "SELECT seq, id, queue, task, priority, payload FROM jobs ORDER BY seq");
+    mix_all(&sum, db, "SELECT seq, state, attempt FROM queue ORDER BY seq");
+    mix_all(&sum, db, "SELECT seq, state, attempt, result, error FROM outcomes ORDER BY seq");
+    mix_all(&sum, db, "SELECT seq, attempt, error FROM errors ORDER BY seq");
+    mix_all(&sum, db, "PRAGMA integrity_check");
+    (void)sqlite3_close(db);
+    return sum;
+}
+
+static void fail_migration(enum fault_file kind, int code)
+{
+    bool fired = true;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", new_path());
+    make_version_1(path);
+    uint64_t expected = jobs_of(path);
+    for (unsigned long at = 1; fired; at++) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
+        (void)snprintf(path, sizeof path, "%s", new_path());
+        make_version_1(path);
+        fault_loose(false);
+        fault_file(kind, at, 0, code);
+        fired = open_with_fault(path, what, is_any);
+        if (jobs_of(path) != expected)
+            fail(what, -1, 0);
+    }
+}
+
+FIBER_TEST(a_database_of_version_1_keeps_all_its_jobs_whatever_fails_on_the_way)
+{
+    fail_migration(FAULT_WRITE, SQLITE_IOERR_WRITE);
+    fail_migration(FAULT_WRITE, SQLITE_FULL);
+    fail_migration(FAULT_SYNC, SQLITE_IOERR_FSYNC);
+    fail_migration(FAULT_READ, SQLITE_IOERR_READ);
 }
 
 /* --- a disk that stays full --- */
