@@ -351,13 +351,14 @@ void weft_engine_close(struct weft_engine *engine)
 {
     if (!engine)
         return;
-    if (engine->worker.number != 0)
-        (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
     weft_consumer_deinit(&engine->inline_consumer);
     for (size_t i = 0; i < engine->consumers_count; i++)
         weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
     weft_executors_close(engine);
+    /* What it still holds is for others from then on, so it must not run here any more. */
+    if (engine->worker.number != 0)
+        (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
     weft_table_deinit(&engine->handlers);
