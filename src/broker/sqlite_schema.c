@@ -298,6 +298,8 @@ int weft_sqlite_error(sqlite3 *db, int rc)
     default:
         if (rc == SQLITE_IOERR_NOMEM)
             return -ENOMEM;
+        if (rc == SQLITE_IOERR_SHMSIZE) /* the index of the log cannot grow; no file says why */
+            return -ENOSPC;
         return is_for_want_of_space(db) ? -ENOSPC : -EIO;
     }
 }

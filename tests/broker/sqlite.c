@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +340,80 @@ STORE_TEST(a_full_disk_is_an_error_and_over_when_there_is_space_again)
     (void)store_add(store, "default", "work");
     CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "default", &more), 0);
     CHECK_EQUAL(more.jobs[WEFT_JOB_AVAILABLE], full.jobs[WEFT_JOB_AVAILABLE] + 1);
+}
+
+/* Writes of files whose name ends with -shm, which is where the log's index is, fail: there is no
+ * space. Each of SQLite's calls that may be the one it writes with. */
+static ssize_t (*real_pwrite)(int fd, const void *data, size_t len, off_t offset);
+static ssize_t (*real_pwrite64)(int fd, const void *data, size_t len, off_t offset);
+
+static bool is_index(int fd)
+{
+    char link[64], path[256];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path);
+    return len > 4 && memcmp(path + len - 4, "-shm", 4) == 0;
+}
+
+static ssize_t refuse_index(int fd, const void *data, size_t len, off_t offset)
+{
+    if (!is_index(fd))
+        return real_pwrite(fd, data, len, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static ssize_t refuse_index64(int fd, const void *data, size_t len, off_t offset)
+{
+    if (!is_index(fd))
+        return real_pwrite64(fd, data, len, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void set_call(const char *name, sqlite3_syscall_ptr call)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    (void)vfs->xSetSystemCall(vfs, name, call); /* NULL: the system's own */
+}
+
+static void let_index_grow(bool may)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (may) {
+        set_call("pwrite", NULL);
+        set_call("pwrite64", NULL);
+        return;
+    }
+    real_pwrite = (ssize_t(*)(int, const void *, size_t, off_t))vfs->xGetSystemCall(vfs, "pwrite");
+    real_pwrite64 =
+        (ssize_t(*)(int, const void *, size_t, off_t))vfs->xGetSystemCall(vfs, "pwrite64");
+    if (real_pwrite)
+        set_call("pwrite", (sqlite3_syscall_ptr)refuse_index);
+    if (real_pwrite64)
+        set_call("pwrite64", (sqlite3_syscall_ptr)refuse_index64);
+}
+
+STORE_FILE_TEST(a_full_disk_is_told_also_when_only_the_index_of_the_log_cannot_grow)
+{
+    static char text[400000]; /* a hundred pages: the index has room for some 4,000 */
+    struct weft_job job = store_job(store);
+    int err = 0, accepted = 0;
+    let_index_grow(false);
+    for (int i = 0; !err && i < 80; i++) {
+        job = store_job(store);
+        job.payload = (struct weft_bytes){text, sizeof text, false};
+        err = store_try(store, &job);
+        accepted += err == 0;
+    }
+    let_index_grow(true);
+    CHECK_EQUAL(err, -ENOSPC);
+    CHECK_EQUAL(store_state(store, &job.id), WEFT_JOB_NONE);
+    CHECK_EQUAL(store_try(store, &job), 0);
+    store_reopen(store);
+    struct weft_queue_info queue;
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "default", &queue), 0);
+    CHECK_EQUAL(queue.jobs[WEFT_JOB_AVAILABLE], (unsigned)accepted + 1);
 }
 
 struct burst {
