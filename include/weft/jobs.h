@@ -30,6 +30,7 @@ WEFT_BEGIN_DECLS
 #define WEFT_JOBS_ID_BYTES  37    /* of a job's id as text, with its NUL */
 #define WEFT_JOBS_MAX       10000 /* in one weft_jobs_enqueue */
 #define WEFT_JOBS_AFTER_MAX 1000  /* that one job waits for */
+#define WEFT_JOBS_LIST_MAX  1000
 #define WEFT_JOBS_DRAIN_MAX 100000
 
 struct weft_jobs;
@@ -230,6 +231,23 @@ WEFT_API int weft_jobs_wait(struct weft_jobs *jobs, const char *id, int64_t dead
 
 /* NULL is fine. Any thread. */
 WEFT_API void weft_jobs_view_free(struct weft_jobs_view *view);
+
+/* Which jobs to list. Zero or NULL: whatever. */
+struct weft_jobs_filter {
+    enum weft_job_state state;
+    const char *queue, *task, *flow;
+    const char *before; /* id: only jobs that are older than this one */
+};
+
+/* List jobs, newest first: at most max, 1 to WEFT_JOBS_LIST_MAX. To go on, the last one's id is the
+ * next filter's `before`.
+ *
+ * views      room for max; the first *ret_count are the caller's. Without payload and result
+ * Returns    0; -EINVAL (max, an id that is none), -ECANCELED, -EPERM, -ENOMEM, -EIO: then there
+ *            are none
+ * Suspends */
+WEFT_API int weft_jobs_list(struct weft_jobs *jobs, const struct weft_jobs_filter *filter,
+                            struct weft_jobs_view **views, size_t max, size_t *ret_count);
 
 /* Cancel a job, or all of a flow. A running one is told, and may complete all the same. Those that
  * wait for it to complete are cancelled with it.
