@@ -30,6 +30,7 @@ WEFT_BEGIN_DECLS
 #define WEFT_JOBS_ID_BYTES  37    /* of a job's id as text, with its NUL */
 #define WEFT_JOBS_MAX       10000 /* in one weft_jobs_enqueue */
 #define WEFT_JOBS_AFTER_MAX 1000  /* that one job waits for */
+#define WEFT_JOBS_LIST_MAX  1000
 #define WEFT_JOBS_DRAIN_MAX 100000
 
 struct weft_jobs;
@@ -60,8 +61,9 @@ struct weft_jobs_request {
     int64_t expires_in_ns;    /* cancelled when it was not begun by then; 0: it does not expire */
     int64_t timeout_ns;       /* of an attempt; the handler's */
     unsigned attempts_max;    /* the handler's, at most 1,000 */
-    const char *unique_key; /* wanted only if no unfinished job has this key; or, with a window, */
-    int64_t unique_window_ns; /* none, unfinished or completed, that was put in within it */
+    const char *unique_key;   /* wanted only if no unfinished job has this key ... */
+    int64_t unique_window_ns; /* ... or if this is set, no unfinished or completed one that was put
+                                 in since so long */
     const char *limit_key;    /* see weft_jobs_limits.running_max_per_key */
     const char *flow;         /* the flow it belongs to, from weft_jobs_make_flow; NULL: none */
     const struct weft_jobs_after *after;
@@ -132,7 +134,7 @@ struct weft_jobs_options {
 WEFT_API int weft_jobs_open(struct weft_jobs **ret_jobs, const struct weft_jobs_options *options,
                             char *ret_error, size_t error_bytes);
 
-/* Run jobs, and put in those of schedules, until weft_jobs_stop was obeyed; once.
+/* Run jobs, and put in those of schedules, until weft_jobs_stop was obeyed. Once.
  * When it returns nothing runs any more, and what was running is stored as done, failed, or waiting
  * with its attempt unspent. A caller that is cancelled stops it without grace.
  *
@@ -142,15 +144,16 @@ WEFT_API int weft_jobs_open(struct weft_jobs **ret_jobs, const struct weft_jobs_
 WEFT_API int weft_jobs_run(struct weft_jobs *jobs);
 
 /* Begin no more jobs, take none in; let what runs go on for grace_ns, then cancel it and give it
- * back. weft_jobs_run returns after that. Does not wait; a second call can shorten the grace. */
+ * back. weft_jobs_run returns after that. Does not wait; a second call can shorten the grace.
+ * Without effect on another worker. */
 WEFT_API void weft_jobs_stop(struct weft_jobs *jobs, int64_t grace_ns);
 
 /* Free it. weft_jobs_run must have returned, no other call be under way, every watch be closed.
  * NULL is fine. Suspends; no checkpoint */
 WEFT_API void weft_jobs_close(struct weft_jobs *jobs);
 
-/* For tests, in place of weft_jobs_run: run what is due, in the caller, then what has become due
- * meanwhile, until nothing is.
+/* For tests, in place of weft_jobs_run, or before it: run what is due, in the caller, then what has
+ * become due meanwhile, until nothing is.
  *
  * with_scheduled  not 0: also what is not due yet, retries and delays, one by one in the order of
  *                 their times as if those had come; the clock does not move. Schedules do not run
@@ -219,7 +222,8 @@ struct weft_jobs_view {
 WEFT_API int weft_jobs_find(struct weft_jobs *jobs, const char *id,
                             struct weft_jobs_view **ret_view);
 
-/* Wait until it is over: completed, cancelled or dead. Somebody else must run it.
+/* Wait until it is over: completed, cancelled or dead. Somebody else must run it: where nobody
+ * does, it is looked at every second.
  * Returns  as weft_jobs_find; -ETIMEDOUT: it is not, and *ret_view is untouched
  * Suspends */
 WEFT_API int weft_jobs_wait(struct weft_jobs *jobs, const char *id, int64_t deadline_ns,
@@ -227,6 +231,23 @@ WEFT_API int weft_jobs_wait(struct weft_jobs *jobs, const char *id, int64_t dead
 
 /* NULL is fine. Any thread. */
 WEFT_API void weft_jobs_view_free(struct weft_jobs_view *view);
+
+/* Which jobs to list. Zero or NULL: whatever. */
+struct weft_jobs_filter {
+    enum weft_job_state state;
+    const char *queue, *task, *flow;
+    const char *before; /* id: only jobs that are older than this one */
+};
+
+/* List jobs, newest first: at most max, 1 to WEFT_JOBS_LIST_MAX. To go on, the last one's id is the
+ * next filter's `before`.
+ *
+ * views      room for max; the first *ret_count are the caller's. Without payload and result
+ * Returns    0; -EINVAL (max, an id that is none), -ECANCELED, -EPERM, -ENOMEM, -EIO: then there
+ *            are none
+ * Suspends */
+WEFT_API int weft_jobs_list(struct weft_jobs *jobs, const struct weft_jobs_filter *filter,
+                            struct weft_jobs_view **views, size_t max, size_t *ret_count);
 
 /* Cancel a job, or all of a flow. A running one is told, and may complete all the same. Those that
  * wait for it to complete are cancelled with it.

@@ -136,7 +136,9 @@ int weft_keep_main(void *arg)
 {
     struct weft_engine *engine = arg;
     bool manages = engine->capabilities & WEFT_BROKER_MANAGES;
-    struct chore alive = begin_chore(engine, engine->worker.number != 0, ALIVE_NS);
+    int64_t alive_ns =
+        engine->options.maintain_ns > ALIVE_NS ? engine->options.maintain_ns : ALIVE_NS;
+    struct chore alive = begin_chore(engine, engine->worker.number != 0, alive_ns);
     struct chore pruning = begin_chore(engine, manages, PRUNE_NS);
     struct chore look = begin_chore(engine, !engine->pumped && engine->has_star, LOOK_NS);
     look.at_ns = look.at_ns == WEFT_FOREVER ? WEFT_FOREVER : weft_now();

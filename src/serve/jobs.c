@@ -18,7 +18,7 @@
 #define BROKER "sqlite:weft.db"
 /* The store is this program's alone: who changes something says so. Long, so that a week of virtual
  * time is not made of looks at nothing. */
-#define MAINTAIN_NS       (10 * WEFT_SEC)
+#define MAINTAIN_NS       (60 * WEFT_SEC)
 #define SCHEDULES_POLL_NS (3600 * WEFT_SEC)
 
 int weft_jobs_enter(const struct weft_jobs *jobs)

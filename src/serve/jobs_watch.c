@@ -42,7 +42,7 @@ static int read_events(struct weft_jobs_watch *watch, int64_t deadline_ns)
         broker->ops->events(broker, watch->after, watch->events, BATCH, deadline_ns, &oldest);
     if (count == -ESTALE)
         watch->after = oldest;
-    if (count < 0)
+    if (count <= 0)
         return count;
     watch->next = 0;
     watch->count = count;

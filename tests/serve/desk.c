@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KEPT 8
+#define KEPT 16
 
 struct weft_jobs *desk_inside;
 

@@ -37,7 +37,7 @@ void desk_close(struct desk *desk);
 void desk_run(struct desk *desk);
 void desk_stop(struct desk *desk, int64_t grace_ns);
 
-/* Put in one job; its request is good until the next call. */
+/* Put in one job. Its id is good for the next 15 calls. */
 const char *desk_put(struct desk *desk, struct weft_jobs_request request);
 const char *desk_add(struct desk *desk, const char *task, const char *json);
 

@@ -621,6 +621,54 @@ FIBER_TEST(a_cancel_ends_what_waits_and_what_runs)
     desk_close(&desk);
 }
 
+FIBER_TEST(jobs_are_listed_newest_first_by_what_is_asked_for)
+{
+    struct desk desk;
+    struct weft_jobs_view *views[5];
+    char flow[WEFT_JOBS_ID_BYTES];
+    size_t count = 0;
+    desk_open(&desk, (struct weft_jobs_options){0});
+    REQUIRE(weft_jobs_make_flow(desk.jobs, flow) == 0);
+    const char *dead =
+        desk_put(&desk, (struct weft_jobs_request){.task = "fail", .attempts_max = 1});
+    const char *flowing = desk_put(&desk, (struct weft_jobs_request){.task = "echo", .flow = flow});
+    CHECK_EQUAL(weft_jobs_drain(desk.jobs, 0, 0), 2);
+    for (int i = 0; i < 7; i++)
+        (void)desk_put(&desk, (struct weft_jobs_request){.task = "echo", .queue = "mail"});
+    struct weft_jobs_filter filter = {.state = WEFT_JOB_DEAD};
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), 0);
+    REQUIRE(count == 1);
+    CHECK_TEXT(views[0]->id, dead);
+    CHECK_TEXT(views[0]->error, "attempt 1 is no good");
+    weft_jobs_view_free(views[0]);
+    filter = (struct weft_jobs_filter){.flow = flow};
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), 0);
+    REQUIRE(count == 1);
+    CHECK_TEXT(views[0]->id, flowing);
+    weft_jobs_view_free(views[0]);
+    filter = (struct weft_jobs_filter){.queue = "mail", .task = "echo"};
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), 0);
+    REQUIRE(count == 5);
+    CHECK(strcmp(views[0]->id, views[1]->id) > 0);
+    char last[WEFT_JOBS_ID_BYTES];
+    (void)snprintf(last, sizeof last, "%s", views[4]->id);
+    for (size_t i = 0; i < count; i++)
+        weft_jobs_view_free(views[i]);
+    filter.before = last;
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), 0);
+    REQUIRE(count == 2);
+    weft_jobs_view_free(views[0]);
+    weft_jobs_view_free(views[1]);
+    filter.before = "17";
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), -EINVAL);
+    filter = (struct weft_jobs_filter){.state = WEFT_JOB_STATES};
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &filter, views, 5, &count), -EINVAL);
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &(struct weft_jobs_filter){0}, views, 0, &count),
+                -EINVAL);
+    CHECK_EQUAL(count, 2);
+    desk_close(&desk);
+}
+
 FIBER_TEST(a_queue_is_paused_goes_on_and_is_counted)
 {
     struct desk desk;

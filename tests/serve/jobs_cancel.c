@@ -44,6 +44,7 @@ FIBER_TEST(calls_that_read_or_wait_are_checkpoints)
     static const struct weft_jobs_cron cron = {.name = "c", .expression = "@daily", .job = &echo};
     struct weft_jobs_view *view = NULL;
     struct weft_jobs_counts counts;
+    size_t count;
     char error[100] = "";
     struct desk desk;
     desk_open(&desk, (struct weft_jobs_options){0});
@@ -54,6 +55,8 @@ FIBER_TEST(calls_that_read_or_wait_are_checkpoints)
     CHECK_EQUAL(weft_jobs_wait(desk.jobs, id, WEFT_FOREVER, &view), -ECANCELED);
     CHECK_EQUAL(weft_jobs_count(desk.jobs, NULL, &counts), -ECANCELED);
     CHECK_EQUAL(weft_jobs_count(desk.jobs, "default", &counts), -ECANCELED);
+    CHECK_EQUAL(weft_jobs_list(desk.jobs, &(struct weft_jobs_filter){0}, &view, 1, &count),
+                -ECANCELED);
     CHECK_EQUAL(weft_jobs_pause(desk.jobs, "default"), -ECANCELED);
     CHECK_EQUAL(weft_jobs_resume(desk.jobs, "default"), -ECANCELED);
     CHECK_EQUAL(weft_jobs_limit(desk.jobs, "default", &(struct weft_jobs_limits){0}), -ECANCELED);

@@ -189,6 +189,7 @@ static int use_elsewhere(void *arg)
     struct weft_jobs_view *view;
     struct weft_jobs_watch *watch;
     struct weft_jobs_counts counts;
+    size_t count;
     char flow[WEFT_JOBS_ID_BYTES], error[200] = "";
     const struct weft_jobs_cron cron = {.name = "c", .expression = "@daily", .job = &request};
     CHECK_EQUAL(weft_jobs_enqueue(desk->jobs, &request, 1, 0), -EPERM);
@@ -198,6 +199,8 @@ static int use_elsewhere(void *arg)
     CHECK_EQUAL(weft_jobs_cancel(desk->jobs, "", NULL), -EPERM);
     CHECK_EQUAL(weft_jobs_retry(desk->jobs, ""), -EPERM);
     CHECK_EQUAL(weft_jobs_count(desk->jobs, NULL, &counts), -EPERM);
+    CHECK_EQUAL(weft_jobs_list(desk->jobs, &(struct weft_jobs_filter){0}, &view, 1, &count),
+                -EPERM);
     CHECK_EQUAL(weft_jobs_pause(desk->jobs, "q"), -EPERM);
     CHECK_EQUAL(weft_jobs_limit(desk->jobs, "q", &(struct weft_jobs_limits){0}), -EPERM);
     CHECK_EQUAL(weft_jobs_drain(desk->jobs, 0, 0), -EPERM);

@@ -104,6 +104,15 @@ static void use(struct weft_jobs *jobs)
         continue;
     for (tries = 0; again(weft_jobs_find(jobs, two[1].id, &view), &tries);)
         CHECK(!view);
+    struct weft_jobs_view *listed[2] = {NULL, NULL};
+    size_t listed_count = 0;
+    for (tries = 0;
+         again(weft_jobs_list(jobs, &(struct weft_jobs_filter){0}, listed, 2, &listed_count),
+               &tries);)
+        CHECK(listed_count == 0);
+    CHECK_EQUAL(listed_count, 2);
+    for (size_t i = 0; i < listed_count; i++)
+        weft_jobs_view_free(listed[i]);
     for (tries = 0; again(weft_jobs_count(jobs, NULL, &counts), &tries);)
         continue;
     set_countdown(0);
