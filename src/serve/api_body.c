@@ -6,8 +6,6 @@
 
 #include <weft/offload.h>
 
-#include <string.h>
-
 #define INLINE_MAX ((size_t)64 << 10) /* larger bodies would hold up everybody else */
 
 struct parse_call {
@@ -45,10 +43,15 @@ bool weft_api_read_body(struct weft_http_exchange *exchange, weft_body_parser *p
     return !err && !call.err;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The first byte at or behind `at` that is no space, or len. */
 static size_t skip_spaces(const char *body, size_t len, size_t at)
 {
-    while (at < len && memchr(" \t\r\n", body[at], 4))
+    while (at < len && is_space(body[at]))
         at++;
     return at;
 }
