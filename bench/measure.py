@@ -75,16 +75,19 @@ class Child:
 
     processors   where it may run; empty: anywhere
     environment  added to this script's
-    cwd, user    where, and as whom, by name; None: as this script"""
+    cwd, user    where, and as whom, by name; None: as this script
+    log          a file to which its standard error is appended; None: one of its own that is gone
+                 afterwards"""
 
     def __init__(self, command, processors=(), environment=None, cwd=None, user=None,
-                 stop=signal.SIGKILL):
+                 stop=signal.SIGKILL, log=None):
         self.command = [str(part) for part in command]
         self.processors = processors
         self.environment = environment or {}
         self.cwd = cwd
         self.user = user
         self.stop = stop
+        self.log = log
 
     def _prepare(self):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -100,7 +103,7 @@ class Child:
                        if not name.startswith(("GO", "TOKIO_", "UV_"))}
         environment.update(self.environment)
         as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = open(self.log, "a+") if self.log else tempfile.TemporaryFile("w+")
         try:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, text=True,
                                             stdout=subprocess.PIPE, stderr=self.errors,

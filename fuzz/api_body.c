@@ -33,6 +33,7 @@ static void check_json(const char *text, size_t len)
     const size_t flags =
         JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
     json_t *value = json_loadb(text, len, flags, NULL);
+    check(!memchr(text, '\0', len)); /* which the library may pass over */
     check(value != NULL);
     json_decref(value);
 }

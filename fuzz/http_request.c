@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct outcome {
     enum weft_http_verdict verdict;
     int status;
-    struct weft_http_request request;
+    struct weft_http_incoming request;
     char *message;
     size_t consumed; /* of the input, when complete */
     size_t heads;    /* how often a head was announced */

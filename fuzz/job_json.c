@@ -38,6 +38,7 @@ static void check_payload(const struct weft_job_request *job)
     check(job->payload_len <= WEFT_JOB_PAYLOAD_MAX && job->payload[job->payload_len] == '\0');
     if (job->payload_kind != WEFT_JOB_PAYLOAD_JSON)
         return;
+    check(!memchr(job->payload, '\0', job->payload_len)); /* which the library may pass over */
     json_error_t error;
     json_t *value = json_loadb(job->payload, job->payload_len, flags, &error);
     check(value != NULL);

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A weft worker in Python, standard library only: worker.py [SERVER [QUEUE]], by default
-http://127.0.0.1:8001 and "python". SIGTERM or Ctrl-C lets the jobs under way end. WEFT_TOKEN may
-hold a token with the scope "work". Leases are renewed by a thread of its own, so a task may take as
-long as it likes; one whose lease was lost, or that was cancelled, finds `stop` set."""
-import json, os, signal, sys, threading, urllib.error, urllib.request
+"""A weft worker in Python, standard library only: worker.py [SERVER [QUEUE [FILE]]], by default
+http://127.0.0.1:8001 and "python"; FILE is Python with more TASKS. SIGTERM or Ctrl-C lets the jobs
+under way end. WEFT_TOKEN may hold a token with the scope "work", WEFT_LEASE the seconds after which
+jobs run elsewhere if this worker dies (30). Leases are renewed by a thread of its own, so a task may
+take as long as it likes; one whose lease was lost, or that was cancelled, finds `stop` set."""
+import http.client, json, os, runpy, signal, sys, threading, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 SERVER = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8001"
 QUEUE = sys.argv[2] if len(sys.argv) > 2 else "python"
-PLACES, LEASE_S = 8, 30
-TASKS = {"word_count": lambda payload, stop: {"words": len(payload["text"].split())}}
+PLACES, LEASE_S = 8, float(os.environ.get("WEFT_LEASE", 30))
+TASKS = {"word_count": lambda job, stop: {"words": len(job["payload"]["text"].split())}}
+if len(sys.argv) > 3:
+    TASKS.update(runpy.run_path(sys.argv[3])["TASKS"])
 held = {}  # id -> (token, stop) of the jobs under way
 places, ending = threading.Semaphore(PLACES), threading.Event()
 
@@ -27,7 +30,7 @@ def until_heard(path, body):
     for _ in range(60):
         try:
             return call(path, body)
-        except OSError as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             print(path, error, file=sys.stderr)
             threading.Event().wait(1)
     return []
@@ -36,7 +39,7 @@ def run(job):
     token, stop = held[job["id"]]
     outcome = {"id": job["id"], "token": token, "outcome": "complete"}
     try:
-        outcome["result"] = TASKS[job["task"]](job.get("payload"), stop)
+        outcome["result"] = TASKS[job["task"]](job, stop)
     except Exception as error:  # the server decides whether there is another attempt
         outcome.update(outcome="fail", error=f"{type(error).__name__}: {error}")
     until_heard("/v1/settle", {"jobs": [outcome]})

@@ -66,10 +66,12 @@ struct weft_child_processes {
      * The children must load them as well. */
     const char *const *libraries;
     size_t libraries_count;
-    unsigned size;       /* children; as many as there are processors, at most 1,024 */
-    unsigned jobs_max;   /* of one child, then another takes its place; 100 */
-    uint64_t memory_max; /* bytes of address space, of each; 0: no limit */
-    int nice;            /* added to the program's own */
+    unsigned size;         /* children; as many as there are processors, at most 1,024 */
+    unsigned jobs_max;     /* of one child, then another takes its place; 100 */
+    uint64_t memory_max;   /* bytes of address space, of each; 0: no limit */
+    int nice;              /* added to the program's own */
+    uint64_t resident_max; /* bytes in memory; one that holds more after a job is replaced; 0: no
+                              limit */
 };
 
 /* All zeros: none. */

@@ -117,6 +117,8 @@ WEFT_API int weft_retry(const struct weft_retry_options *options, int (*fn)(void
  *     -ECANCELED                                              nobody wants it any more
  *     -EINVAL -EPERM -EACCES -EFAULT -EBADF -ENOSYS           the call itself is wrong, and will be
  *     -EOPNOTSUPP -EDEADLK -EOVERFLOW -E2BIG -ENAMETOOLONG    wrong again
+ *     -EPROTONOSUPPORT
+ *     -EMSGSIZE -ELOOP -EKEYREJECTED                          what is there is no good
  *     -ESHUTDOWN WEFT_EVERSION WEFT_ECORRUPT WEFT_ELEAK       what it asks for does not come back
  *     WEFT_EOPEN WEFT_ELIMIT                                  a pattern has said no on purpose */
 WEFT_API int weft_retryable(int result);

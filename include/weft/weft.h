@@ -21,6 +21,8 @@
 #include <weft/http_server.h>
 #include <weft/inspect.h>
 #include <weft/io.h>
+#include <weft/job_state.h>
+#include <weft/jobs.h>
 #include <weft/keyed_limiter.h>
 #include <weft/limiter.h>
 #include <weft/load.h>

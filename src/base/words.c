@@ -38,3 +38,12 @@ bool weft_word_is_near(const char *text, unsigned distance)
 {
     return distance <= strlen(text) / 3 + 1;
 }
+
+bool weft_word_is_listed(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = strstr(list, word); at && len > 0; at = strstr(at + 1, word))
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}

@@ -11,4 +11,7 @@ unsigned weft_word_distance(const char *a, const char *b);
 /* Whether a word that far away is close enough to suggest. */
 bool weft_word_is_near(const char *text, unsigned distance);
 
+/* Whether a word stands in a list, which has one space between words; "" never does. */
+bool weft_word_is_listed(const char *list, const char *word);
+
 #endif

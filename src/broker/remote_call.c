@@ -119,16 +119,7 @@ static int is_passing(void *arg, int result)
     const struct tries *tries = arg;
     if (tries->call->status)
         return result == -EREMOTEIO || result == -EBUSY;
-    switch (result) {
-    case -EMSGSIZE:
-    case -EKEYREJECTED:
-    case -EPROTONOSUPPORT:
-    case -ENOMEM:
-    case WEFT_EFULL:
-        return 0;
-    default:
-        return weft_retryable(result);
-    }
+    return result != -ENOMEM && result != WEFT_EFULL && weft_retryable(result);
 }
 
 /* When the server wants to be asked again, as far as that is soon. */

@@ -246,7 +246,7 @@ static int open_on_thread(void *arg)
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,
                      char *ret_error, size_t error_bytes)
 {
-    int64_t now_us = weft_clock_unix_us();
+    int64_t now_us = options->clock_us ? options->clock_us : weft_clock_unix_us();
     struct open_call call = {
         .options = options,
         .error = ret_error,

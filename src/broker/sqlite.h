@@ -13,6 +13,7 @@ struct weft_sqlite_options {
     const char *path;        /* "weft.db"; made if it does not exist; ":memory:": as memory */
     bool memory;             /* no file, no threads: jobs are gone at close. For tests: under
                                 virtual time it is as deterministic as they are */
+    int64_t clock_us;        /* what its clock shows at first; 0: the time of day. For tests */
     uint64_t size_bytes_max; /* the file grows no further: -ENOSPC; 0: as far as the disk goes */
     unsigned requests_max;   /* calls under way at once, 65,536; beyond it WEFT_EFULL */
     unsigned wal_pages_max;  /* checkpoint when the log has so many pages; 8,192 = 32 MiB */

@@ -107,6 +107,7 @@ enum sqlite_statement {
     SQL_WORKERS_TRIM,
     SQL_WORKER_BEAT,
     SQL_WORKER_LEAVE,
+    SQL_WORKER_HOLDS,
     SQL_CRON_SUMS,
     SQL_CRON_SET,
     SQL_CRON_REMOVE,
@@ -456,7 +457,6 @@ void weft_sqlite_column_copy(sqlite3_stmt *row, int column, char *text, size_t b
 bool weft_sqlite_column_id(sqlite3_stmt *row, int column, struct weft_uuid *ret_id);
 
 /* What is bound is borrowed until sqlite3_clear_bindings. NULL and data NULL bind NULL. */
-void weft_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const struct weft_bytes *bytes);
 void weft_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 void weft_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct weft_uuid *id);
 /* Cut to WEFT_JOB_ERROR_MAX at the start of a UTF-8 character: so much of it is kept. */

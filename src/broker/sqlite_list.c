@@ -13,8 +13,8 @@
 
 /* About 10 ms; a row that needs a look into a second table counts as three. */
 #define ROWS_MAX 50000
-/* About 45 ms from a disk, 3 ms when the system has them in memory. */
-#define PAGES_MAX 700
+/* About 25 ms from a disk, 1 ms when the system has them in memory. */
+#define PAGES_MAX 300
 #define JOBS_MAX  1000
 
 struct list_call {

@@ -10,6 +10,7 @@
 #define AUDIT_ROWS_MAX   "100000"
 #define WORKERS_ROWS_MAX "10000"
 #define WORKERS_KEPT_US  (INT64_C(86400) * 1000000)
+#define HELD_ROWS_MAX    "10000" /* looked at when a worker leaves: about 10 ms */
 
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_manage[] = {
@@ -32,6 +33,11 @@ const struct sqlite_text weft_sqlite_texts_manage[] = {
     {SQL_WORKER_LEAVE,
         "UPDATE workers SET running = 0, seen_us = ?2, ended_us = ?2"
         " WHERE id = ?1 AND ended_us IS NULL"},
+    /* Leases with an end are among what is due next. The condition is word for word that of the
+     * index. */
+    {SQL_WORKER_HOLDS,
+        "SELECT seq FROM (SELECT seq, state, worker FROM queue WHERE wake_us IS NOT NULL"
+        " AND wake_us > ?2 ORDER BY wake_us LIMIT " HELD_ROWS_MAX ") WHERE state = 3 AND worker = ?1"},
     {SQL_AUDIT_INSERT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5)"},
     {SQL_AUDIT_TRIM,
         "DELETE FROM audit WHERE rowid <= (SELECT max(rowid) FROM audit) - " AUDIT_ROWS_MAX},
@@ -142,6 +148,39 @@ int weft_sqlite_worker_beat(struct weft_broker *broker, const struct weft_worker
     return weft_sqlite_change(broker, apply_beat, &change, 0);
 }
 
+static int list_held(struct sqlite_writer *writer, int64_t worker, int64_t now_us)
+{
+    sqlite3_stmt *select = writer->statements[SQL_WORKER_HOLDS];
+    int rc;
+    writer->found.count = 0;
+    (void)sqlite3_bind_int64(select, 1, worker);
+    (void)sqlite3_bind_int64(select, 2, now_us);
+    while ((rc = sqlite3_step(select)) == SQLITE_ROW)
+        if (!weft_sqlite_list_add(writer, &writer->found, sqlite3_column_int64(select, 0), NULL,
+                                  0)) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+    (void)sqlite3_reset(select);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Nobody will settle what it holds: as if the leases had run out. */
+static int lose_held(struct sqlite_writer *writer, int64_t worker, int64_t now_us)
+{
+    int rc = list_held(writer, worker, now_us);
+    for (size_t i = 0; !rc && i < writer->found.count; i++) {
+        struct sqlite_row row;
+        rc = weft_sqlite_row_find(writer, writer->found.items[i].seq, NULL, &row);
+        rc = rc == SQLITE_ROW    ? weft_sqlite_lose(writer, &row, now_us)
+             : rc == SQLITE_DONE ? SQLITE_CORRUPT
+                                 : rc;
+        if (!rc)
+            rc = weft_sqlite_resolve(writer, now_us);
+    }
+    return rc;
+}
+
 static int apply_leave(struct sqlite_writer *writer, struct sqlite_request *request)
 {
     struct sqlite_change *change = request->arg;
@@ -150,7 +189,7 @@ static int apply_leave(struct sqlite_writer *writer, struct sqlite_request *requ
     (void)sqlite3_bind_int64(update, 2, request->now_us);
     int rc = weft_sqlite_run(writer, SQL_WORKER_LEAVE);
     change->err = sqlite3_changes(writer->db) == 1 ? 0 : -ENOENT;
-    return rc;
+    return rc || change->err ? rc : lose_held(writer, change->number, request->now_us);
 }
 
 int weft_sqlite_worker_leave(struct weft_broker *broker, int64_t number)

@@ -80,17 +80,6 @@ bool weft_sqlite_column_asked(sqlite3_stmt *row, int at, struct weft_job *job)
 
 /* --- parameters --- */
 
-void weft_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const struct weft_bytes *bytes)
-{
-    if (!bytes->data)
-        (void)sqlite3_bind_null(statement, at);
-    else if (bytes->json)
-        (void)sqlite3_bind_text64(statement, at, bytes->data, bytes->len, SQLITE_STATIC,
-                                  SQLITE_UTF8);
-    else
-        (void)sqlite3_bind_blob64(statement, at, bytes->data, bytes->len, SQLITE_STATIC);
-}
-
 void weft_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text)
 {
     (void)sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);

@@ -262,7 +262,7 @@ static bool is_for_want_of_space(sqlite3 *db)
     sqlite3_file *log = NULL;
     if (!reason && db &&
         sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
-        log->pMethods)
+        log->pMethods && log->pMethods->xFileControl)
         (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
     return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
 }

@@ -229,16 +229,6 @@ static int read_argument(struct reader *reader, const char *text)
     return reader->settings->argument == text ? EXIT_OK : EXIT_USAGE;
 }
 
-static bool is_in(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = strstr(list, word); at; at = strstr(at + 1, word)) {
-        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 /* An action has the argument that it needs, and no flag that is for others. */
 static int check_action(struct reader *reader)
 {
@@ -251,7 +241,7 @@ static int check_action(struct reader *reader)
     for (size_t i = 0; command->options[i].name; i++) {
         const struct option *option = &command->options[i];
         if (reader->found[i].source == FROM_FLAG && option->only &&
-            !is_in(option->only, action->name)) {
+            !weft_word_is_listed(option->only, action->name)) {
             complain(command->name, "'%s' takes no --%s", action->name, option->name);
             return EXIT_USAGE;
         }
@@ -308,7 +298,7 @@ static void read_environment(struct reader *reader)
         const char *text = getenv(name); // NOLINT(concurrency-mt-unsafe): no other thread yet
         /* Empty is how a variable is taken back in places that cannot unset one. */
         if (text && *text && reader->found[i].source == FROM_NOWHERE &&
-            (!allowed || is_in(allowed, options[i].name)))
+            (!allowed || weft_word_is_listed(allowed, options[i].name)))
             reader->found[i] = (struct found){text, FROM_ENVIRONMENT};
     }
 }
@@ -592,7 +582,7 @@ static void print_environment(const struct command *command)
     const char *comma = "\nenvironment: ";
     for (const struct option *option = command->options; option->name; option++) {
         char name[NAME_BYTES];
-        if (!is_in(command->environment, option->name))
+        if (!weft_word_is_listed(command->environment, option->name))
             continue;
         environment_name(option->name, name);
         (void)printf("%s%s", comma, name);

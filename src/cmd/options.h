@@ -31,7 +31,7 @@ enum option_kind {
     OPTION_COUNT,  /* uint64_t */
     OPTION_SIZE,   /* uint64_t, bytes */
     OPTION_DURATION,  /* int64_t, nanoseconds */
-    OPTION_DURATIONS, /* int64_t[items], each between min and max */
+    OPTION_DURATIONS, /* int64_t[items], each from 0 up */
     OPTION_RATE,      /* double */
     OPTION_REACTOR,   /* const char *, a name that weft_run takes */
     OPTION_NICE,      /* int, -20 to 19 */

@@ -36,7 +36,7 @@ struct webhook_section {
 };
 
 struct process_section {
-    uint64_t size, jobs_max, memory_max;
+    uint64_t size, jobs_max, memory_max, resident_max;
     int nice;
     struct words load;
 };
@@ -89,6 +89,7 @@ static const struct option process_options[] = {
      .min = 1,
      .max = 1000000},
     {.name = "memory-max", .kind = OPTION_SIZE, .offset = PROCESS(memory_max), .min = 1},
+    {.name = "resident-max", .kind = OPTION_SIZE, .offset = PROCESS(resident_max), .min = 1},
     {.name = "nice", .kind = OPTION_NICE, .offset = PROCESS(nice)},
     {.name = "load", .kind = OPTION_WORDS, .offset = PROCESS(load)},
     {.name = NULL},
@@ -327,6 +328,7 @@ static int finish_process(struct reading *reading, const struct words *load)
         .size = (unsigned)reading->process.size,
         .jobs_max = (unsigned)reading->process.jobs_max,
         .memory_max = reading->process.memory_max,
+        .resident_max = reading->process.resident_max,
         .nice = reading->process.nice,
     };
     return EXIT_OK;

@@ -40,6 +40,10 @@ int weft_retryable(int result)
     case -EOVERFLOW:
     case -E2BIG:
     case -ENAMETOOLONG:
+    case -EPROTONOSUPPORT:
+    case -EMSGSIZE:
+    case -ELOOP:
+    case -EKEYREJECTED:
     case -ESHUTDOWN:
     case WEFT_EVERSION:
     case WEFT_ECORRUPT:

@@ -40,7 +40,7 @@ static void refuse(struct weft_http_connection *connection, int status, const ch
 /* ---- bytes in and out ------------------------------------------------------------------- */
 
 /* What is still missing of a body that announced its length, within reason. */
-static size_t bytes_wanted(const struct weft_http_request *request)
+static size_t bytes_wanted(const struct weft_http_incoming *request)
 {
     uint64_t missing = request->head_complete ? request->content_length - request->body_len : 0;
     if (request->chunked || missing < WEFT_HTTP_READ_BYTES)
@@ -146,7 +146,7 @@ static bool admit(const struct weft_http_server *server, struct weft_http_exchan
  * Returns whether the handler is to answer; if not, the exchange has its reply */
 static bool decide(const struct weft_http_server *server, struct weft_http_exchange *exchange)
 {
-    const struct weft_http_request *request = exchange->request;
+    const struct weft_http_incoming *request = exchange->request;
     struct weft_http_match match =
         weft_http_router_find(server->router, request->method, &request->path);
     exchange->decided = true;
@@ -164,7 +164,7 @@ static bool decide(const struct weft_http_server *server, struct weft_http_excha
 
 /* Whether a body can be dropped without much ado. Not when the client waits to be invited: it may
  * send the body then, or not, and nobody could tell the body from the next request. */
-static bool easily_dropped(const struct weft_http_request *request)
+static bool easily_dropped(const struct weft_http_incoming *request)
 {
     return !request->expects_continue && !request->chunked &&
            request->content_length <= WEFT_HTTP_DROP_BYTES_MAX;
@@ -175,7 +175,7 @@ static bool easily_dropped(const struct weft_http_request *request)
 static int64_t decide_body(const struct weft_http_server *server,
                            struct weft_http_exchange *exchange)
 {
-    const struct weft_http_request *request = exchange->request;
+    const struct weft_http_incoming *request = exchange->request;
     exchange->head_only = true;
     exchange->close = !request->keep_alive || !easily_dropped(request);
     bool wanted = decide(server, exchange);
@@ -218,7 +218,7 @@ static int invite_body(struct weft_http_workspace *workspace)
 static enum next receive_rest(struct weft_http_connection *connection)
 {
     const struct weft_http_server_options *options = &connection->server->options;
-    struct weft_http_request *request = &connection->workspace->parser.request;
+    struct weft_http_incoming *request = &connection->workspace->parser.request;
     int64_t deadline_ns = WEFT_FOREVER;
     bool body = false;
     do {

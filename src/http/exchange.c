@@ -28,7 +28,7 @@ void weft_http_exchange_deinit(struct weft_http_exchange *exchange)
 }
 
 void weft_http_exchange_begin(struct weft_http_exchange *exchange,
-                              struct weft_http_request *request)
+                              struct weft_http_incoming *request)
 {
     exchange->request = request;
     exchange->match = (struct weft_http_match){0};
@@ -55,7 +55,7 @@ const char *weft_http_path(const struct weft_http_exchange *exchange)
 
 const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *ret_len)
 {
-    const struct weft_http_request *request = exchange->request;
+    const struct weft_http_incoming *request = exchange->request;
     if (ret_len)
         *ret_len = request->body_len; /* 0 as long as there is only the head */
     return exchange->head_only ? "" : request->message + request->body_at;
@@ -63,7 +63,7 @@ const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *re
 
 const char *weft_http_header(const struct weft_http_exchange *exchange, const char *name)
 {
-    const struct weft_http_request *request = exchange->request;
+    const struct weft_http_incoming *request = exchange->request;
     size_t len = strlen(name);
     for (size_t i = 0; i < request->headers_count; i++) {
         const struct weft_http_header *header = &request->headers[i];
@@ -176,7 +176,7 @@ static bool status_valid(int status)
 void weft_http_exchange_head(struct weft_http_exchange *exchange, int status,
                              const char *content_type, struct weft_http_reply_head *ret_head)
 {
-    const struct weft_http_request *request = exchange->request;
+    const struct weft_http_incoming *request = exchange->request;
     exchange->close = exchange->close || *exchange->draining;
     *ret_head = (struct weft_http_reply_head){
         .status = status,

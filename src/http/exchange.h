@@ -21,7 +21,7 @@ enum weft_http_stream {
 
 /* Buffers keep their memory from one request to the next. */
 struct weft_http_exchange {
-    struct weft_http_request *request;
+    struct weft_http_incoming *request;
     struct weft_http_connection *connection; /* that it came from */
     struct weft_http_match match;
     bool decided;   /* the route was looked for, and whoever admits was asked */
@@ -49,7 +49,7 @@ void weft_http_exchange_deinit(struct weft_http_exchange *exchange);
 
 /* Start over with a new request. */
 void weft_http_exchange_begin(struct weft_http_exchange *exchange,
-                              struct weft_http_request *request);
+                              struct weft_http_incoming *request);
 
 /* Take the route that was found, and make its parameters readable. Returns 0, -ENOMEM */
 int weft_http_exchange_route(struct weft_http_exchange *exchange, struct weft_http_match match);

@@ -42,7 +42,7 @@ static const char *check_lines(const char *message, size_t len, size_t *ret_len)
 }
 
 /* "METHOD SP target SP HTTP/1.x CR LF", with nothing more and nothing less between the parts. */
-static bool check_request_line(const struct weft_http_request *request, size_t head_len)
+static bool check_request_line(const struct weft_http_incoming *request, size_t head_len)
 {
     const char *method = weft_http_method_name(request->method);
     size_t method_len = method ? strlen(method) : 0;
@@ -66,7 +66,7 @@ static void trim(const char *message, struct weft_http_span *value)
 }
 
 /* End names and values with a NUL: the bytes behind them are separators that nobody needs now. */
-static void terminate_headers(struct weft_http_request *request)
+static void terminate_headers(struct weft_http_incoming *request)
 {
     for (size_t i = 0; i < request->headers_count; i++) {
         struct weft_http_header *header = &request->headers[i];
@@ -131,7 +131,7 @@ static void look_at_header(struct head_fields *fields, const char *name, size_t 
     }
 }
 
-static struct head_fields read_fields(const struct weft_http_request *request)
+static struct head_fields read_fields(const struct weft_http_incoming *request)
 {
     struct head_fields fields = {0};
     for (size_t i = 0; i < request->headers_count; i++) {
@@ -142,7 +142,7 @@ static struct head_fields read_fields(const struct weft_http_request *request)
     return fields;
 }
 
-static struct weft_http_refusal check_fields(const struct weft_http_request *request,
+static struct weft_http_refusal check_fields(const struct weft_http_incoming *request,
                                              const struct head_fields *fields)
 {
     for (size_t i = 0; i < request->headers_count; i++)
@@ -168,7 +168,7 @@ static bool keeps_alive(const llhttp_t *llhttp)
     return llhttp_should_keep_alive(llhttp) && !(llhttp->flags & F_CONNECTION_CLOSE);
 }
 
-struct weft_http_refusal weft_http_head_check(struct weft_http_request *request,
+struct weft_http_refusal weft_http_head_check(struct weft_http_incoming *request,
                                               const llhttp_t *llhttp, size_t message_len,
                                               size_t header_bytes_max)
 {

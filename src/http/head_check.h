@@ -14,7 +14,7 @@
  * message_len  bytes at request->message, at least the head
  * Returns      the refusal; status 0 when there is none. How long a body may be is not asked here
  */
-struct weft_http_refusal weft_http_head_check(struct weft_http_request *request,
+struct weft_http_refusal weft_http_head_check(struct weft_http_incoming *request,
                                               const llhttp_t *llhttp, size_t message_len,
                                               size_t header_bytes_max);
 

@@ -37,7 +37,8 @@ struct weft_http_path {
     struct weft_http_segment segments[WEFT_HTTP_SEGMENTS_MAX];
 };
 
-struct weft_http_request {
+/* One that a server has received; clients make a struct weft_http_request (weft/http_client.h). */
+struct weft_http_incoming {
     char *message;         /* first byte; moves while the request is being received */
     uint8_t method;        /* number in llhttp's list, see method.h */
     uint8_t version_minor; /* of HTTP/1 */
@@ -65,7 +66,7 @@ struct weft_http_refusal {
     const char *detail; /* static */
 };
 
-static inline const char *weft_http_text(const struct weft_http_request *request,
+static inline const char *weft_http_text(const struct weft_http_incoming *request,
                                          struct weft_http_span span)
 {
     return request->message + span.at;

@@ -47,7 +47,7 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t len)
 static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    struct weft_http_request *request = &parser->request;
+    struct weft_http_incoming *request = &parser->request;
     if (request->head_complete)
         return 0; /* trailers are read and dropped */
     if (!parser->field_open) {
@@ -70,7 +70,7 @@ static int on_header_field_complete(llhttp_t *llhttp)
 static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    struct weft_http_request *request = &parser->request;
+    struct weft_http_incoming *request = &parser->request;
     if (request->head_complete || request->headers_count == 0)
         return 0;
     struct weft_http_span *value = &request->headers[request->headers_count - 1].value;
@@ -83,7 +83,7 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
 static int on_headers_complete(llhttp_t *llhttp)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    const struct weft_http_request *request = &parser->request;
+    const struct weft_http_incoming *request = &parser->request;
     parser->refusal = weft_http_head_check(&parser->request, llhttp, parser->message_len,
                                            parser->header_bytes_max);
     if (parser->refusal.status)
@@ -102,7 +102,7 @@ static int on_chunk_header(llhttp_t *llhttp)
 static int on_body(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct weft_http_parser *parser = parser_of(llhttp);
-    struct weft_http_request *request = &parser->request;
+    struct weft_http_incoming *request = &parser->request;
     if (len > parser->body_bytes_max - request->body_len)
         return refuse(parser, 413, "request body too large");
     char *end = request->message + request->body_at + request->body_len;
@@ -164,7 +164,7 @@ static enum weft_http_verdict malformed(struct weft_http_parser *parser, llhttp_
  * too many of them are framing. */
 static bool framing_bearable(struct weft_http_parser *parser, size_t end)
 {
-    const struct weft_http_request *request = &parser->request;
+    const struct weft_http_incoming *request = &parser->request;
     size_t counted = parser->parsed > request->body_at ? parser->parsed : request->body_at;
     parser->body_received += end - counted;
     return parser->body_received - request->body_len <=
@@ -174,7 +174,7 @@ static bool framing_bearable(struct weft_http_parser *parser, size_t end)
 /* All bytes are seen and the message goes on. */
 static enum weft_http_verdict more(struct weft_http_parser *parser, size_t *len)
 {
-    const struct weft_http_request *request = &parser->request;
+    const struct weft_http_incoming *request = &parser->request;
     if (*len > parser->parsed)
         parser->last_byte = request->message[*len - 1];
     if (!request->head_complete) {
@@ -195,7 +195,7 @@ static enum weft_http_verdict more(struct weft_http_parser *parser, size_t *len)
 /* End the body with a NUL without harming the message behind it. */
 static void terminate_body(struct weft_http_parser *parser, size_t len)
 {
-    struct weft_http_request *request = &parser->request;
+    struct weft_http_incoming *request = &parser->request;
     size_t body_end = request->body_at + request->body_len;
     if (body_end == parser->end && body_end < len) {
         /* The head's last byte is no longer needed: move the body there. */
@@ -238,8 +238,8 @@ void weft_http_parser_begin(struct weft_http_parser *parser, size_t header_bytes
     parser->parsed = parser->end = parser->body_received = 0;
     parser->field_open = parser->complete = false;
     /* Not the arrays: what their counts do not cover is never read. */
-    struct weft_http_request *request = &parser->request;
-    memset(request, 0, offsetof(struct weft_http_request, path));
+    struct weft_http_incoming *request = &parser->request;
+    memset(request, 0, offsetof(struct weft_http_incoming, path));
     request->path.segments_count = 0;
     request->content_length = 0;
     request->body_at = request->body_len = request->headers_count = 0;
@@ -248,7 +248,7 @@ void weft_http_parser_begin(struct weft_http_parser *parser, size_t header_bytes
 enum weft_http_verdict weft_http_parser_feed(struct weft_http_parser *parser, char *message,
                                              size_t *len)
 {
-    struct weft_http_request *request = &parser->request;
+    struct weft_http_incoming *request = &parser->request;
     request->message = message;
     request->path.text = message + request->path_at;
     parser->message_len = *len;

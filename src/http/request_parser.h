@@ -31,7 +31,7 @@ enum weft_http_verdict {
 
 struct weft_http_parser {
     llhttp_t llhttp;
-    struct weft_http_request request;
+    struct weft_http_incoming request;
     struct weft_http_refusal refusal;
     size_t header_bytes_max, body_bytes_max;
     size_t message_len;   /* bytes given to the present call of feed */

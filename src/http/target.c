@@ -89,7 +89,7 @@ static size_t authority_len(const char *text, size_t len)
     return at > scheme ? at : 0;
 }
 
-const char *weft_http_target_split(struct weft_http_request *request)
+const char *weft_http_target_split(struct weft_http_incoming *request)
 {
     size_t at = request->url.at, len = request->url.len;
     char *text = request->message + at;

@@ -13,7 +13,7 @@
  *
  * The byte behind the URL must be writable: the parser is done with it.
  * Returns  NULL, or a sentence that says why the target is malformed */
-const char *weft_http_target_split(struct weft_http_request *request);
+const char *weft_http_target_split(struct weft_http_incoming *request);
 
 /* Decode a query string's value: "%41" is "A", "+" is a space. The escapes must be good ones.
  * Writes at most len bytes to out and no NUL. Returns the number of bytes written */

@@ -332,7 +332,9 @@ struct weft_broker_ops {
     /* number, concurrency (0: as it was), running and done are read. -ENOENT: it has left, or was
      * not seen for too long: it has to join again. */
     int (*worker_beat)(struct weft_broker *broker, const struct weft_worker_info *worker);
-    int (*worker_leave)(struct weft_broker *broker, int64_t number); /* -ENOENT */
+    /* What it still holds by leases that end is lost at once, not only when they do; of very many,
+     * and with many jobs that are due before them, some may be left to their leases. -ENOENT */
+    int (*worker_leave)(struct weft_broker *broker, int64_t number);
     /* Newest first, at most max. Those that were last seen a day ago are removed when another one
      * joins, and the oldest beyond 10,000. */
     int (*workers)(struct weft_broker *broker, struct weft_worker_info *workers, size_t max,

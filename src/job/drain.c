@@ -20,12 +20,14 @@ struct inline_run {
 
 /* ---- which queues ----------------------------------------------------------------------- */
 
-static bool takes_from(struct weft_engine *engine, const char *queue)
+/* Returns 1, 0, -ENOMEM. */
+static int takes_from(struct weft_engine *engine, const char *queue)
 {
     struct weft_engine_queue *found;
     if (engine->consumers_count == 0)
-        return true;
-    return weft_engine_queue(engine, queue, &found) == 0 && found;
+        return 1;
+    int err = weft_engine_queue(engine, queue, &found);
+    return err ? err : found != NULL;
 }
 
 static void add_name(struct weft_table_node *node, void *arg)
@@ -48,11 +50,13 @@ static int learn_names(struct inline_run *run)
     }
     int err = engine->broker->ops->queues(engine->broker, run->infos, WEFT_QUEUES_MAX, &count);
     weft_engine_heard(engine, WEFT_CALL_QUEUES, err);
-    for (size_t i = 0; err == 0 && i < count && i < WEFT_QUEUES_MAX; i++) {
-        if (takes_from(engine, run->infos[i].name))
+    int takes = err;
+    for (size_t i = 0; takes >= 0 && i < count && i < WEFT_QUEUES_MAX; i++) {
+        takes = takes_from(engine, run->infos[i].name);
+        if (takes > 0)
             run->names[run->names_count++] = run->infos[i].name;
     }
-    return err;
+    return takes < 0 ? takes : 0;
 }
 
 /* ---- a batch of jobs -------------------------------------------------------------------- */
@@ -99,6 +103,8 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
     struct weft_claim claim = {
         .queues = run->names,
         .queues_count = run->names_count,
+        .tasks = engine->tasks,
+        .tasks_count = engine->options.handlers_count,
         .worker = engine->worker.number,
         .lease_us = weft_beat_lease_us(engine),
         .jobs_max = weft_consumer_stock(consumer, jobs_max < at_once ? jobs_max : at_once),
@@ -119,26 +125,35 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
 
 /* ---- what is not due yet ---------------------------------------------------------------- */
 
+/* Returns 0, -ENOMEM. */
+static int take_earlier(struct weft_engine *engine, const struct weft_job *job,
+                        struct weft_uuid *best, int64_t *best_us)
+{
+    int takes = job->run_at_us < *best_us ? takes_from(engine, job->queue) : 0;
+    if (takes > 0) {
+        *best = job->id;
+        *best_us = job->run_at_us;
+    }
+    return takes < 0 ? takes : 0;
+}
+
 /* The earliest job in a state, if it is earlier than *best_us. */
 static int find_earliest(struct weft_engine *engine, enum weft_job_state state,
                          struct weft_job **jobs, struct weft_uuid *best, int64_t *best_us)
 {
     struct weft_job_filter filter = {.state = state, .jobs_max = PAGE_MAX};
     struct weft_job_page page = {.jobs = jobs, .more = true};
-    while (page.more) {
-        int err = engine->broker->ops->list(engine->broker, &filter, &page);
-        if (err)
-            return err;
-        for (size_t i = 0; i < page.count; i++) {
-            if (jobs[i]->run_at_us < *best_us && takes_from(engine, jobs[i]->queue)) {
-                *best = jobs[i]->id;
-                *best_us = jobs[i]->run_at_us;
-            }
+    int err = 0;
+    while (err == 0 && page.more) {
+        page.count = 0; /* whatever an error leaves */
+        err = engine->broker->ops->list(engine->broker, &filter, &page);
+        for (size_t i = 0; err == 0 && i < page.count; i++)
+            err = take_earlier(engine, jobs[i], best, best_us);
+        for (size_t i = 0; i < page.count; i++)
             weft_job_free(jobs[i]);
-        }
         filter.before = page.next;
     }
-    return 0;
+    return err;
 }
 
 /* As if its time had come. Returns 1, 0 when there is none, or an error. */

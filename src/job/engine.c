@@ -17,6 +17,7 @@
 #define LEASE_NS      (30 * WEFT_SEC)
 #define LEASE_MIN_NS  WEFT_SEC
 #define POLL_NS       WEFT_SEC
+#define MAINTAIN_NS   WEFT_SEC
 #define THREADS       32u
 #define THREADS_LIMIT 512u
 #define STUCK_MAX     100u
@@ -167,13 +168,16 @@ static int fill_in(struct weft_engine_options *options)
         options->lease_ns = LEASE_NS;
     if (options->poll_ns == 0)
         options->poll_ns = POLL_NS;
+    if (options->maintain_ns == 0)
+        options->maintain_ns = MAINTAIN_NS;
     if (options->threads_max == 0)
         options->threads_max = THREADS;
     if (options->stuck_max == 0)
         options->stuck_max = STUCK_MAX;
     bool valid = options->broker && options->consumers_count <= WEFT_CONSUMERS_MAX &&
                  options->lease_ns >= LEASE_MIN_NS && options->poll_ns > 0 &&
-                 options->threads_max <= THREADS_LIMIT && options->stuck_max <= STUCK_LIMIT &&
+                 options->maintain_ns > 0 && options->threads_max <= THREADS_LIMIT &&
+                 options->stuck_max <= STUCK_LIMIT &&
                  (!options->worker_name || weft_job_name_is_valid(options->worker_name));
     return valid ? 0 : -EINVAL;
 }
@@ -314,7 +318,7 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
     engine->capabilities = filled.broker->ops->capabilities;
     engine->pumped = engine->capabilities & WEFT_BROKER_EVENTS;
     engine->deadline_ns = WEFT_FOREVER;
-    engine->settle_until_ns = WEFT_FOREVER;
+    weft_settle_begin(engine);
     engine->maintain_at_ns = WEFT_NOWAIT;
     weft_list_init(&engine->finished);
     weft_list_init(&engine->watches);
@@ -347,13 +351,14 @@ void weft_engine_close(struct weft_engine *engine)
 {
     if (!engine)
         return;
-    if (engine->worker.number != 0)
-        (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
     weft_consumer_deinit(&engine->inline_consumer);
     for (size_t i = 0; i < engine->consumers_count; i++)
         weft_consumer_deinit(&engine->consumers[i]);
     weft_lanes_close(engine);
     weft_executors_close(engine);
+    /* What it still holds is for others from then on, so it must not run here any more. */
+    if (engine->worker.number != 0)
+        (void)engine->broker->ops->worker_leave(engine->broker, engine->worker.number);
     weft_beat_deinit(engine);
     weft_progress_deinit(engine);
     weft_table_deinit(&engine->handlers);
@@ -413,7 +418,8 @@ int weft_engine_run(struct weft_engine *engine)
     if (err == 0)
         err = weft_group_init(&working, &supervise);
     if (err)
-        return err; /* -EPERM of the first */
+        return err;            /* -EPERM of the first */
+    weft_settle_begin(engine); /* a drain may have come before */
     err = weft_services_start(engine, &services, false);
     if (err == 0)
         err = weft_service_start(&engine->settler, &settling);

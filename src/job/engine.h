@@ -59,6 +59,8 @@ struct weft_engine_options {
     int64_t
         lease_ns;    /* 30 s; brokers that hold leases until they are closed are not asked for it */
     int64_t poll_ns; /* how often to ask a broker that has no events; 1 s, with jitter */
+    int64_t maintain_ns;  /* how often to look for what time has brought about and nobody tells of,
+                             like leases of others that run out; 1 s, with jitter */
     unsigned threads_max; /* handlers at once on threads, WEFT_EXECUTOR_THREAD; 32, at most 512 */
     struct weft_children *children; /* where handlers with WEFT_EXECUTOR_PROCESS run (children.h):
                                        of programs that know them; NULL: there may be none */

@@ -425,6 +425,8 @@ int weft_settler_main(void *arg);
 
 /* What is finished now, or will be by calls under way, is the last. */
 void weft_settle_last(struct weft_engine *engine);
+/* Take that back. */
+void weft_settle_begin(struct weft_engine *engine);
 
 /* Settle what is finished, at most a batch. Returns how many. Suspends. */
 size_t weft_settle_some(struct weft_engine *engine);

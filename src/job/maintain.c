@@ -3,7 +3,7 @@
  * that are old; and this worker's own sign of life.
  *
  * The broker says when it wants to be called next. Others may have put something in since, or have
- * taken a lease that ends, so it is called every second in any case. */
+ * taken a lease that ends, so it is called every so often in any case. */
 #include "engine_internal.h"
 
 #include <base/time.h>
@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-#define INTERVAL_NS      WEFT_SEC
+#define AGAIN_NS         WEFT_SEC         /* after a call that failed */
 #define SPACING_NS       (10 * WEFT_MSEC) /* between two calls that events have caused */
 #define LOOK_NS          (10 * WEFT_SEC)  /* for queues that nobody tells of */
 #define ALIVE_NS         (10 * WEFT_SEC)
@@ -56,8 +56,8 @@ static int64_t maintain(struct weft_engine *engine)
         weft_lanes_rouse(engine);
     if (!err && done.more)
         return now_ns;
-    int64_t next_ns = weft_time_after(now_ns, err ? INTERVAL_NS : weft_ns_from_us(done.next_us));
-    int64_t last_ns = now_ns + weft_engine_jitter(engine, INTERVAL_NS);
+    int64_t next_ns = weft_time_after(now_ns, err ? AGAIN_NS : weft_ns_from_us(done.next_us));
+    int64_t last_ns = now_ns + weft_engine_jitter(engine, engine->options.maintain_ns);
     return next_ns < last_ns ? next_ns : last_ns;
 }
 

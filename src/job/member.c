@@ -355,6 +355,8 @@ int weft_member_greet(struct weft_member *member, struct weft_outcome *ret_outco
     struct weft_outcome outcome = {.exit_code = -1};
     struct weft_scope shield;
     int err = follow(member, member->start_by_ns, NULL);
+    if (err == -ETIMEDOUT && take_last_frame(member, NULL) > 0)
+        err = 0; /* it was ready in time, and nobody has asked until now */
     if (err == 0 && !is_hello(&member->reader))
         err = -EPROTO;
     if (err == 0) {

@@ -222,6 +222,12 @@ size_t weft_settle_some(struct weft_engine *engine)
     return count;
 }
 
+void weft_settle_begin(struct weft_engine *engine)
+{
+    engine->settled_all = false;
+    engine->settle_until_ns = WEFT_FOREVER;
+}
+
 void weft_settle_last(struct weft_engine *engine)
 {
     engine->settled_all = true;

@@ -326,6 +326,10 @@ static void take_answer(struct submit *submit, size_t index, const struct weft_e
     if (item->err)
         return;
     engine->counts.submitted++;
+    if (item->job->expires_us)
+        weft_maintain_at(engine,
+                         weft_time_after(weft_now(), weft_ns_from_us(item->job->expires_us -
+                                                                     item->job->created_us)));
     if (item->claimed && submit->run[index])
         start_run(submit, index, item->lease_token);
     else

@@ -5,6 +5,8 @@
 #include <serve/api_json.h>
 #include <serve/log.h>
 
+#include <base/words.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,16 +151,6 @@ static bool check_token(struct weft_http_exchange *exchange, const struct weft_a
     return false;
 }
 
-/* Whether word stands in a list of words between spaces. */
-static bool is_in(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = strstr(list, word); at && len > 0; at = strstr(at + 1, word))
-        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
-            return true;
-    return false;
-}
-
 static bool check_query(struct weft_http_exchange *exchange, const char *known)
 {
     const char *name, *value;
@@ -166,7 +158,7 @@ static bool check_query(struct weft_http_exchange *exchange, const char *known)
     int more = known ? 1 : 0;
     while (more > 0 && (more = weft_http_query_next(exchange, &position, &name, &value)) > 0) {
         bool first = weft_http_query(exchange, name) == value;
-        if (first && is_in(known, name))
+        if (first && weft_word_is_listed(known, name))
             continue;
         char detail[160];
         (void)snprintf(detail, sizeof detail,

@@ -6,13 +6,12 @@
 #include <serve/api_body.h>
 #include <serve/api_job.h>
 #include <serve/api_json.h>
+#include <serve/schedules.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CRONS_MAX 10000
 
 static void append_cron(struct weft_buffer *body, const struct weft_cron_entry *entry)
 {
@@ -32,22 +31,16 @@ static void append_cron(struct weft_buffer *body, const struct weft_cron_entry *
     weft_buffer_append_char(body, '}');
 }
 
-/* All schedules, one block to be freed; false: answered. */
-static bool read_crons(struct weft_http_exchange *exchange, struct weft_api *api,
-                       struct weft_cron_entry **ret_entries, size_t *ret_count)
-{
-    int err = api->broker->ops->crons(api->broker, ret_entries, CRONS_MAX, ret_count);
-    if (err)
-        weft_api_refuse(api, exchange, err);
-    return !err;
-}
-
 static void get_crons(struct weft_http_exchange *exchange, void *context)
 {
+    struct weft_api *api = context;
     struct weft_cron_entry *entries = NULL;
     size_t count = 0;
-    if (!read_crons(exchange, context, &entries, &count))
+    int err = api->broker->ops->crons(api->broker, &entries, WEFT_SCHEDULES_MAX, &count);
+    if (err) {
+        weft_api_refuse(api, exchange, err);
         return;
+    }
     struct weft_buffer body;
     weft_buffer_init(&body, WEFT_API_LIST_MAX);
     weft_buffer_append_string(&body, "{\"crons\":[");
@@ -66,16 +59,15 @@ static const struct weft_cron_entry *find_cron(struct weft_http_exchange *exchan
                                                struct weft_api *api,
                                                struct weft_cron_entry **ret_block)
 {
-    const char *name = weft_http_param(exchange, "name");
-    size_t count = 0;
+    const struct weft_cron_entry *entry = NULL;
     *ret_block = NULL;
-    if (!read_crons(exchange, api, ret_block, &count))
-        return NULL;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp((*ret_block)[i].name, name) == 0)
-            return &(*ret_block)[i];
-    weft_http_reply_error(exchange, 404, "there is no schedule of this name");
-    return NULL;
+    int err =
+        weft_schedules_find(api->broker, weft_http_param(exchange, "name"), ret_block, &entry);
+    if (err)
+        weft_api_refuse(api, exchange, err);
+    else if (!entry)
+        weft_http_reply_error(exchange, 404, "there is no schedule of this name");
+    return entry;
 }
 
 static void reply_cron(struct weft_http_exchange *exchange, struct weft_api *api)
@@ -108,12 +100,17 @@ static bool find_next(struct weft_http_exchange *exchange, struct weft_api *api,
                       struct weft_cron_entry *entry)
 {
     char error[WEFT_SCHEDULE_ERROR_BYTES];
-    int64_t now_us = api->broker->ops->now_us(api->broker);
-    entry->created_us = now_us;
-    int err = weft_schedule_next(entry->schedule, entry->zone, NULL, now_us, now_us,
-                                 &entry->next_us, error, sizeof error);
+    struct weft_cron_entry *block = NULL;
+    const struct weft_cron_entry *replaced = NULL;
+    int err = weft_schedules_find(api->broker, entry->name, &block, &replaced);
+    if (err) {
+        weft_api_refuse(api, exchange, err);
+        return false;
+    }
+    err = weft_schedules_begin(api->broker, replaced, entry, error, sizeof error);
     if (err)
         weft_http_reply_error(exchange, 422, error);
+    free(block);
     return !err;
 }
 

@@ -51,6 +51,11 @@ static bool check_body(struct weft_http_exchange *exchange, const char *body, si
         refuse_json(exchange, &error);
         return false;
     }
+    if (memchr(body, '\0', len)) { /* the library passes over one behind a number */
+        json_decref(root);
+        weft_http_reply_error(exchange, 400, "the body is not JSON: a NUL character");
+        return false;
+    }
     const json_t *text = json_object_get(root, "text");
     const char *fault = !json_is_object(root)   ? "the body must be a JSON object"
                         : !text                 ? "the field \"text\" is missing"

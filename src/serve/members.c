@@ -124,9 +124,16 @@ json_t *weft_reader_load(struct weft_reader *reader, const char *raw, size_t len
         return NULL;
     }
     json_t *root = json_loadb(raw, len, LOAD_FLAGS, &error);
+    const char *nul = root ? memchr(raw, '\0', len) : NULL;
     if (!root)
         *ret_err = refuse_text(reader, raw, len, &error);
-    return root;
+    if (!nul)
+        return root;
+    /* The library passes over one behind a number. What is kept as it was written would be no JSON.
+     */
+    *ret_err = weft_refuse_syntax(reader, nul, "a NUL character");
+    json_decref(root);
+    return NULL;
 }
 
 /* ---- objects ---------------------------------------------------------------------------- */

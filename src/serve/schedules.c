@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int fill(struct weft_engine *engine, const struct weft_submission *asked,
@@ -29,7 +30,7 @@ static int fill(struct weft_engine *engine, const struct weft_submission *asked,
 int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int64_t run_us,
                         struct weft_scheduled_job *ret_job, char *error, size_t error_bytes)
 {
-    struct weft_api *api = context;
+    struct weft_engine *engine = context;
     struct weft_job_requests requests;
     struct weft_refusal refusal;
     (void)run_us;
@@ -40,11 +41,38 @@ int weft_schedules_make(void *context, const struct weft_cron_entry *entry, int6
         return err;
     }
     struct weft_submissions submissions;
-    err = weft_submissions_make(&submissions, api->engine, &requests);
+    err = weft_submissions_make(&submissions, engine, &requests);
     if (!err)
-        err = fill(api->engine, submissions.items, ret_job);
+        err = fill(engine, submissions.items, ret_job);
     weft_submissions_release(&submissions);
     if (err)
         (void)snprintf(error, error_bytes, "the job cannot be made: %s", weft_strerror(err));
     return err;
+}
+
+int weft_schedules_find(struct weft_broker *broker, const char *name,
+                        struct weft_cron_entry **ret_block,
+                        const struct weft_cron_entry **ret_entry)
+{
+    struct weft_cron_entry *block = NULL;
+    size_t count = 0;
+    int err = broker->ops->crons(broker, &block, WEFT_SCHEDULES_MAX, &count);
+    if (err)
+        return err;
+    *ret_entry = NULL;
+    for (size_t i = 0; i < count && !*ret_entry; i++) {
+        if (strcmp(block[i].name, name) == 0)
+            *ret_entry = &block[i];
+    }
+    *ret_block = block;
+    return 0;
+}
+
+int weft_schedules_begin(struct weft_broker *broker, const struct weft_cron_entry *replaced,
+                         struct weft_cron_entry *entry, char *error, size_t error_bytes)
+{
+    int64_t now_us = broker->ops->now_us(broker);
+    entry->created_us = replaced ? replaced->created_us : now_us;
+    return weft_schedule_next(entry->schedule, entry->zone, NULL, entry->created_us, now_us,
+                              &entry->next_us, error, error_bytes);
 }

@@ -214,7 +214,7 @@ static int open_scheduler(struct service *service)
     const struct weft_scheduler_options options = {
         .broker = service->api.broker,
         .make = weft_schedules_make,
-        .context = &service->api,
+        .context = service->api.engine,
     };
     int err = weft_scheduler_open(&service->api.scheduler, &options);
     return err ? refuse(service, err, "cannot start the scheduler: %s", weft_strerror(err)) : 0;

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include <job/engine.h>
+#include <serve/broker_name.h>
 
 #define CONCURRENCY_MAX 1000000u
 #define WORKERS_MAX     64u
@@ -100,21 +101,6 @@ static int check_numbers(struct weft_serve_settings *settings,
     return 0;
 }
 
-static int check_broker(struct weft_serve_settings *settings, const char *broker, char *error,
-                        size_t error_bytes)
-{
-    static const char scheme[] = "sqlite:";
-    const char *path = broker + strlen(scheme);
-    if (strncmp(broker, scheme, strlen(scheme)) != 0 || !*path)
-        return refuse(-EINVAL, error, error_bytes,
-                      "the broker \"%s\" is not known; use sqlite:PATH", broker);
-    if (strcmp(path, ":memory:") == 0 || strncmp(path, "file:", 5) == 0)
-        return refuse(-EINVAL, error, error_bytes,
-                      "the broker needs the path of a file, not \"%s\"", path);
-    settings->database_path = path;
-    return 0;
-}
-
 int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
                               const struct weft_serve_options *options, char *error,
                               size_t error_bytes)
@@ -126,8 +112,9 @@ int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
                       "\"%s\" is no address to listen on; write it like 127.0.0.1:8001", listen);
     int err = check_numbers(&settings, options, error, error_bytes);
     if (!err)
-        err = check_broker(&settings, options->broker ? options->broker : "sqlite:weft.db", error,
-                           error_bytes);
+        err = weft_broker_name_parse(&settings.database_path,
+                                     options->broker ? options->broker : "sqlite:weft.db", false,
+                                     error, error_bytes);
     if (!err && options->token_file)
         err = weft_tokens_read(&settings.tokens, options->token_file, error, error_bytes);
     if (err)

@@ -339,6 +339,7 @@ int weft_tasks_open(struct weft_tasks *tasks, char *error_text, size_t error_byt
         .waiters_max = UINT_MAX, /* as many as there are jobs at once */
         .jobs_max = processes->jobs_max,
         .memory_bytes_max = processes->memory_max,
+        .resident_bytes_max = processes->resident_max,
         .nice = processes->nice,
     };
     struct weft_outcome why = {.exit_code = -1};

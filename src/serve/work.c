@@ -6,6 +6,7 @@
 #include <job/builtin.h>
 #include <serve/job_log.h>
 #include <serve/tasks.h>
+#include <serve/worker_queues.h>
 
 #include <weft/group.h>
 #include <weft/runtime.h>
@@ -21,29 +22,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVER          "http://127.0.0.1:8001"
-#define CONCURRENCY     100u
-#define CONCURRENCY_MAX 1000000u
-#define WEIGHT_MAX      1000000u
-#define LEASE_NS        (30 * WEFT_SEC)
-#define LEASE_MAX_NS    (3600 * WEFT_SEC)
-#define GRACE_NS        (30 * WEFT_SEC)
-#define START_NS        (60 * WEFT_SEC) /* a server that is not there at first */
-#define START_PAUSE_NS  WEFT_SEC
+#define SERVER         "http://127.0.0.1:8001"
+#define LEASE_NS       (30 * WEFT_SEC)
+#define LEASE_MAX_NS   (3600 * WEFT_SEC)
+#define GRACE_NS       (30 * WEFT_SEC)
+#define START_NS       (60 * WEFT_SEC) /* a server that is not there at first */
+#define START_PAUSE_NS WEFT_SEC
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
 static const int write_signals[] = {SIGPIPE}; /* a failed write is an error, no death */
 #define STOP_SIGNALS (sizeof stop_signals / sizeof *stop_signals)
-
-static const struct weft_consumer_queue default_queue = {.name = "default"};
 
 struct work {
     const struct weft_work_options *options;
     struct weft_log_sink sink;
     struct weft_engine_log log;
     struct weft_tasks tasks;
-    struct weft_consumer_queue *queues; /* NULL: the default one */
-    struct weft_consumer_options consumer;
+    struct weft_worker_queues queues;
     struct weft_broker *broker;
     struct weft_engine *engine; /* NULL: the server was not there yet */
     struct weft_scope opening;
@@ -77,60 +72,24 @@ static const char *server_of(const struct work *work)
 
 /* ---- what the options mean -------------------------------------------------------------- */
 
-static int check_queue(struct work *work, size_t index)
-{
-    const struct weft_work_queue *queue = &work->options->queues[index];
-    if (!queue->name || !weft_job_name_is_valid(queue->name))
-        return refuse(work, -EINVAL,
-                      "\"%.100s\" is no name of a queue: letters, digits and . _ : - make one",
-                      queue->name ? queue->name : "");
-    if (queue->weight > WEIGHT_MAX)
-        return refuse(work, -EINVAL, "the weight of the queue %s is more than %u", queue->name,
-                      WEIGHT_MAX);
-    for (size_t i = 0; i < index; i++) {
-        if (strcmp(work->options->queues[i].name, queue->name) == 0)
-            return refuse(work, -EINVAL, "the queue %s is named twice", queue->name);
-    }
-    return 0;
-}
-
 static int set_queues(struct work *work)
 {
     const struct weft_work_options *options = work->options;
-    size_t count = options->queues_count;
-    work->consumer = (struct weft_consumer_options){
-        .name = "worker",
-        .queues = &default_queue,
-        .queues_count = 1,
-        .order = options->strict ? WEFT_ORDER_STRICT : WEFT_ORDER_WEIGHTED,
-        .concurrency = options->concurrency ? options->concurrency : CONCURRENCY,
+    const struct weft_worker_queues_options queues = {
+        .who = "a worker",
+        .otherwise = "default",
+        .queues = options->queues,
+        .count = options->queues_count,
+        .strict = options->strict,
+        .concurrency = options->concurrency,
     };
-    if (count > WEFT_WORK_QUEUES_MAX)
-        return refuse(work, -EINVAL, "a worker can have at most %d queues", WEFT_WORK_QUEUES_MAX);
-    if (count == 0)
-        return 0;
-    work->queues = calloc(count, sizeof *work->queues);
-    if (!work->queues)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        int err = check_queue(work, i);
-        if (err)
-            return err;
-        work->queues[i] =
-            (struct weft_consumer_queue){options->queues[i].name, options->queues[i].weight};
-    }
-    work->consumer.queues = work->queues;
-    work->consumer.queues_count = count;
-    return 0;
+    return weft_worker_queues_init(&work->queues, &queues, work->error, work->error_bytes);
 }
 
 static int check_numbers(struct work *work)
 {
     const struct weft_work_options *options = work->options;
     work->grace_ns = options->grace_ns ? options->grace_ns : GRACE_NS;
-    if (options->concurrency > CONCURRENCY_MAX)
-        return refuse(work, -EINVAL, "a worker can have at most %u jobs under way at once",
-                      CONCURRENCY_MAX);
     if (options->lease_ns && (options->lease_ns < WEFT_SEC || options->lease_ns > LEASE_MAX_NS))
         return refuse(work, -EINVAL, "a lease lasts from one second to one hour");
     if (work->grace_ns < 0)
@@ -191,7 +150,7 @@ static int open_engine(struct work *work)
                                 .handlers = work->tasks.handlers.items,
                                 .handlers_count = work->tasks.handlers.count,
                                 .children = work->tasks.children,
-                                .consumers = &work->consumer,
+                                .consumers = &work->queues.consumer,
                                 .consumers_count = 1,
                                 .worker_name = options->name,
                                 .lease_ns = options->lease_ns ? options->lease_ns : LEASE_NS,
@@ -271,8 +230,8 @@ static void say_working(const struct work *work)
 {
     char detail[400];
     (void)snprintf(detail, sizeof detail, "%.200s: %zu tasks, %zu queues, %u jobs at once",
-                   server_of(work), work->tasks.handlers.count, work->consumer.queues_count,
-                   work->consumer.concurrency);
+                   server_of(work), work->tasks.handlers.count, work->queues.consumer.queues_count,
+                   work->queues.consumer.concurrency);
     say(work, WEFT_LOG_INFO, "working", detail);
     if (work->options->ready)
         work->options->ready(work->options->ready_context);
@@ -360,6 +319,6 @@ int weft_work(const struct weft_work_options *options, char *ret_error, size_t e
     if (err && error_bytes > 0 && !ret_error[0])
         (void)snprintf(ret_error, error_bytes, "cannot start: %s", weft_strerror(err));
     weft_tasks_release(&work.tasks);
-    free(work.queues);
+    weft_worker_queues_release(&work.queues);
     return err;
 }

@@ -25,3 +25,14 @@ TEST(long_words_are_far_from_everything)
     text[64] = '\0';
     CHECK_EQUAL(weft_word_distance(text, text), 0);
 }
+
+TEST(a_word_is_listed_only_as_a_whole)
+{
+    static const char list[] = "state queue task-name";
+    CHECK(weft_word_is_listed(list, "state") && weft_word_is_listed(list, "queue"));
+    CHECK(weft_word_is_listed(list, "task-name"));
+    CHECK(!weft_word_is_listed(list, "stat") && !weft_word_is_listed(list, "tate"));
+    CHECK(!weft_word_is_listed(list, "task") && !weft_word_is_listed(list, "name"));
+    CHECK(!weft_word_is_listed(list, "") && !weft_word_is_listed("", "state"));
+    CHECK(weft_word_is_listed("queues queue", "queue")); /* it comes later */
+}

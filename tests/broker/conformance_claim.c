@@ -306,6 +306,37 @@ FIBER_TEST(no_job_is_given_to_two)
     fixture_close(shared_broker);
 }
 
+static int maintain_and_claim(void *arg)
+{
+    (void)arg;
+    struct weft_maintenance done = {0};
+    CHECK_EQUAL(shared_broker->ops->maintain(shared_broker, &done), 0);
+    return claim_all(NULL);
+}
+
+FIBER_TEST(a_job_comes_due_once_however_many_look_after_the_time)
+{
+    shared_broker = fixture_open();
+    memset(given, 0, sizeof given);
+    for (int i = 0; i < JOBS; i++) {
+        struct weft_job job = fixture_job(shared_broker);
+        job.run_at_us += 10 * SECOND_US;
+        ids[i] = job.id;
+        REQUIRE(fixture_enqueue(shared_broker, &job) == 0);
+    }
+    (void)weft_sleep(11 * WEFT_SEC);
+    struct weft_group group;
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    for (int i = 0; i < CLAIMER; i++)
+        REQUIRE(weft_spawn(&group, maintain_and_claim, NULL) == 0);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    (void)fixture_maintain(shared_broker);
+    (void)claim_all(NULL); /* what came due when all others had looked */
+    for (int i = 0; i < JOBS; i++)
+        CHECK_EQUAL(given[i], 1);
+    fixture_close(shared_broker);
+}
+
 /* --- expiry --- */
 
 FIBER_TEST(an_expired_job_is_never_given_to_anybody)

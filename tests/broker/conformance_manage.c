@@ -247,6 +247,59 @@ FIBER_TEST(a_job_names_the_worker_that_has_it)
     fixture_close(broker);
 }
 
+static struct weft_job *claim_as(struct weft_broker *broker, int64_t worker)
+{
+    const char *queue = "default";
+    struct weft_job *job = NULL;
+    struct weft_claim claim = {.queues = &queue,
+                               .queues_count = 1,
+                               .worker = worker,
+                               .lease_us = MINUTE_US,
+                               .jobs_max = 1,
+                               .jobs = &job};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
+    return job;
+}
+
+FIBER_TEST(what_a_worker_holds_when_it_leaves_is_for_others_at_once)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_MANAGES);
+    struct weft_worker_info leaves = {.name = "leaves"}, stays = {.name = "stays"};
+    CHECK_EQUAL(broker->ops->worker_join(broker, &leaves), 0);
+    CHECK_EQUAL(broker->ops->worker_join(broker, &stays), 0);
+    for (int i = 0; i < 4; i++)
+        (void)fixture_put(broker, "default");
+    struct weft_job *done = claim_as(broker, leaves.number);
+    struct weft_job *held = claim_as(broker, leaves.number);
+    struct weft_job *unwanted = claim_as(broker, leaves.number);
+    struct weft_job *of_other = claim_as(broker, stays.number);
+    CHECK_EQUAL(fixture_settle(broker, done, WEFT_JOB_COMPLETE, 0), 0);
+    struct weft_cancel cancel = {.id = unwanted->id};
+    CHECK_EQUAL(broker->ops->cancel(broker, &cancel), 0);
+
+    CHECK_EQUAL(broker->ops->worker_leave(broker, leaves.number), 0);
+    CHECK_EQUAL(fixture_state(broker, &done->id), WEFT_JOB_COMPLETED);
+    CHECK_EQUAL(fixture_state(broker, &held->id), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(fixture_state(broker, &unwanted->id), WEFT_JOB_CANCELLED);
+    CHECK_EQUAL(fixture_state(broker, &of_other->id), WEFT_JOB_RUNNING);
+    CHECK_EQUAL(fixture_settle(broker, held, WEFT_JOB_COMPLETE, 0), -ESTALE);
+    struct weft_job *again = claim_as(broker, stays.number);
+    CHECK(fixture_same_id(&again->id, &held->id));
+    CHECK_EQUAL(again->attempt, 1); /* as when its lease had run out */
+    CHECK_EQUAL(again->crashes, 1);
+    CHECK_EQUAL(broker->ops->worker_leave(broker, leaves.number), -ENOENT);
+    CHECK_EQUAL(fixture_settle(broker, again, WEFT_JOB_COMPLETE, 0), 0);
+    CHECK_EQUAL(fixture_settle(broker, of_other, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(done);
+    weft_job_free(held);
+    weft_job_free(unwanted);
+    weft_job_free(of_other);
+    weft_job_free(again);
+    fixture_close(broker);
+}
+
 /* --- schedules --- */
 
 FIBER_TEST(schedules_are_kept_and_listed_by_their_next_time)

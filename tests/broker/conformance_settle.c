@@ -158,6 +158,94 @@ FIBER_TEST(a_retry_waits_for_its_time_and_keeps_the_attempt)
     fixture_close(broker);
 }
 
+static void check_same_text(const char *actual, const char *expected)
+{
+    CHECK(actual && strcmp(actual, expected) == 0);
+}
+
+/* Everything a job can ask for, and nothing of it the default. */
+static struct weft_job demanding_job(struct weft_broker *broker)
+{
+    struct weft_job asked = fixture_job(broker);
+    asked.priority = 3;
+    asked.attempts_max = 40;
+    asked.expires_us = asked.created_us + 3600 * SECOND_US;
+    asked.timeout_us = 5 * SECOND_US;
+    asked.grace_us = 2 * SECOND_US;
+    asked.result_ttl_us = 60 * SECOND_US;
+    asked.backoff = (struct weft_job_backoff){
+        .kind = WEFT_BACKOFF_LINEAR, .jitter = WEFT_JITTER_NONE, .base_us = 7, .cap_us = 70};
+    asked.flow = asked.id;
+    asked.limit_key = "limit";
+    asked.unique_key = "unique";
+    asked.content_type = "application/x";
+    asked.headers = "{\"a\":\"b\"}";
+    return asked;
+}
+
+static void check_as_asked(const struct weft_job *job, const struct weft_job *asked)
+{
+    CHECK_EQUAL(job->priority, asked->priority);
+    CHECK_EQUAL(job->attempts_max, asked->attempts_max);
+    CHECK_EQUAL(job->created_us, asked->created_us);
+    CHECK_EQUAL(job->expires_us, asked->expires_us);
+    CHECK_EQUAL(job->timeout_us, asked->timeout_us);
+    CHECK_EQUAL(job->grace_us, asked->grace_us);
+    CHECK_EQUAL(job->result_ttl_us, asked->result_ttl_us);
+    CHECK_EQUAL(job->backoff.kind, asked->backoff.kind);
+    CHECK_EQUAL(job->backoff.jitter, asked->backoff.jitter);
+    CHECK_EQUAL(job->backoff.base_us, asked->backoff.base_us);
+    CHECK_EQUAL(job->backoff.cap_us, asked->backoff.cap_us);
+    CHECK(fixture_same_id(&job->flow, &asked->flow));
+    check_same_text(job->limit_key, asked->limit_key);
+    check_same_text(job->unique_key, asked->unique_key);
+    check_same_text(job->content_type, asked->content_type);
+    check_same_text(job->headers, asked->headers);
+    CHECK(job->payload.len == asked->payload.len &&
+          memcmp(job->payload.data, asked->payload.data, job->payload.len) == 0);
+}
+
+FIBER_TEST(whatever_brings_a_job_back_leaves_all_that_was_asked_of_it)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job asked = demanding_job(broker);
+    CHECK_EQUAL(fixture_enqueue(broker, &asked), 0);
+    static const enum weft_job_event ways[] = {WEFT_JOB_RETRY, WEFT_JOB_SNOOZE, WEFT_JOB_RELEASE};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct weft_job *job = fixture_claim_one(broker, "default");
+        check_as_asked(job, &asked);
+        CHECK_EQUAL(fixture_settle(broker, job, ways[i], SECOND_US), 0);
+        weft_job_free(job);
+        fixture_pass(broker, SECOND_US);
+    }
+    struct weft_job *lost = fixture_lease(broker, "default", SECOND_US);
+    REQUIRE(lost);
+    fixture_pass(broker, 2 * SECOND_US);
+    struct weft_job *job = fixture_claim_one(broker, "default");
+    check_as_asked(job, &asked);
+    CHECK_EQUAL(job->crashes, 1);
+    weft_job_free(lost);
+    weft_job_free(job);
+    fixture_close(broker);
+}
+
+FIBER_TEST(jobs_that_are_alike_end_each_for_itself)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job *one = claimed_job(broker), *other = claimed_job(broker);
+    CHECK(one->payload.len == other->payload.len &&
+          memcmp(one->payload.data, other->payload.data, one->payload.len) == 0);
+    CHECK_EQUAL(fixture_settle(broker, other, WEFT_JOB_COMPLETE, 0), 0);
+    CHECK_EQUAL(fixture_state(broker, &one->id), WEFT_JOB_RUNNING);
+    CHECK_EQUAL(fixture_state(broker, &other->id), WEFT_JOB_COMPLETED);
+    CHECK_EQUAL(fixture_settle(broker, one, WEFT_JOB_DIE, 0), 0);
+    CHECK_EQUAL(fixture_state(broker, &one->id), WEFT_JOB_DEAD);
+    CHECK_EQUAL(fixture_state(broker, &other->id), WEFT_JOB_COMPLETED);
+    weft_job_free(one);
+    weft_job_free(other);
+    fixture_close(broker);
+}
+
 FIBER_TEST(retries_become_due_in_the_order_of_their_times)
 {
     struct weft_broker *broker = fixture_open();

@@ -224,6 +224,41 @@ FIBER_TEST(a_lease_that_is_none_is_refused_as_a_whole)
     origin_close(&origin);
 }
 
+FIBER_TEST(a_worker_without_a_number_and_a_job_that_is_another_are_refused)
+{
+    static const char *const numbers[] = {"",
+                                          "{}",
+                                          "[]",
+                                          "{\"number\":0}",
+                                          "{\"number\":-1}",
+                                          "{\"number\":\"7\"}",
+                                          "{\"number\":1e99}"};
+    static const char *const jobs[] = {
+        "", "{}", "{" LEASE "}", "{" LEASE ",\"state\":\"somewhere\"}",
+        "{\"id\":\"0193b3c4-0000-7000-8000-000000000002\",\"task\":\"t\",\"queue\":\"q\","
+        "\"attempt\":1,\"max_attempts\":3,\"state\":\"running\"}"};
+    struct origin origin;
+    origin_open(&origin, origin_say_reply);
+    struct weft_broker *broker = open_broker(&origin);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct weft_worker_info worker = {.name = "w"};
+        origin.reply = answer(201, "", numbers[i]);
+        CHECK_EQUAL(broker->ops->worker_join(broker, &worker), -EPROTO);
+        CHECK_EQUAL(worker.number, 0);
+        CHECK(strstr(weft_remote_error(broker), "it has no number") != NULL);
+    }
+    const struct weft_uuid id = id_of(ID);
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+        struct weft_job *job = NULL;
+        origin.reply = answer(200, "", jobs[i]);
+        CHECK_EQUAL(broker->ops->find(broker, &id, &job), -EPROTO);
+        CHECK(!job);
+        CHECK(strstr(weft_remote_error(broker), "the job is not what it should be") != NULL);
+    }
+    broker->ops->close(broker);
+    origin_close(&origin);
+}
+
 FIBER_TEST(what_the_server_refuses_is_not_tried_again)
 {
     static const struct {

@@ -363,17 +363,67 @@ STORE_FILE_TEST(no_page_costs_more_than_a_bounded_number_of_steps)
     sqlite3_reset_auto_extension();
 }
 
-STORE_FILE_TEST(large_payloads_end_a_page_before_it_takes_long)
+/* 6,000 finished jobs, so large that every row has a page of the file of its own; their ids tell
+ * their numbers. */
+static void fill_large(struct store *store)
 {
     (void)store_end(store, "busy", WEFT_JOB_COMPLETE);
-    /* So large that every row has a page of the file of its own. */
     store_sql(
         store,
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)"
         " INSERT INTO jobs (seq, id, task, queue, priority, attempts_max, created_us, payload)"
-        " SELECT i, zeroblob(16), 1, (SELECT id FROM queues), 5, 3, 1, zeroblob(3000) FROM n;"
+        " SELECT i, CAST(printf('%016d', i) AS BLOB), 1, (SELECT id FROM queues), 5, 3, 1,"
+        "  zeroblob(3000) FROM n;"
         "INSERT INTO outcomes (seq, state, attempt, crashes, finished_us)"
         " SELECT seq, 5, 1, 0, 1 FROM jobs WHERE seq <= 6000");
+}
+
+/* The number in the id of a job of fill_large. */
+static int number_of(const struct weft_job *job)
+{
+    char text[sizeof job->id.bytes + 1] = "";
+    memcpy(text, job->id.bytes, sizeof job->id.bytes);
+    return (int)strtol(text, NULL, 10);
+}
+
+STORE_FILE_TEST(pages_that_end_early_leave_no_job_out_and_have_none_twice)
+{
+    enum {
+        EVERY = 97,
+        LAST = 6000 / EVERY * EVERY
+    };
+    static const struct weft_job_filter filters[] = {
+        {.queue = "rare"},
+        {.queue = "rare", .state = WEFT_JOB_COMPLETED},
+        {.queue = "rare", .task = "work"},
+    };
+    fill_large(store);
+    (void)store_add(store, "rare", "work"); /* makes the queue; is the newest of all */
+    store_sql(store, "UPDATE jobs SET queue = (SELECT id FROM queues WHERE name = 'rare')"
+                     " WHERE seq <= 6000 AND seq % 97 = 0");
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct weft_job_filter filter = filters[i];
+        unsigned pages = 0;
+        int expected = filter.state ? LAST : LAST + EVERY; /* the newest is not completed */
+        struct weft_job_page page;
+        filter.jobs_max = 20;
+        do {
+            page = list(store, &filter);
+            for (size_t k = 0; k < page.count; k++, expected -= EVERY)
+                if (expected <= LAST)
+                    CHECK_EQUAL(number_of(jobs[k]), expected);
+            drop(&page);
+            filter.before = page.next;
+            pages++;
+        } while (page.more && pages < 1000);
+        CHECK_EQUAL(expected, 0);
+        CHECK(pages >= 10 && pages < 100); /* full ones alone would be four */
+    }
+}
+
+STORE_FILE_TEST(large_payloads_end_a_page_before_it_takes_long)
+{
+    fill_large(store);
     unsigned long long most;
     unsigned pages;
     CHECK_EQUAL(measure(store, (struct weft_job_filter){.task = "other"}, &most, &pages), 0);

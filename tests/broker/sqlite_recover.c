@@ -396,3 +396,49 @@ STORE_FILE_TEST(what_a_job_waits_for_and_its_unique_key_outlive_the_server)
     store_settle(store, job, WEFT_JOB_COMPLETE);
     CHECK_EQUAL(store_try(store, &same), 0);
 }
+
+STORE_FILE_TEST(what_waits_for_its_time_comes_due_although_the_server_was_away)
+{
+    struct weft_maintenance done;
+    struct weft_job later = store_job(store), retried = store_job(store);
+    later.run_at_us += 60000000;
+    (void)store_put(store, &retried);
+    struct weft_job *job = store_claim(store, "default");
+    REQUIRE(job);
+    struct weft_settlement item = {
+        .job = job, .event = WEFT_JOB_RETRY, .error = "not yet", .delay_us = 120000000};
+    CHECK_EQUAL(store->broker->ops->settle(store->broker, &item, 1), 0);
+    CHECK_EQUAL(item.err, 0);
+    weft_job_free(job);
+    (void)store_put(store, &later);
+    store_reopen(store); /* nobody who put them in is there any more */
+    CHECK(!store_claim(store, "default"));
+    (void)weft_sleep(61 * WEFT_SEC);
+    maintain(store, &done);
+    CHECK_EQUAL(done.due, 1);
+    struct weft_uuid first = store_work(store, "default", WEFT_JOB_COMPLETE);
+    CHECK(store_same(&first, &later.id));
+    (void)weft_sleep(60 * WEFT_SEC);
+    maintain(store, &done);
+    CHECK_EQUAL(done.due, 1);
+    struct weft_uuid second = store_work(store, "default", WEFT_JOB_COMPLETE);
+    CHECK(store_same(&second, &retried.id));
+}
+
+STORE_FILE_TEST(what_was_cancelled_or_is_dead_stays_so_and_can_begin_again)
+{
+    struct weft_uuid dead = store_end(store, "default", WEFT_JOB_DIE);
+    struct weft_uuid id = store_add(store, "default", "work");
+    struct weft_cancel cancel = {.id = id, .reason = "not wanted any more"};
+    CHECK_EQUAL(store->broker->ops->cancel(store->broker, &cancel), 0);
+    store_reopen(store);
+    CHECK(!store_claim(store, "default"));
+    CHECK_EQUAL(store_state(store, &id), WEFT_JOB_CANCELLED);
+    check_error(store, &id, "not wanted any more");
+    CHECK_EQUAL(store_state(store, &dead), WEFT_JOB_DEAD);
+    check_error(store, &dead, "it did not work");
+    enum weft_job_state state;
+    CHECK_EQUAL(store->broker->ops->retry(store->broker, &dead, &state), 0);
+    struct weft_uuid again = store_work(store, "default", WEFT_JOB_COMPLETE);
+    CHECK(store_same(&again, &dead));
+}

@@ -360,6 +360,33 @@ if has serve; then
     wait $server
     ok $? 'weft serve ends with 0 after SIGTERM'
 
+    # Numbers come back in what the server says of itself, wherever they were given.
+    if command -v curl >/dev/null && ldd "$weft" 2>/dev/null | grep -q inih; then
+        printf '[serve]\nqueue-size = 5\nconcurrency = 9\nworkers = 9\n' >weft.ini
+        : >serve.out
+        WEFT_CONCURRENCY=3 WEFT_WORKERS=8 "$weft" serve --listen 127.0.0.1:0 --workers 2 \
+            --job-concurrency 7 --broker "sqlite:$work/numbers.db" >serve.out 2>serve.err &
+        server=$!
+        waited=0
+        while [ "$(wc -l <serve.out)" -lt 2 ] && [ $waited -lt 300 ] && kill -0 $server 2>/dev/null; do
+            sleep 0.1
+            waited=$((waited + 1))
+        done
+        address=$(sed -n 's/^weft serves on //p' serve.out)
+        curl -s "$address/queue-status" >out
+        curl -s "$address/metrics" >>out
+        grep -q '"active_workers":2,"threads_per_worker":3,' out &&
+            grep -q '"max_queue_size_per_worker":5,"total_max_capacity":10,' out &&
+            grep -q '^weft_job_places 13$' out
+        ok $? 'what flags, environment and file say is what weft serve does'
+        kill -TERM $server
+        wait $server
+        ok $? 'weft serve ends with 0 after SIGTERM'
+        rm weft.ini
+    else
+        skip 'what flags, environment and file say is what weft serve does' 'without curl or inih'
+    fi
+
     # What weft opens must not become its standard streams.
     "$weft" serve --listen 127.0.0.1:0 --broker "sqlite:$work/closed.db" <&- >&- 2>&- &
     server=$!

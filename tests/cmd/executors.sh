@@ -3,9 +3,11 @@
 # Commands, webhooks and child processes from weft.ini, on a real server and a real worker: all that
 # docs/executors.md shows, and how it ends. TAP.
 #
-# WEFT_PROGRAM  the program; WEFT_DOCUMENT  docs/executors.md; WEFT_HEADERS  folders of <weft/...>
+# WEFT_PROGRAM  the program; WEFT_LIBRARY  the shared library; WEFT_DOCUMENT  docs/executors.md;
+# WEFT_HEADERS  folders of <weft/...>
 set -u
 weft=$WEFT_PROGRAM
+library=$WEFT_LIBRARY
 document=$WEFT_DOCUMENT
 headers=$WEFT_HEADERS
 for name in $(env | sed -n 's/^\(WEFT_[A-Z_]*\)=.*/\1/p'); do
@@ -46,9 +48,14 @@ if ! ldd "$weft" 2>/dev/null | grep -q inih; then
     exit 0
 fi
 
-block() { # block KIND: what stands between ```KIND and ```
-    awk -v begin="\`\`\`$1" '$0 == "```" {inside = 0} inside {print} $0 == begin {inside = 1}' \
-        "$document"
+own='## In a program of your own'
+block() { # block KIND: what stands between ```KIND and ```, but not in the part on own programs
+    block_of "$1" 0
+}
+block_of() { # block_of KIND 1: only there
+    awk -v begin="\`\`\`$1" -v own="$own" -v wanted="$2" '
+        /^## / {there = $0 == own} $0 == "```" {inside = 0} inside {print}
+        $0 == begin {inside = there == wanted}' "$document"
 }
 
 until_there() { # until_there COMMAND...: try it until it succeeds, half a minute
@@ -110,7 +117,7 @@ if ldd "$weft" | grep -q libcrypto; then
     with_webhooks=$webhooks
 else
     with_webhooks=0
-    sed -i '/^\[http order\]/,/^$/d' weft.ini
+    sed -i '/^\[http /,/^$/d' weft.ini
 fi
 
 start serve serve --listen 127.0.0.1:0 --broker "sqlite:$work/jobs.db"
@@ -129,7 +136,7 @@ same() { # whether actual and expected are the same but for ids
 try() {
     [ -n "$line" ] || return
     case $line in
-    *' order '*)
+    *' order '* | *' inside '*)
         if [ $with_webhooks -eq 0 ]; then
             skip "$line" 'without python3, or built without webhooks'
             return
@@ -140,20 +147,23 @@ try() {
     same
     ok $? "$line"
 }
+try_all() { # those of standard input
+    line=
+    while IFS= read -r text; do
+        case $text in
+        '$ '*)
+            try
+            line=${text#'$ '}
+            : >expected
+            ;;
+        *) echo "$text" >>expected ;;
+        esac
+    done
+    try
+}
 block console >console
-line=
-while IFS= read -r text; do
-    case $text in
-    '$ '*)
-        try
-        line=${text#'$ '}
-        : >expected
-        ;;
-    *) echo "$text" >>expected ;;
-    esac
-done <console
-try
-[ "$number" -ge 9 ]
+try_all <console
+[ "$number" -ge 14 ]
 ok $? 'the document has examples'
 
 grep -q '"event":"output","detail":"for Ada\\n"' serve.err
@@ -208,6 +218,33 @@ running=$(echo "$running" | sed "s/ $server / /")
 wait $server 2>/dev/null
 until_there is_gone
 ok $? 'a server that is killed takes its commands with it'
+
+# --- a program with a server inside ---
+
+if nm -D "$library" 2>/dev/null | grep -q -e __asan_ -e __tsan_ -e __ubsan_; then
+    skip 'the program of the document' 'the library has a sanitizer'
+else
+    block_of c 1 >shop.c
+    set -- "$library" "-Wl,-rpath,$(dirname "$library")"
+    for folder in $headers; do
+        set -- -I "$folder" "$@"
+    done
+    ${CC:-cc} -Wall -Wextra -Werror -o shop shop.c "$@" >out 2>err
+    ok $? 'the program of the document compiles'
+    : >shop.out
+    ./shop >shop.out 2>shop.err &
+    shop=$!
+    running="$running$shop "
+    until_there test -s shop.out
+    WEFT_SERVER=$(cat shop.out)
+    block_of console 1 >console
+    tried=$number
+    try_all <console
+    [ $number -ge $((tried + 2)) ]
+    ok $? 'and has examples'
+    stop $shop
+    ok $? 'it ends with 0 after SIGTERM'
+fi
 
 # --- a worker elsewhere ---
 

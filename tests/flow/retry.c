@@ -77,10 +77,11 @@ FIBER_TEST(giving_up_returns_the_last_attempts_own_result)
 
 FIBER_TEST(failures_that_stay_are_not_repeated)
 {
-    static const int stays[] = {-EINVAL,    -EPERM,        -EACCES,       -EFAULT,    -EBADF,
-                                -ENOSYS,    -EOPNOTSUPP,   -EDEADLK,      -EOVERFLOW, -E2BIG,
-                                -ESHUTDOWN, -ENAMETOOLONG, WEFT_EVERSION, WEFT_EOPEN, WEFT_ELIMIT,
-                                WEFT_ELEAK, WEFT_ECORRUPT};
+    static const int stays[] = {
+        -EINVAL,       -EPERM,     -EACCES,      -EFAULT,    -EBADF,        -ENOSYS,
+        -EOPNOTSUPP,   -EDEADLK,   -EOVERFLOW,   -E2BIG,     -ESHUTDOWN,    -ENAMETOOLONG,
+        WEFT_EVERSION, WEFT_EOPEN, WEFT_ELIMIT,  WEFT_ELEAK, WEFT_ECORRUPT, -EPROTONOSUPPORT,
+        -EMSGSIZE,     -ELOOP,     -EKEYREJECTED};
     static const int passes[] = {-EIO, -ETIMEDOUT, -ECONNREFUSED, -EAGAIN, -ENOMEM, WEFT_EFULL};
     for (unsigned i = 0; i < sizeof stays / sizeof stays[0]; i++) {
         struct server server = {.answers = &stays[i], .answers_len = 1};

@@ -67,7 +67,7 @@ static enum weft_http_verdict feed_cut(struct feeder *feeder, const char *text, 
     return verdict;
 }
 
-static bool is(const struct weft_http_request *request, struct weft_http_span span,
+static bool is(const struct weft_http_incoming *request, struct weft_http_span span,
                const char *text)
 {
     return span.len == strlen(text) && strcmp(weft_http_text(request, span), text) == 0;
@@ -97,7 +97,7 @@ static const char chunked[] = "POST /a%20b?c=d HTTP/1.1\r\nHost: example.com\r\n
 
 static void check_chunked(const struct feeder *feeder)
 {
-    const struct weft_http_request *request = &feeder->parser.request;
+    const struct weft_http_incoming *request = &feeder->parser.request;
     CHECK_EQUAL(request->method, HTTP_POST);
     CHECK(strcmp(request->path.text, "/a b") == 0);
     CHECK(is(request, request->query, "c=d"));
@@ -158,7 +158,7 @@ TEST(a_message_ends_where_the_next_begins)
         CHECK_EQUAL(feed(&feeder, cases[i].text, strlen(cases[i].text)), WEFT_HTTP_COMPLETE);
         CHECK_EQUAL(feeder.parser.end, cases[i].len);
         CHECK(memcmp(feeder.message + feeder.parser.end, "GET /next", 9) == 0);
-        const struct weft_http_request *request = &feeder.parser.request;
+        const struct weft_http_incoming *request = &feeder.parser.request;
         CHECK(strcmp(request->message + request->body_at, request->body_len ? "abc" : "") == 0);
         feeder_deinit(&feeder);
     }
@@ -404,7 +404,7 @@ TEST(the_head_comes_before_its_body_however_it_is_cut)
             if (verdict == WEFT_HTTP_MORE)
                 verdict = feed_only(&feeder, text + cut, len - cut);
             CHECK_EQUAL(verdict, WEFT_HTTP_HEAD);
-            const struct weft_http_request *request = &feeder.parser.request;
+            const struct weft_http_incoming *request = &feeder.parser.request;
             CHECK(request->head_complete);
             CHECK_EQUAL(request->body_at, head_len);
             CHECK_EQUAL(request->body_len, 0);

@@ -20,7 +20,7 @@ static void handler(struct weft_http_exchange *exchange, void *context)
 /* A request whose target has been split. */
 struct target {
     char text[16384];
-    struct weft_http_request request;
+    struct weft_http_incoming request;
     const char *error;
 };
 

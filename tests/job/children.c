@@ -10,10 +10,13 @@
 #include <base/buffer.h>
 #include <job/children.h>
 #include <job/frame.h>
+#include <job/member.h>
 #include <weft/group.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 /* ---- helpers ----------------------------------------------------------------------------- */
 
@@ -1059,6 +1062,31 @@ REAL_TIME_FIBER_TEST(children_that_do_not_start_say_why)
     pool.options.command = missing;
     CHECK_EQUAL(weft_children_open(&pool.children, &pool.options, &why), -ENOENT);
     CHECK(!why.reason);
+}
+
+/* Until its first word has come, without reading it; in real time, however virtual ours is. */
+static void await_hello(const struct weft_member *member)
+{
+    int there = 0;
+    for (int64_t ms = 0; there < (int)WEFT_FRAME_HEAD + 4; ms++) {
+        REQUIRE(ms < PATIENCE / WEFT_MSEC && ioctl(member->socket, FIONREAD, &there) == 0);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+FIBER_TEST(a_child_that_was_ready_in_time_is_ready_however_late_it_is_asked)
+{
+    struct pool pool;
+    struct weft_member *member;
+    struct weft_outcome why = {.kind = WEFT_OUTCOME_FAILED};
+    prepare(&pool, 1);
+    REQUIRE(weft_member_open(&member, &pool.options) == 0);
+    await_hello(member);
+    (void)weft_sleep(3600 * WEFT_SEC); /* nobody has had a job for it */
+    CHECK_EQUAL(weft_member_greet(member, &why), 0);
+    CHECK_EQUAL(member->state, WEFT_MEMBER_IDLE);
+    weft_outcome_release(&why);
+    weft_member_close(member);
 }
 
 REAL_TIME_FIBER_TEST(children_that_do_not_start_any_more_fail_their_jobs)

@@ -500,3 +500,82 @@ FIBER_TEST(a_cancelled_engine_settles_all_the_same)
     weft_engine_close(world.engine);
     faulty_close(&faulty);
 }
+
+/* Two engines that draw the same numbers make the same ids at the same time. */
+FIBER_TEST(an_id_that_is_in_use_is_replaced_also_where_others_wait_for_it)
+{
+    struct faulty faulty;
+    struct world first, second;
+    (void)faulty_open(&faulty, 0);
+    sleep_ns = 0;
+    open_on(&first, &faulty);
+    open_on(&second, &faulty);
+    struct weft_uuid taken = insist(&first, 1);
+    struct weft_after after = {.any_end = true};
+    int index = 0;
+    struct weft_submission jobs[] = {
+        {.task = "count", .priority = -1, .payload = world_json("{\"n\":2}")},
+        {.task = "count",
+         .priority = -1,
+         .payload = world_json("{\"n\":3}"),
+         .after = &after,
+         .after_index = &index,
+         .after_count = 1},
+    };
+    unsigned before = faulty.calls[FAULTY_ENQUEUE];
+    CHECK_EQUAL(weft_engine_submit(second.engine, jobs, 2, false), 0);
+    CHECK_EQUAL(faulty.calls[FAULTY_ENQUEUE] - before, 2); /* the id was in use */
+    CHECK_EQUAL(jobs[0].err, 0);
+    CHECK_EQUAL(jobs[1].err, 0);
+    CHECK(memcmp(&jobs[0].id, &taken, sizeof taken) != 0);
+    weft_job_free(world_end(&second, &jobs[1].id)); /* not before the other one */
+    CHECK_EQUAL(world_state(&second, &jobs[0].id), WEFT_JOB_COMPLETED);
+    weft_job_free(world_end(&first, &taken));
+    CHECK_EQUAL(runs[1] + runs[2] + runs[3], 3);
+    world_close(&second, 0);
+    world_close(&first, 0);
+    faulty_close(&faulty);
+}
+
+FIBER_TEST(what_a_failure_elsewhere_means_is_judged_by_its_attempts)
+{
+    struct faulty faulty;
+    struct world world;
+    (void)faulty_open(&faulty, 0);
+    open_on(&world, &faulty);
+    struct weft_job job = {.task = "count", .queue = "default", .attempt = 1, .attempts_max = 2};
+    struct weft_settlement settlement = {.job = &job, .delay_us = -1};
+    weft_engine_judge(world.engine, &job, &settlement);
+    CHECK_EQUAL(settlement.event, WEFT_JOB_RETRY);
+    CHECK_EQUAL(settlement.delay_us, 500000); /* the handler's */
+    settlement.delay_us = 7;
+    weft_engine_judge(world.engine, &job, &settlement);
+    CHECK_EQUAL(settlement.delay_us, 7); /* what the worker asked for */
+    job.attempt = 2;
+    weft_engine_judge(world.engine, &job, &settlement);
+    CHECK_EQUAL(settlement.event, WEFT_JOB_DIE);
+    world_close(&world, 0);
+    faulty_close(&faulty);
+}
+
+FIBER_TEST(without_management_the_queues_that_are_named_are_drained)
+{
+    struct faulty faulty;
+    struct weft_engine *engine;
+    (void)faulty_open(&faulty, WEFT_BROKER_MANAGES | WEFT_BROKER_EVENTS);
+    memset(runs, 0, sizeof runs);
+    sleep_ns = 0;
+    REQUIRE(weft_engine_open(&engine, &(struct weft_engine_options){.broker = &faulty.broker,
+                                                                    .handlers = handlers,
+                                                                    .handlers_count = 2,
+                                                                    .consumers = &narrow,
+                                                                    .consumers_count = 1,
+                                                                    .seed = 1}) == 0);
+    struct world world = {.broker = &faulty.broker, .engine = engine};
+    for (int i = 1; i < 4; i++)
+        (void)insist(&world, i);
+    CHECK_EQUAL(weft_engine_drain_queues(engine, false, 100), 3);
+    CHECK_EQUAL(runs[1] + runs[2] + runs[3], 3);
+    weft_engine_close(engine);
+    faulty_close(&faulty);
+}

@@ -20,6 +20,8 @@ void *__real_malloc(size_t bytes);
 void *__wrap_malloc(size_t bytes);
 void *__real_calloc(size_t len, size_t bytes);
 void *__wrap_calloc(size_t len, size_t bytes);
+void *__real_realloc(void *allocated, size_t bytes);
+void *__wrap_realloc(void *allocated, size_t bytes);
 
 static bool fails(void)
 {
@@ -38,6 +40,11 @@ void *__wrap_malloc(size_t bytes)
 void *__wrap_calloc(size_t len, size_t bytes)
 {
     return fails() ? NULL : __real_calloc(len, bytes);
+}
+
+void *__wrap_realloc(void *allocated, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(allocated, bytes);
 }
 
 static unsigned runs, children, refused;

@@ -101,6 +101,30 @@ FIBER_TEST(no_more_jobs_run_at_once_than_a_consumer_may)
     world_close(&world, 0);
 }
 
+FIBER_TEST(jobs_for_later_hold_no_place_and_run_once_when_their_time_has_come)
+{
+    enum {
+        LATER = 1000
+    };
+    struct world world = {0};
+    sleep_ns = 0;
+    open_with(&world, EVERY(1), 1);
+    for (int i = 0; i < LATER; i++)
+        (void)world_put(&world, (struct weft_submission){
+                                    .task = "note", .queue = "later", .delay_us = 6 * 3600000000});
+    (void)put(&world, "now", 9, 1);
+    (void)weft_sleep(WEFT_SEC);
+    CHECK_EQUAL(ran.count, 1);
+    CHECK_EQUAL(world_counts(&world).running, 0);
+    (void)weft_sleep(6 * 3600 * WEFT_SEC - 10 * WEFT_SEC);
+    CHECK_EQUAL(ran.count, 1);
+    (void)weft_sleep(60 * WEFT_SEC);
+    CHECK_EQUAL(ran.count, 1 + LATER);
+    CHECK_EQUAL(world_counts(&world).completed, 1 + LATER);
+    CHECK_EQUAL(world_counts(&world).lost, 0);
+    world_close(&world, 0);
+}
+
 FIBER_TEST(priorities_go_first_and_among_equals_who_came_first)
 {
     struct world world = {0};

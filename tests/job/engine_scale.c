@@ -8,12 +8,14 @@
 
 #include <weft/runtime.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH 1000u
+#define BATCH   1000u
+#define KEPT_US ((int64_t)3600 * 1000000)
 
 static struct weft_handler handlers[WEFT_BUILTINS];
 static const struct weft_consumer_queue every[] = {{.name = "*"}};
@@ -60,6 +62,7 @@ static void open_world(struct world *world, unsigned concurrency)
     consumer.concurrency = concurrency;
     weft_builtin_handlers(handlers, weft_process_steps_ns);
     world_open(world, (struct weft_engine_options){
+                          .retention = {KEPT_US, KEPT_US, KEPT_US},
                           .handlers = handlers,
                           .handlers_count = WEFT_BUILTINS,
                           .consumers = &consumer,
@@ -107,5 +110,62 @@ FIBER_TEST(a_backlog_runs_through_few_places_and_each_job_once)
     CHECK(world_counts(&world).running <= 50);
     (void)weft_sleep((int64_t)jobs * WEFT_SEC / 1000);
     CHECK_EQUAL(world_counts(&world).completed, jobs);
+    world_close(&world, 0);
+}
+
+/* Bytes in use of all arenas, as the allocator itself counts them. */
+static size_t allocated_bytes(void)
+{
+    char *text = NULL;
+    size_t len = 0, fast = 0, rest = 0, mapped = 0, taken = 0;
+    FILE *file = open_memstream(&text, &len);
+    REQUIRE(file && malloc_info(0, file) == 0 && fclose(file) == 0);
+    const char *totals = strrchr(text, '/'); /* of the end, and before it those of all arenas */
+    for (const char *heap = strstr(text, "</heap>"); heap; heap = strstr(heap + 1, "</heap>"))
+        totals = heap;
+    (void)sscanf(strstr(totals, "\"fast\""), "\"fast\" count=\"%*u\" size=\"%zu", &fast);
+    (void)sscanf(strstr(totals, "\"rest\""), "\"rest\" count=\"%*u\" size=\"%zu", &rest);
+    (void)sscanf(strstr(totals, "\"mmap\""), "\"mmap\" count=\"%*u\" size=\"%zu", &mapped);
+    (void)sscanf(strstr(totals, "\"current\""), "\"current\" size=\"%zu", &taken);
+    free(text);
+    return taken + mapped - fast - rest;
+}
+
+/* Some complete, some fail and die, some are cancelled; then all of them are past their time. */
+static void live_and_be_forgotten(struct world *world)
+{
+    put(world, "sleep", "{\"seconds\":0.01}", 2000);
+    put(world, "fail", "{\"times\":100,\"error\":\"no\"}", 200);
+    (void)weft_sleep(3 * 3600 * WEFT_SEC);
+}
+
+/* Sanitizers and valgrind have allocators of their own, and find leaks by themselves. */
+static bool allocator_counts(void)
+{
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+    return false;
+#else
+    return !weft_valgrind_runs();
+#endif
+}
+
+FIBER_TEST(jobs_that_have_ended_and_been_kept_long_enough_leave_nothing_in_memory)
+{
+    struct world world = {0};
+    if (!allocator_counts()) {
+        test_skip("the allocator is that of a tool, which finds leaks by itself");
+        return;
+    }
+    open_world(&world, 100);
+    for (int i = 0; i < 3; i++) /* until tables and buffers have their sizes */
+        live_and_be_forgotten(&world);
+    size_t before = allocated_bytes();
+    for (int i = 0; i < 3; i++)
+        live_and_be_forgotten(&world);
+    size_t after = allocated_bytes();
+    test_note("%zu bytes before, %zu after", before, after);
+    CHECK(after < before + 6600 * 16);
+    CHECK_EQUAL(world_counts(&world).completed, 12000);
+    CHECK_EQUAL(world_counts(&world).failed, 1200);
     world_close(&world, 0);
 }

@@ -104,6 +104,8 @@ static int make_job(void *context, const struct weft_cron_entry *entry, int64_t 
         ret_job->expires_in_us = 10 * SECOND_US;
     } else if (strcmp(entry->job, "elsewhere") == 0) {
         ret_job->job.queue = "elsewhere";
+    } else if (strcmp(entry->job, "misnamed") == 0) {
+        ret_job->job.queue = "no such name";
     }
     return 0;
 }
@@ -312,6 +314,58 @@ STORE_TEST(many_schedules_that_are_due_at_once_all_run)
     struct weft_scheduler_counts counts = run_for(store, HOUR_US + SECOND_US);
     CHECK_EQUAL(counts.put_in, SCHEDULES);
     check_runs(store, NULL, SCHEDULES, start_us + HOUR_US, 0);
+}
+
+/* --- a store that fails --- */
+
+static unsigned calls, every; /* so many calls go well between two that do not */
+
+static bool is_refused(void)
+{
+    return every > 0 && ++calls % every == 0;
+}
+
+static int fire_or_fail(struct weft_broker *broker, struct weft_cron_fire *fire)
+{
+    return is_refused() ? -EIO : real_ops->cron_fire(broker, fire);
+}
+
+static int list_or_fail(struct weft_broker *broker, struct weft_cron_entry **ret_entries,
+                        size_t max, size_t *ret_count)
+{
+    return is_refused() ? -ENOMEM : real_ops->crons(broker, ret_entries, max, ret_count);
+}
+
+STORE_TEST(runs_that_are_refused_for_a_moment_are_put_in_all_the_same_and_once)
+{
+    begin_hour(store);
+    int64_t start_us = now_of(store);
+    shifted_ops.cron_fire = fire_or_fail;
+    shifted_ops.crons = list_or_fail;
+    calls = 0;
+    every = 3;
+    set(store, "one", "*/10 * * * *", NULL);
+    set(store, "other", "*/10 * * * *", "all");
+    struct weft_scheduler_counts counts = run_for(store, HOUR_US + 30 * SECOND_US);
+    every = 0;
+    check_runs(store, "one", 6, start_us + 10 * MINUTE_US, 10 * MINUTE_US);
+    check_runs(store, "other", 6, start_us + 10 * MINUTE_US, 10 * MINUTE_US);
+    CHECK_EQUAL(counts.put_in, 12);
+    CHECK(counts.errors > 5);
+    CHECK_EQUAL(counts.missed + counts.refused + counts.duplicates, 0);
+}
+
+STORE_MEMORY_TEST(a_job_that_the_store_does_not_take_is_left_out_and_the_schedule_goes_on)
+{
+    begin_hour(store);
+    set_with(store, &(struct weft_cron_entry){
+                        .name = "misnamed", .schedule = "*/10 * * * *", .job = "misnamed"});
+    set(store, "good", "*/10 * * * *", NULL);
+    struct weft_scheduler_counts counts = run_for(store, HOUR_US + SECOND_US);
+    CHECK_EQUAL(counts.refused, 6);
+    CHECK_EQUAL(counts.put_in, 6);
+    CHECK_EQUAL(count_runs(store, "misnamed"), 0);
+    CHECK_EQUAL(count_runs(store, "good"), 6);
 }
 
 /* --- runs that were missed --- */

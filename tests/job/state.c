@@ -91,3 +91,13 @@ TEST(the_diagram_draws_every_move_once)
     CHECK(strstr(diagram.data, "available --> running: claim\n") != NULL);
     weft_buffer_deinit(&diagram);
 }
+
+TEST(what_waits_for_a_worker_its_time_or_another_job_counts_as_waiting)
+{
+    uint64_t jobs[WEFT_JOB_STATES] = {0};
+    for (unsigned i = 0; i < WEFT_JOB_STATES; i++)
+        jobs[i] = UINT64_C(1) << i;
+    CHECK_EQUAL(weft_job_states_waiting(jobs), 1u << WEFT_JOB_SCHEDULED | 1u << WEFT_JOB_AVAILABLE |
+                                                   1u << WEFT_JOB_RETRYABLE |
+                                                   1u << WEFT_JOB_BLOCKED);
+}

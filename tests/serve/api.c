@@ -136,6 +136,21 @@ TEST(any_text_goes_through_unharmed)
     CHECK_EQUAL(server_stop(&server), 0);
 }
 
+/* The library takes a NUL behind a number for none at all; what is stored would be no JSON. */
+TEST(a_body_with_a_nul_in_it_is_not_json)
+{
+    static const char body[] = "{\"text\":\"a\",\"n\":50\0}";
+    struct server server;
+    struct reply reply;
+    server_start(&server, "nul.db", &(struct weft_serve_options){0});
+    http_request(&server, "POST", "/process", "Content-Type: application/json\r\n", body,
+                 sizeof body - 1, &reply);
+    CHECK_EQUAL(reply.status, 400);
+    CHECK(strstr(reply.body, "not JSON") != NULL);
+    reply_free(&reply);
+    CHECK_EQUAL(server_stop(&server), 0);
+}
+
 TEST(bodies_that_are_wrong_get_the_right_error)
 {
     static const struct {

@@ -140,6 +140,36 @@ TEST(a_program_can_be_the_child_of_its_own_server)
     CHECK_EQUAL(server_stop(&server), 0);
 }
 
+/* How often a child was started for three jobs that come one after the other. */
+static int starts_for_three_jobs(const char *database, uint64_t resident_max)
+{
+    char script[2 * PATH_MAX], line[8];
+    (void)snprintf(script, sizeof script, "echo >>'%s'; exec '%s'", place("starts"), own_child());
+    const char *const child[] = {"/bin/sh", "-c", script, NULL};
+    int starts = 0;
+    open_server(database,
+                &(struct weft_executors){
+                    .children = {.command = child, .size = 1, .resident_max = resident_max}});
+    for (int i = 0; i < 3; i++) {
+        const char *id = v1_put(&server, "{'task':'end','payload':{'how':'code','code':7}}");
+        CHECK(v1_comes_to(&server, id, "completed"));
+    }
+    CHECK_EQUAL(server_stop(&server), 0);
+    FILE *file = fopen(place("starts"), "r");
+    REQUIRE(file);
+    while (fgets(line, sizeof line, file))
+        starts++;
+    (void)fclose(file);
+    REQUIRE(unlink(place("starts")) == 0);
+    return starts;
+}
+
+TEST(a_child_that_holds_more_memory_than_it_may_keep_is_replaced)
+{
+    CHECK_EQUAL(starts_for_three_jobs("kept.db", 0), 1);
+    CHECK(starts_for_three_jobs("replaced.db", 1) >= 3);
+}
+
 /* ---- ends -------------------------------------------------------------------------------- */
 
 /* The number that a command has written into a file, which is removed. */

@@ -496,6 +496,28 @@ TEST(what_is_not_json_is_told_with_its_place)
             400, "brackets are nested more than 32 deep");
 }
 
+/* The library takes a NUL behind a number for none at all; what is stored would be no JSON. */
+TEST(a_nul_between_values_is_not_json)
+{
+    static const char body[] = "{\"task\":\"t\",\n\"payload\":{\"percent\":50\0}}";
+    struct weft_job_requests requests;
+    struct weft_refusal refusal;
+    for (int kind = 0; kind < 2; kind++) {
+        char line[sizeof body];
+        memcpy(line, body, sizeof body);
+        if (kind == WEFT_JOB_BODY_LINES)
+            *strchr(line, '\n') = ' ';
+        CHECK_EQUAL(
+            parse_bytes((enum weft_job_body)kind, line, sizeof line - 1, &requests, &refusal),
+            -EINVAL);
+        CHECK_EQUAL(refusal.status, 400);
+        CHECK(same(refusal.detail,
+                   kind == WEFT_JOB_BODY_LINES
+                       ? "the body is not JSON at line 1, column 37: a NUL character"
+                       : "the body is not JSON at line 2, column 24: a NUL character"));
+    }
+}
+
 /* ---- many jobs -------------------------------------------------------------------------- */
 
 TEST(an_array_is_as_many_jobs)

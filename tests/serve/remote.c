@@ -525,6 +525,96 @@ TEST(a_lease_that_has_ended_is_somebody_elses)
     on_server("ended.db", an_ended_lease);
 }
 
+static void what_was_asked_for_comes_along(void)
+{
+    struct weft_job bytes = follow_job("\1\2", NULL), late = follow_job("3", NULL);
+    bytes.payload = (struct weft_bytes){"\1\2\0", 3, false};
+    bytes.content_type = "application/x-three";
+    bytes.limit_key = "customer \"7\"";
+    bytes.timeout_us = 12500000;
+    bytes.flow = (struct weft_uuid){{1, 2, 3, 4, 5, 6, 0x70, 8, 0x80, 10, 11, 12, 13, 14, 15, 16}};
+    late.run_at_us = late.created_us + INT64_C(3600000000);
+    struct weft_enqueue follow[] = {{.job = &bytes}, {.job = &late}};
+    (void)put("{\"task\":\"t\",\"queue\":\"remote\"}");
+    struct weft_job *job = claim_one();
+    CHECK_EQUAL(settle((struct weft_settlement){
+                    .job = job, .event = WEFT_JOB_COMPLETE, .follow = follow, .follow_count = 2}),
+                WEFT_JOB_COMPLETED);
+    weft_job_free(job);
+    job = claim_one();
+    CHECK(!job->payload.json && job->payload.len == 3 &&
+          memcmp(job->payload.data, "\1\2\0", 3) == 0);
+    CHECK(job->content_type && strcmp(job->content_type, "application/x-three") == 0);
+    CHECK_EQUAL(job->timeout_us + job->grace_us, 12500000);
+    CHECK(memcmp(&job->flow, &bytes.flow, sizeof bytes.flow) == 0);
+    json_t *root = ask("GET", path_of(&job->id), NULL, 200);
+    const char *key = json_string_value(json_object_get(root, "limit_key"));
+    CHECK(key && strcmp(key, "customer \"7\"") == 0);
+    json_decref(root);
+    weft_job_free(job);
+    CHECK(!claim_for(0, LEASE_US));
+    root = ask("GET", "/v1/jobs?state=scheduled", NULL, 200);
+    CHECK_EQUAL(json_array_size(json_object_get(root, "jobs")), 1);
+    json_decref(root);
+}
+
+TEST(further_jobs_are_as_they_were_asked_for)
+{
+    on_server("asked.db", what_was_asked_for_comes_along);
+}
+
+/* ---- large ones ------------------------------------------------------------------------- */
+
+static void a_large_payload(void)
+{
+    enum {
+        BYTES = 200000
+    };
+    char *json = malloc(BYTES + 100);
+    REQUIRE(json);
+    int at = sprintf(json, "{\"task\":\"t\",\"queue\":\"remote\",\"payload\":\"");
+    memset(json + at, 'x', BYTES);
+    (void)strcpy(json + at + BYTES, "\"}");
+    struct weft_uuid id = put(json);
+    struct weft_job *job = claim_one();
+    CHECK(memcmp(&job->id, &id, sizeof id) == 0);
+    CHECK_EQUAL(job->payload.len, BYTES + 2);
+    CHECK(memcmp(job->payload.data + 1, json + at, BYTES) == 0);
+    weft_job_free(job);
+    free(json);
+}
+
+TEST(a_large_payload_comes_as_it_was_put_in)
+{
+    on_server("payload.db", a_large_payload);
+}
+
+/* ---- which jobs ------------------------------------------------------------------------- */
+
+static void only_known_tasks(void)
+{
+    static const char *const tasks[] = {"mine", "also-mine"};
+    struct weft_job *jobs[3] = {NULL};
+    (void)put("{\"task\":\"theirs\",\"queue\":\"remote\"}");
+    struct weft_uuid mine = put("{\"task\":\"also-mine\",\"queue\":\"remote\"}");
+    struct weft_claim claim = {.queues = queues,
+                               .queues_count = 2,
+                               .tasks = tasks,
+                               .tasks_count = 2,
+                               .lease_us = LEASE_US,
+                               .jobs_max = 3,
+                               .jobs = jobs};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
+    CHECK(memcmp(&jobs[0]->id, &mine, sizeof mine) == 0);
+    weft_job_free(jobs[0]);
+}
+
+TEST(only_jobs_of_tasks_that_are_named_are_leased)
+{
+    on_server("tasks.db", only_known_tasks);
+}
+
 /* ---- the registry ----------------------------------------------------------------------- */
 
 static void the_registry(void)
@@ -558,4 +648,73 @@ static void the_registry(void)
 TEST(a_worker_enters_the_registry_and_leaves_it)
 {
     on_server("registry.db", the_registry);
+}
+
+static void a_worker_leaves(void)
+{
+    struct weft_worker_info worker = {.name = "leaves"};
+    struct weft_uuid id = put("{\"task\":\"t\",\"queue\":\"remote\"}");
+    struct weft_job *job = NULL;
+    CHECK_EQUAL(broker->ops->worker_join(broker, &worker), 0);
+    struct weft_claim claim = {.queues = queues,
+                               .queues_count = 1,
+                               .worker = worker.number,
+                               .lease_us = LEASE_US,
+                               .wait_us = 10000000,
+                               .jobs_max = 1,
+                               .jobs = &job};
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
+    CHECK_EQUAL(broker->ops->worker_leave(broker, worker.number), 0);
+    struct weft_job *again = claim_for(10000000, LEASE_US); /* the lease lasts longer than that */
+    REQUIRE(again);
+    CHECK(memcmp(&again->id, &id, sizeof id) == 0);
+    CHECK_EQUAL(settle((struct weft_settlement){.job = again, .event = WEFT_JOB_COMPLETE}),
+                WEFT_JOB_COMPLETED);
+    weft_job_free(job);
+    weft_job_free(again);
+}
+
+TEST(what_a_worker_holds_when_it_leaves_is_leased_to_others_at_once)
+{
+    on_server("leaves.db", a_worker_leaves);
+}
+
+/* ---- tokens ----------------------------------------------------------------------------- */
+
+#define TOKEN "0123456789abcdef-worker"
+
+/* Heartbeats, which have a way of their own, carry the token as well. */
+static void work_with_token(void)
+{
+    char url[64], error[256] = "";
+    struct weft_broker *refused;
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", server.port);
+    const struct weft_remote_options with = {.url = url, .token = TOKEN}, without = {.url = url};
+    REQUIRE(weft_remote_open(&broker, &with, error, sizeof error) == 0);
+    REQUIRE(weft_remote_open(&refused, &without, error, sizeof error) == 0);
+    struct weft_worker_info worker = {.name = "w"};
+    CHECK_EQUAL(broker->ops->worker_join(broker, &worker), 0);
+    CHECK_EQUAL(refused->ops->worker_join(refused, &worker), -EACCES);
+    struct weft_lease lease = {.id = {{1}}, .token = 1, .lease_us = LEASE_US};
+    struct beating beating = {&lease, 1};
+    CHECK_EQUAL(weft_offload(beat_on_thread, &beating), 0);
+    CHECK_EQUAL(lease.err, -ESTALE); /* it was let in, and heard that there is no such lease */
+    struct weft_broker *with_token = broker;
+    broker = refused;
+    CHECK_EQUAL(weft_offload(beat_on_thread, &beating), -EACCES);
+    refused->ops->close(refused);
+    with_token->ops->close(with_token);
+    broker = NULL;
+}
+
+TEST(a_token_goes_with_every_request)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/tokens", test_directory());
+    FILE *file = fopen(path, "w");
+    REQUIRE(file && fputs(TOKEN " work worker\n", file) >= 0 && fclose(file) == 0);
+    server_start(&server, "token.db", &(struct weft_serve_options){.token_file = path});
+    test_on_fiber(WEFT_CLOCK_REAL, work_with_token);
+    CHECK_EQUAL(server_stop(&server), 0);
 }

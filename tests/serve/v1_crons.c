@@ -66,6 +66,21 @@ TEST(a_schedule_is_put_in_shown_replaced_and_removed)
     close_server();
 }
 
+/* "@every" counts from when it was made, and a replacement does not change that. */
+TEST(a_schedule_that_is_replaced_keeps_to_its_beat)
+{
+    open_server("beat.db");
+    json_t *first = v1(&server, "PUT", "/v1/crons/beat", 200,
+                       "{'schedule':'@every 1000h','job':{'task':'noop'}}");
+    json_t *second = v1(&server, "PUT", "/v1/crons/beat", 200,
+                        "{'schedule':'@every 1000h','job':{'task':'sleep'}}");
+    CHECK_TEXT(second, "created_at", v1_text(first, "created_at"));
+    CHECK_TEXT(second, "next_at", v1_text(first, "next_at"));
+    json_decref(first);
+    json_decref(second);
+    close_server();
+}
+
 TEST(what_is_no_schedule_is_refused_with_a_reason)
 {
     open_server("refused.db");

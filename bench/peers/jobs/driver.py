@@ -27,27 +27,39 @@ WARM_UP = -1  # the number of a job that opens a connection and is not counted
 START_AHEAD_NS = 20_000_000
 WAIT_SECONDS_MAX = 60
 POLL_SECONDS = 0.002
+LOOK_NS, IDLE_NS = NS // 2, 3 * NS
 
 
 class Marks:
-    """When each job started, by its number: wall clock in nanoseconds, 0 for not yet. A file that
-    the workers share, so that a job costs one store."""
+    """When each job started, by its number: wall clock in nanoseconds, 0 for not yet; and, in the
+    second half of the file, how many times it did. A file that the workers share, so that a job
+    costs two stores."""
 
     def __init__(self, path):
         with open(path, "r+b") as file:
             self.bytes = mmap.mmap(file.fileno(), 0)
+        self.room = len(self.bytes) // 16
         self.times = memoryview(self.bytes).cast("q")
+        self.counts = self.times[self.room:]
 
     def start(self, number):
         if number >= 0:
             self.times[number] = time.time_ns()
+            self.counts[number] += 1  # not atomic: two at the very same time may count as one
 
     def clear(self, count):
         self.bytes[:8 * count] = bytes(8 * count)
+        self.bytes[8 * self.room:8 * (self.room + count)] = bytes(8 * count)
 
     def all_started(self, count):
         # A time's highest byte is never 0, so eight zeros lie in a row only where one is missing.
         return self.bytes.find(bytes(8), 0, 8 * count) < 0
+
+    def reckon(self, count):
+        """How many of the jobs never ran, and how many times one ran again."""
+        counts = self.counts[:count].tolist()
+        lost = counts.count(0)
+        return {"lost": lost, "duplicated": sum(counts) - (count - lost)}
 
 
 class Share:
@@ -180,8 +192,22 @@ def wait_until(condition, what):
 
 
 def wait_until_settled(peer, marks, count):
-    wait_until(lambda: marks.all_started(count), "not all of the %d jobs had run" % count)
-    wait_until(lambda: peer.pending() == 0, "not all of the %d jobs were settled" % count)
+    """Until all jobs have run and are settled; or until there is nothing left to run for a while:
+    then some are lost."""
+    look_ns = idle_ns = time.monotonic_ns()  # when to ask the peer; when it last had something
+
+    def over():
+        nonlocal look_ns, idle_ns
+        now_ns = time.monotonic_ns()
+        if marks.all_started(count):
+            return peer.pending() == 0
+        if now_ns >= look_ns:  # seldom: it has something else to do
+            look_ns = now_ns + LOOK_NS
+            if peer.pending() > 0:
+                idle_ns = now_ns
+        return now_ns - idle_ns > IDLE_NS
+
+    wait_until(over, "not all of the %d jobs had run and were settled" % count)
 
 
 def percentile(ordered, percent):
@@ -199,7 +225,7 @@ def tell(peer, **result):
     """The one line that a measurement prints."""
     line = {"peer": os.environ.get("JOBS_PEER", ""),
             "scenario": os.environ.get("JOBS_SCENARIO", ""), "n": None, "seconds": None,
-            "rate": None, "p50_ms": None, "p99_ms": None,
+            "rate": None, "p50_ms": None, "p99_ms": None, "lost": None, "duplicated": None,
             "durable": os.environ.get("JOBS_DURABLE") == "1", "settings": peer.settings}
     print(json.dumps({**line, **result}), flush=True)
 
@@ -210,8 +236,8 @@ def skip(peer, reason):
     sys.exit(0)
 
 
-def tell_rate(peer, count, nanoseconds):
-    tell(peer, n=count, seconds=nanoseconds / NS, rate=count * NS / nanoseconds)
+def tell_rate(peer, count, nanoseconds, **more):
+    tell(peer, n=count, seconds=nanoseconds / NS, rate=count * NS / nanoseconds, **more)
 
 
 def enqueue(peer, options):
@@ -226,7 +252,7 @@ def run(peer, options):
     marks.clear(options.jobs)
     count, start_ns, _ = put_all(peer, options.producers, batch=options.batch, count=options.jobs)
     wait_until_settled(peer, marks, options.jobs)
-    tell_rate(peer, count, time.time_ns() - start_ns)
+    tell_rate(peer, count, time.time_ns() - start_ns, **marks.reckon(options.jobs))
 
 
 def latency(peer, options):
@@ -235,9 +261,10 @@ def latency(peer, options):
     count, start_ns, _ = put_all(peer, options.producers, batch=1, count=options.jobs,
                                  per_s=options.rate)
     wait_until_settled(peer, marks, options.jobs)
-    due_and_start_ns = ((start_ns + i * NS / options.rate, marks.times[i]) for i in range(count))
+    due_and_start_ns = ((start_ns + i * NS / options.rate, marks.times[i]) for i in range(count)
+                        if marks.times[i])
     tell(peer, n=count, seconds=count / options.rate, rate=options.rate,
-         **latencies_ms(due_and_start_ns))
+         **latencies_ms(due_and_start_ns), **marks.reckon(options.jobs))
 
 
 def work(peer):

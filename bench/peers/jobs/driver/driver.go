@@ -27,6 +27,8 @@ const (
 	startAhead = 20 * time.Millisecond
 	waitMax    = 60 * time.Second
 	poll       = 2 * time.Millisecond
+	look       = 500 * time.Millisecond // how often a peer is asked that has not run all
+	idle       = 3 * time.Second        // with nothing left to run and not all run: some are lost
 )
 
 // Peer is one job queue.
@@ -43,8 +45,8 @@ type Peer interface {
 	Settings() string
 }
 
-// Marks has when each job started, by its number: wall clock in nanoseconds, 0 for not yet. It is a
-// file that producers and workers share.
+// Marks has when each job started, by its number: wall clock in nanoseconds, 0 for not yet; and, in
+// its second half, how many times it did. It is a file that producers and workers share.
 type Marks []int64
 
 func openMarks(path string) (Marks, error) {
@@ -69,7 +71,28 @@ func openMarks(path string) (Marks, error) {
 func (marks Marks) Start(number int64) {
 	if number >= 0 {
 		atomic.StoreInt64(&marks[number], time.Now().UnixNano())
+		atomic.AddInt64(&marks[int64(len(marks)/2)+number], 1)
 	}
+}
+
+func (marks Marks) clear(count int64) {
+	half := int64(len(marks) / 2)
+	clear(marks[:count])
+	clear(marks[half : half+count])
+}
+
+// reckon is how many of the jobs never ran, and how many times one ran again.
+func (marks Marks) reckon(count int64) (lost, duplicated int64) {
+	half := int64(len(marks) / 2)
+	for i := range count {
+		switch times := atomic.LoadInt64(&marks[half+i]); times {
+		case 0:
+			lost++
+		default:
+			duplicated += times - 1
+		}
+	}
+	return lost, duplicated
 }
 
 func (marks Marks) allStarted(count int64) bool {
@@ -166,16 +189,28 @@ func waitUntil(what string, condition func() (bool, error)) error {
 	return fmt.Errorf("after %v %s", waitMax, what)
 }
 
+// waitUntilSettled waits until all jobs have run and are settled; or until there is nothing left to
+// run for a while: then some are lost.
 func waitUntilSettled(ctx context.Context, peer Peer, marks Marks, count int64) error {
-	err := waitUntil(fmt.Sprintf("not all of the %d jobs had run", count), func() (bool, error) {
-		return marks.allStarted(count), nil
-	})
-	if err != nil {
-		return err
-	}
-	return waitUntil(fmt.Sprintf("not all of the %d jobs were settled", count), func() (bool, error) {
-		pending, err := peer.Pending(ctx)
-		return pending == 0, err
+	next, busy := time.Now(), time.Now()
+	what := fmt.Sprintf("not all of the %d jobs had run and were settled", count)
+	return waitUntil(what, func() (bool, error) {
+		now := time.Now()
+		if marks.allStarted(count) {
+			pending, err := peer.Pending(ctx)
+			return pending == 0, err
+		}
+		if now.After(next) { // seldom: it has something else to do
+			next = now.Add(look)
+			pending, err := peer.Pending(ctx)
+			if err != nil {
+				return false, err
+			}
+			if pending > 0 {
+				busy = now
+			}
+		}
+		return now.Sub(busy) > idle, nil
 	})
 }
 
@@ -195,6 +230,8 @@ type result struct {
 	Rate     float64  `json:"rate"`
 	P50      *float64 `json:"p50_ms"`
 	P99      *float64 `json:"p99_ms"`
+	Lost     *int64   `json:"lost"`
+	Again    *int64   `json:"duplicated"`
 	Durable  bool     `json:"durable"`
 	Settings string   `json:"settings"`
 }
@@ -209,17 +246,19 @@ func enqueue(ctx context.Context, peer Peer, _ Marks, load load) (result, error)
 }
 
 func run(ctx context.Context, peer Peer, marks Marks, load load) (result, error) {
-	clear(marks[:load.count])
+	marks.clear(load.count)
 	count, start, err := putAll(ctx, peer, load)
 	if err == nil {
 		err = waitUntilSettled(ctx, peer, marks, load.count)
 	}
 	seconds := time.Since(start).Seconds()
-	return result{N: count, Seconds: seconds, Rate: float64(count) / seconds}, err
+	lost, again := marks.reckon(load.count)
+	return result{N: count, Seconds: seconds, Rate: float64(count) / seconds,
+		Lost: &lost, Again: &again}, err
 }
 
 func latency(ctx context.Context, peer Peer, marks Marks, load load) (result, error) {
-	clear(marks[:load.count])
+	marks.clear(load.count)
 	count, start, err := putAll(ctx, peer, load)
 	if err == nil {
 		err = waitUntilSettled(ctx, peer, marks, load.count)
@@ -227,13 +266,19 @@ func latency(ctx context.Context, peer Peer, marks Marks, load load) (result, er
 	if err != nil {
 		return result{}, err
 	}
-	late := make([]float64, count)
-	for i := range late {
-		late[i] = float64(marks[i]-start.Add(load.due(int64(i))).UnixNano()) / 1e6
+	late := make([]float64, 0, count)
+	for i := range count {
+		if marks[i] != 0 {
+			late = append(late, float64(marks[i]-start.Add(load.due(i)).UnixNano())/1e6)
+		}
+	}
+	if len(late) == 0 {
+		return result{}, errors.New("none of the jobs ran")
 	}
 	slices.Sort(late)
+	lost, again := marks.reckon(load.count)
 	return result{N: count, Seconds: float64(count) / load.perSecond, Rate: load.perSecond,
-		P50: percentile(late, 50), P99: percentile(late, 99)}, nil
+		P50: percentile(late, 50), P99: percentile(late, 99), Lost: &lost, Again: &again}, nil
 }
 
 // arguments reads the command line: a word and its flags.

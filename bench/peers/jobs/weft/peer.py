@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""weft's driver for bench/jobs. Jobs are put in over HTTP by `weft load`: as /v1/jobs where the
-server has that, else one at a time as POST /process, which with steps of no length does as little.
-The server runs them in the same process, so nothing here works."""
+"""weft's driver for bench/jobs. Jobs are put in over HTTP by `weft load`, as POST /v1/jobs; the
+server runs them in the same process, so nothing here works. While it is measured how fast jobs are
+taken in, their queue is paused: nobody runs them, as with the other peers."""
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -16,11 +15,11 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 import driver  # noqa: E402
 
 LOAD_SECONDS_MAX = 120
-COUNTS = "SELECT completed, dead, available + running FROM totals"
-# When it was put in and when it was settled, in microseconds; that it had started was before that.
-TIMES = """SELECT CAST(json_extract(CAST(jobs.payload AS TEXT), '$.text') AS INTEGER),
-                  jobs.created_us, outcomes.finished_us
-           FROM jobs JOIN outcomes USING (seq) WHERE jobs.created_us >= ? AND outcomes.state = 5"""
+QUEUE = "bench"
+COUNTS = """SELECT (SELECT completed + dead + cancelled FROM totals), (SELECT dead FROM totals),
+                   (SELECT count(*) FROM (SELECT 1 FROM queue LIMIT 1))"""
+CREATED = """SELECT CAST(json_extract(payload, '$.number') AS INTEGER), created_us FROM jobs
+             WHERE created_us >= ?"""
 
 
 class Weft:
@@ -29,38 +28,40 @@ class Weft:
         self.producers = producers
         self.database = sqlite3.connect("file:%s?mode=ro" % os.environ["JOBS_DATABASE"], uri=True,
                                         isolation_level=None)
-        self.path = "/v1/jobs"
-        self.why_not_v1 = self.try_v1()
-        if self.why_not_v1:
-            self.path = "/process"
-        self.settings = "POST %s; %s" % (self.path, os.environ["JOBS_SETTINGS"])
-        driver.wait_until(lambda: self.counts()[2] == 0, "there were still jobs of earlier")
-        self.before = self.counts()
+        self.settings = "POST /v1/jobs; " + os.environ["JOBS_SETTINGS"]
+        self.marks = driver.Marks(os.environ["JOBS_MARKS"])
+        self.pause(False)
+        driver.wait_until(lambda: self.pending() == 0, "there were still jobs of earlier")
+        self.dead_before = self.counts()[1]
 
-    def try_v1(self):
-        """Put in one job that does not count. Returns why that does not go, or None."""
-        request = urllib.request.Request(self.url + "/v1/jobs", data=self.body(1).encode(),
-                                         headers={"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=driver.WAIT_SECONDS_MAX):
-                return None
-        except urllib.error.HTTPError as error:
-            return "POST /v1/jobs answers %d" % error.code
+    def pause(self, paused):
+        request = urllib.request.Request(
+            "%s/v1/queues/%s" % (self.url, QUEUE), json.dumps({"paused": paused}).encode(),
+            {"Content-Type": "application/json"}, method="PATCH")
+        with urllib.request.urlopen(request, timeout=driver.WAIT_SECONDS_MAX):
+            pass
 
-    def body(self, batch):
-        if batch == 1 and self.path == "/process":
-            return '{"text": "{i}"}'
-        job = {"task": "noop", "payload": {"text": "{i}"}}
-        return json.dumps(job if batch == 1 else [job] * batch)
+    @staticmethod
+    def body(batch):
+        """{i} becomes the number of the request; two digits after it make that of a job."""
+        places = [""] if batch == 1 else ["%02d" % place for place in range(batch)]
+        jobs = [{"task": "mark", "queue": QUEUE, "payload": {"number": "{i}" + place}}
+                for place in places]
+        return json.dumps(jobs[0] if batch == 1 else jobs)
 
     def counts(self):
+        """Ended, dead, and whether there are any that are neither."""
         return self.database.execute(COUNTS).fetchone()
+
+    def pending(self):
+        """As of the last commit."""
+        return self.counts()[2]
 
     def load(self, batch, *flags):
         """Put jobs in; all must be accepted. Returns what the load says."""
-        if batch > 1 and self.why_not_v1:
-            driver.skip(self, self.why_not_v1)
-        command = [os.environ["JOBS_WEFT"], "load", self.url + self.path, "--body",
+        if batch not in (1, 100):
+            sys.exit("batches have 100 jobs")
+        command = [os.environ["JOBS_WEFT"], "load", self.url + "/v1/jobs", "--body",
                    self.body(batch), "--connections", str(self.producers), "--json",
                    *map(str, flags)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_SECONDS_MAX,
@@ -73,48 +74,49 @@ class Weft:
         return told
 
     def wait_until_settled(self, count):
-        """The database's counters are those of the last commit."""
-        def settled():
-            completed, dead, _ = self.counts()
-            return completed - self.before[0] + dead - self.before[1] >= count
-
-        driver.wait_until(settled, "not all of the %d jobs were settled" % count)
-        if self.counts()[1] > self.before[1]:
+        """Returns what became of them."""
+        driver.wait_until_settled(self, self.marks, count)
+        if self.counts()[1] > self.dead_before:
             sys.exit("jobs failed")
+        return self.marks.reckon(count)
 
 
 def enqueue(peer, options):
+    peer.marks.clear(peer.marks.room)
+    peer.pause(True)
     told = peer.load(options.batch, "--duration", "%dms" % (1000 * options.seconds))
     count = told["requests"] * options.batch
-    peer.wait_until_settled(count)
-    driver.tell_rate(peer, count, told["elapsed_s"] * driver.NS)
+    peer.pause(False)
+    if count > peer.marks.room:
+        sys.exit("there is no room for the marks of %d jobs" % count)
+    driver.tell_rate(peer, count, told["elapsed_s"] * driver.NS, **peer.wait_until_settled(count))
 
 
 def run(peer, options):
+    peer.marks.clear(options.jobs)
     start_us = time.time_ns() // 1000
     peer.load(options.batch, "--requests", options.jobs // options.batch)
-    peer.wait_until_settled(options.jobs)
+    reckoned = peer.wait_until_settled(options.jobs)
     end_us = time.time_ns() // 1000
     first_us, = peer.database.execute("SELECT min(created_us) FROM jobs WHERE created_us >= ?",
                                       (start_us,)).fetchone()
-    driver.tell_rate(peer, options.jobs, 1000 * (end_us - first_us))
+    driver.tell_rate(peer, options.jobs, 1000 * (end_us - first_us), **reckoned)
 
 
 def latency(peer, options):
     """Request i was due at start + i / rate. The load does not tell its start, but the request that
     came in soonest after it was due does: too late by that request's way into the server."""
+    peer.marks.clear(options.jobs)
     start_us = time.time_ns() // 1000
     peer.load(1, "--requests", options.jobs, "--rate", options.rate)
-    peer.wait_until_settled(options.jobs)
-    offset_us = {number: number / options.rate * 1e6 for number in range(options.jobs)}
-    times = peer.database.execute(TIMES, (start_us,)).fetchall()
-    if sorted(number for number, _, _ in times) != list(offset_us):
-        sys.exit("%d of %d jobs are in the database" % (len(times), options.jobs))
-    began_us = min(created_us - offset_us[number] for number, created_us, _ in times)
-    due_and_settled_ns = [(1000 * (began_us + offset_us[number]), 1000 * finished_us)
-                          for number, _, finished_us in times]
+    reckoned = peer.wait_until_settled(options.jobs)
+    began_us = min(created_us - number / options.rate * 1e6
+                   for number, created_us in peer.database.execute(CREATED, (start_us,)))
+    due_and_start_ns = ((1000 * began_us + number / options.rate * driver.NS,
+                         peer.marks.times[number]) for number in range(options.jobs)
+                        if peer.marks.times[number])
     driver.tell(peer, n=options.jobs, seconds=options.jobs / options.rate, rate=options.rate,
-                **driver.latencies_ms(due_and_settled_ns))
+                **driver.latencies_ms(due_and_start_ns), **reckoned)
 
 
 if __name__ == "__main__":
