@@ -73,9 +73,9 @@ WEFT_API const char *weft_attempt_header(struct weft_attempt *attempt, const cha
 
 /* A member of the payload, which must be a JSON object. A path leads into objects and arrays:
  * "user.name", "items[2].id".
- * Returns  0; -ENOENT (no such member), -EINVAL (another type; a string with a NUL in it; no such
- *          path; the payload is no JSON object, or is nested more than 64 deep), -ERANGE, -ENOMEM.
- *          *ret_value is written only on success. Never suspend */
+ * Returns  0; -ENOENT (no such member, or the payload is null), -EINVAL (another type; a string
+ * with a NUL in it; no such path; the payload is no JSON object, or is nested more than 64 deep),
+ * -ERANGE, -ENOMEM. *ret_value is written only on success. Never suspend */
 WEFT_API int weft_attempt_get_string(struct weft_attempt *attempt, const char *path,
                                      const char **ret_value);
 WEFT_API int weft_attempt_get_int(struct weft_attempt *attempt, const char *path,

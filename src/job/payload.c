@@ -97,8 +97,8 @@ static int find(struct weft_attempt *attempt, const char *path, const json_t **r
 {
     const json_t *json = NULL;
     int err = read_payload(attempt, &json);
-    if (err == 0 && !json_is_object(json))
-        err = -EINVAL;
+    if (err == 0 && !json_is_object(json)) /* one that was not given is null */
+        err = json_is_null(json) ? -ENOENT : -EINVAL;
     while (err == 0 && *path) {
         err = step(&json, &path);
         if (err == 0 && *path == '.' && !*++path)

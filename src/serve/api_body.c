@@ -42,3 +42,36 @@ bool weft_api_read_body(struct weft_http_exchange *exchange, weft_body_parser *p
         weft_http_reply_error(exchange, call.refusal.status, call.refusal.detail);
     return !err && !call.err;
 }
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The first byte at or behind `at` that is no space, or len. */
+static size_t skip_spaces(const char *body, size_t len, size_t at)
+{
+    while (at < len && is_space(body[at]))
+        at++;
+    return at;
+}
+
+static bool says_nothing(const char *body, size_t len)
+{
+    size_t at = skip_spaces(body, len, 0);
+    if (at == len)
+        return true;
+    size_t inside = skip_spaces(body, len, at + 1);
+    return body[at] == '{' && inside < len && body[inside] == '}' &&
+           skip_spaces(body, len, inside + 1) == len;
+}
+
+bool weft_api_read_nothing(struct weft_http_exchange *exchange)
+{
+    size_t len;
+    const char *body = weft_http_body(exchange, &len);
+    if (says_nothing(body, len))
+        return true;
+    weft_http_reply_error(exchange, 422, "nothing can be said in the body here");
+    return false;
+}

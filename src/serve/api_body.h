@@ -18,4 +18,8 @@ typedef int weft_body_parser(void *ret_request, const char *body, size_t len,
 bool weft_api_read_body(struct weft_http_exchange *exchange, weft_body_parser *parse,
                         void *ret_request);
 
+/* Where there is nothing to say: the body must be empty, or an object without members. False: it is
+ * not, and that is answered. */
+bool weft_api_read_nothing(struct weft_http_exchange *exchange);
+
 #endif

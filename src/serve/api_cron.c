@@ -212,6 +212,8 @@ static void post_run(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     struct weft_cron_entry *block;
+    if (!weft_api_read_nothing(exchange))
+        return;
     const struct weft_cron_entry *entry = find_cron(exchange, api, &block);
     if (entry)
         run_now(exchange, api, entry);

@@ -2,6 +2,7 @@
  * api_job.c - /v1/jobs and /v1/flows: how jobs are, and what is wanted of them. */
 #include <serve/api_job.h>
 
+#include <serve/api_body.h>
 #include <serve/api_json.h>
 
 #include <base/duration.h>
@@ -295,6 +296,8 @@ static void post_retry(struct weft_http_exchange *exchange, void *context)
     struct weft_api *api = context;
     struct weft_uuid id = weft_api_path_id(exchange);
     enum weft_job_state state = WEFT_JOB_NONE;
+    if (!weft_api_read_nothing(exchange))
+        return;
     int err = api->broker->ops->retry(api->broker, &id, &state);
     if (err == -EALREADY) {
         reply_over(exchange, state);

@@ -75,6 +75,10 @@ FIBER_TEST(fail_fails_as_often_as_it_is_told)
     CHECK_EQUAL(job->state, WEFT_JOB_DEAD);
     CHECK_TEXT(job->error, "it was told to fail");
     weft_job_free(job);
+    job = run(&world, "fail", "null"); /* what a job without a payload has */
+    CHECK_EQUAL(job->attempt, 3);
+    CHECK_TEXT(job->error, "it was told to fail");
+    weft_job_free(job);
     job = run(&world, "fail", "{\"times\":0}");
     CHECK_EQUAL(job->state, WEFT_JOB_COMPLETED);
     weft_job_free(job);

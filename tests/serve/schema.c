@@ -117,12 +117,16 @@ __attribute__((format(printf, 2, 3))) static bool wrong(struct check *check, con
 
 static bool is_valid(struct check *check, const json_t *schema, const json_t *value);
 
+/* Large ones have no digits behind the point. */
+static bool is_whole(double number)
+{
+    return number > 9e15 || number < -9e15 || number == (double)(long long)number;
+}
+
 static bool is_type(const char *type, const json_t *value)
 {
     if (strcmp(type, "integer") == 0)
-        return json_is_integer(value) ||
-               (json_is_real(value) &&
-                json_real_value(value) == (double)(long long)json_real_value(value));
+        return json_is_integer(value) || (json_is_real(value) && is_whole(json_real_value(value)));
     return (strcmp(type, "object") == 0 && json_is_object(value)) ||
            (strcmp(type, "array") == 0 && json_is_array(value)) ||
            (strcmp(type, "string") == 0 && json_is_string(value)) ||

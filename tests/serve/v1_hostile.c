@@ -483,6 +483,62 @@ TEST(no_parameter_takes_what_it_cannot_mean)
     close_server();
 }
 
+TEST(paths_that_lead_nowhere_are_not_found)
+{
+    static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+    static const char *const paths[] = {
+        "/v1",
+        "/v1/",
+        "/v1//jobs",
+        "/v1/jobs/",
+        "/v1/jobs/x",
+        "/v1/jobs/x/retry",
+        "/../v1/jobs",
+        "/v1/jobs/%7bid%7d",
+        "/v1/jobs/" NOBODY "/",
+        "/v1/jobs/" NOBODY "0",
+        "/v1/flows/-1",
+        "/v1/queues/",
+        "/v1/queues/a/b",
+        "/v1/queues/a%2fb",
+        "/v1/queues/%ff",
+        "/v1/queues/%20",
+        "/v1/crons/%ff",
+        "/v1/crons/a%0ab",
+        "/v1/crons/%22/run",
+        "/v1/crons//run",
+        "/v1/workers/-1",
+        "/v1/workers/0",
+        "/v1/workers/9223372036854775807",
+        "/v1/workers/9223372036854775808",
+        "/v1/workers/1e3",
+        "/v1/workers/0x1",
+        "/status/x",
+        "/V1/jobs",
+        "/v1/jobs;x=1",
+    };
+    char enormous[1000] = "/v1/queues/";
+    memset(enormous + strlen(enormous), 'q', sizeof enormous - 20);
+    open_server("paths.db");
+    for (size_t i = 0; i <= sizeof paths / sizeof *paths; i++) {
+        const char *path = i < sizeof paths / sizeof *paths ? paths[i] : enormous;
+        for (size_t k = 0; k < sizeof methods / sizeof *methods; k++) {
+            struct reply reply;
+            bool sends = k == 1 || k == 2 || k == 3;
+            http_request(&server, methods[k], path, "", sends ? "{}" : NULL, sends ? 2 : 0, &reply);
+            json_t *json = reply_json(&reply);
+            bool fine = (reply.status == 404 || reply.status == 405 || reply.status == 422) &&
+                        *v1_text(json, "detail");
+            CHECK(fine);
+            if (!fine)
+                test_note("%s %.100s: %d", methods[k], path, reply.status);
+            json_decref(json);
+            reply_free(&reply);
+        }
+    }
+    close_server();
+}
+
 /* An id of zeros is what the store takes for "none". */
 TEST(the_id_of_zeros_is_nobodys)
 {
@@ -520,6 +576,30 @@ TEST(whatever_a_cursor_is_made_of_the_list_goes_on)
 }
 
 /* ---- what was said and would be passed over ------------------------------------------------ */
+
+TEST(where_there_is_nothing_to_say_a_body_is_refused)
+{
+    static const char *const empty[] = {"", "{}", " { }\n", "\t\r\n"};
+    static const char *const full[] = {"{\"delay\":5}", "{", "}",   "{}{}", "[]",
+                                       "null",          "0", "{}x", "x{}"};
+    open_server("nothing.db");
+    v1_ok(&server, "PUT", "/v1/crons/c", 200, "{'schedule':'@daily','job':{'task':'t'}}");
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        const char *path = v1_path("/v1/jobs/%s/retry", v1_put(&server, "{'task':'t','delay':60}"));
+        json_decref(v1_send(&server, "POST", path, 200, NULL, "", empty[i], strlen(empty[i])));
+        json_decref(
+            v1_send(&server, "POST", "/v1/crons/c/run", 201, NULL, "", empty[i], strlen(empty[i])));
+    }
+    const char *path = v1_path("/v1/jobs/%s/retry", v1_put(&server, "{'task':'t','delay':60}"));
+    for (size_t i = 0; i < sizeof full / sizeof *full; i++) {
+        json_decref(v1_send(&server, "POST", path, 422, NULL, "", full[i], strlen(full[i])));
+        json_decref(
+            v1_send(&server, "POST", "/v1/crons/c/run", 422, NULL, "", full[i], strlen(full[i])));
+    }
+    json_decref(v1_send(&server, "POST", path, 422, NULL, "", "{\0}", 3));
+    json_decref(v1_send(&server, "POST", path, 422, NULL, "", "{}\0", 3));
+    close_server();
+}
 
 TEST(a_length_that_would_be_nothing_is_refused)
 {
