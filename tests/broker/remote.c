@@ -235,8 +235,8 @@ FIBER_TEST(a_worker_without_a_number_and_a_job_that_is_another_are_refused)
                                           "{\"number\":1e99}"};
     static const char *const jobs[] = {
         "", "{}", "{" LEASE "}", "{" LEASE ",\"state\":\"somewhere\"}",
-        "{\"id\":\"0193b3c4-0000-7000-8000-000000000002\",\"task\":\"t\",\"queue\":\"q\","
-        "\"attempt\":1,\"max_attempts\":3,\"state\":\"running\"}"};
+        ("{\"id\":\"0193b3c4-0000-7000-8000-000000000002\",\"task\":\"t\",\"queue\":\"q\","
+         "\"attempt\":1,\"max_attempts\":3,\"state\":\"running\"}")};
     struct origin origin;
     origin_open(&origin, origin_say_reply);
     struct weft_broker *broker = open_broker(&origin);

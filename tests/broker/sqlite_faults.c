@@ -19,12 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a sanitizer everything takes several times as long: so much less is tried. */
+/* With a sanitizer everything takes several times as long: so much less is tried. With
+ * WEFT_FAULTS_ALL in the environment nothing at all is left out. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FEWER 3u
+#define FEWER 9u
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FEWER 3u
+#define FEWER 9u
 #endif
 #endif
 #ifndef FEWER
@@ -36,6 +37,17 @@ enum {
     HELD = 48,
     MANY = 10,
 };
+
+static bool everything(void)
+{
+    return getenv("WEFT_FAULTS_ALL"); // NOLINT(concurrency-mt-unsafe): nobody sets it
+}
+
+/* How many are left out between two that fail. */
+static unsigned long stride_of(unsigned usual)
+{
+    return everything() ? 1 : (unsigned long)usual * FEWER;
+}
 
 /* What the steps of one script know. */
 struct script {
@@ -698,8 +710,8 @@ static uint64_t sum_of(const struct script *script)
         " (SELECT count(*) FROM audit), (SELECT count(*) FROM workers),"
         " (SELECT count(*) FROM queue_metrics), (SELECT count(*) FROM tasks),"
         " (SELECT sum(length(result)) FROM outcomes)",
-        "SELECT scheduled, available, running, retryable, completed, cancelled, dead, blocked"
-        " FROM totals",
+        ("SELECT scheduled, available, running, retryable, completed, cancelled, dead, blocked"
+         " FROM totals"),
         "PRAGMA integrity_check",
     };
     const struct sqlite_writer *writer = &weft_sqlite_of(script->broker)->writer;
@@ -906,14 +918,15 @@ static void fail_statement(bool memory, int statement, size_t code)
     check_sum(what, sum);
 }
 
-/* In a file one for each: they take longer, and what differs is below the statements. */
-static void fail_statements(bool memory)
+/* One of so many errors for each statement. In a file one for each: they take longer, and what
+ * differs is below the statements. */
+static void fail_statements(bool memory, size_t share)
 {
     find_statements();
     (void)expected_sum();
     for (int i = 0; i < STATEMENTS; i++)
         for (size_t code = 0; code < sizeof codes / sizeof codes[0]; code++) {
-            bool chosen = ((size_t)i + code) % (memory ? FEWER : 9) == 0;
+            bool chosen = ((size_t)i + code) % share == 0;
             if (statements[i].first_step >= 0 && chosen)
                 fail_statement(memory, i, code);
         }
@@ -921,12 +934,12 @@ static void fail_statements(bool memory)
 
 FIBER_TEST(every_error_of_every_statement_is_told_and_changes_nothing_in_memory)
 {
-    fail_statements(true);
+    fail_statements(true, stride_of(1));
 }
 
 FIBER_TEST(an_error_of_every_statement_is_told_and_changes_nothing_in_a_file)
 {
-    fail_statements(false);
+    fail_statements(false, everything() ? 1 : 9);
 }
 
 FIBER_TEST(a_transaction_that_cannot_be_taken_back_is_taken_back_by_the_next_call)
@@ -966,7 +979,7 @@ static void fail_allocations(bool memory, unsigned stride)
     bool fired = true;
     unsigned long at = 1, count = 0;
     (void)expected_sum();
-    for (; fired; at += at < 50 ? 1 : stride * FEWER, count++) {
+    for (; fired; at += at < 50 ? 1 : stride_of(stride), count++) {
         char what[64];
         uint64_t sum;
         (void)snprintf(what, sizeof what, "allocation %lu", at);
@@ -1006,7 +1019,7 @@ static void fail_files(enum fault_file kind, int code, fits *is_fit, unsigned st
     bool fired = true;
     unsigned long at = 1, count = 0;
     (void)expected_sum();
-    for (; fired; at += at < 20 ? 1 : stride * FEWER, count++) {
+    for (; fired; at += at < 20 ? 1 : stride_of(stride), count++) {
         char what[64];
         uint64_t sum;
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
@@ -1119,7 +1132,7 @@ static void fail_opening(enum fault_file kind, int code, unsigned stride)
 {
     bool fired = true;
     unsigned long at = 1;
-    for (; fired; at += at < 15 ? 1 : stride * FEWER) {
+    for (; fired; at += at < 15 ? 1 : stride_of(stride)) {
         char what[64], path[160];
         struct weft_uuid ids[2];
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
@@ -1154,7 +1167,7 @@ FIBER_TEST(a_database_opens_after_every_failed_allocation)
     bool fired = true;
     unsigned long at = 1;
     (void)snprintf(path, sizeof path, "%s", new_path());
-    for (; fired; at += at < 50 ? 1 : 101 * FEWER) {
+    for (; fired; at += at < 50 ? 1 : stride_of(101)) {
         char what[64];
         (void)snprintf(what, sizeof what, "allocation %lu", at);
         fault_loose(false);
@@ -1163,7 +1176,7 @@ FIBER_TEST(a_database_opens_after_every_failed_allocation)
     }
     test_note("%lu allocations", at);
     leave_jobs(path, ids);
-    for (fired = true, at = 1; fired; at += 89 * FEWER) {
+    for (fired = true, at = 1; fired; at += stride_of(89)) {
         char what[64];
         (void)snprintf(what, sizeof what, "allocation %lu", at);
         fault_loose(false);
@@ -1210,7 +1223,7 @@ static void fail_migration(enum fault_file kind, int code)
     (void)snprintf(path, sizeof path, "%s", new_path());
     make_version_1(path);
     uint64_t expected = jobs_of(path);
-    for (unsigned long at = 1; fired; at += at < 15 ? 1 : 7 * FEWER) {
+    for (unsigned long at = 1; fired; at += at < 15 ? 1 : stride_of(7)) {
         char what[64];
         (void)snprintf(what, sizeof what, "operation %lu of kind %d", at, (int)kind);
         (void)snprintf(path, sizeof path, "%s", new_path());

@@ -227,6 +227,83 @@ static void put_many(struct store *store, size_t count)
     }
 }
 
+/* Jobs of the queue "default" with limit keys: so many keys, so many jobs each. */
+static void put_keyed(struct store *store, unsigned keys, unsigned each)
+{
+    for (unsigned i = 0; i < keys * each; i++) {
+        char key[32];
+        struct weft_job job = store_job(store);
+        (void)snprintf(key, sizeof key, "customer-%u", i % keys);
+        job.limit_key = key;
+        (void)store_put(store, &job);
+    }
+}
+
+/* Claim whatever can be claimed, in as many calls as that takes. Free the jobs. */
+static size_t claim_all(struct store *store, struct weft_job **jobs, unsigned max)
+{
+    static const char *const queue = "default";
+    unsigned count = 0;
+    struct weft_claim claim = {.queues = &queue, .queues_count = 1, .more = true};
+    while (count < max && claim.more) {
+        claim.jobs = jobs + count;
+        claim.jobs_max = max - count;
+        REQUIRE(store->broker->ops->claim(store->broker, &claim) == 0);
+        count += claim.count;
+    }
+    return count;
+}
+
+FIBER_TEST(a_limit_per_key_holds_for_hundreds_of_keys_at_once)
+{
+    enum {
+        KEYS = 300
+    };
+    static struct weft_job *jobs[3 * KEYS];
+    const struct weft_queue_settings one_each = {.running_max_per_key = 1};
+    struct store store;
+    store_open(&store, &(struct weft_sqlite_options){.memory = true});
+    const struct sqlite_keys *keys = &weft_sqlite_of(store.broker)->writer.keys;
+    CHECK_EQUAL(store.broker->ops->queue_set(store.broker, "default", &one_each), 0);
+    put_keyed(&store, KEYS, 3);
+    for (int round = 0; round < 3; round++) {
+        size_t count = claim_all(&store, jobs, 3 * KEYS);
+        CHECK_EQUAL(count, KEYS); /* one of each */
+        CHECK_EQUAL(keys->count, KEYS);
+        for (size_t i = 0; i < count; i++)
+            store_settle(&store, jobs[i], WEFT_JOB_COMPLETE);
+    }
+    CHECK_EQUAL(claim_all(&store, jobs, 3 * KEYS), 0);
+    CHECK_EQUAL(keys->count, 0); /* nothing is remembered of those that do nothing */
+    store_close(&store);
+}
+
+FIBER_TEST(very_many_jobs_that_are_held_are_let_go_in_portions)
+{
+    enum {
+        JOBS = 2500
+    };
+    static struct weft_job *jobs[JOBS];
+    const struct weft_queue_settings one_each = {.running_max_per_key = 1}, unlimited = {0};
+    struct weft_maintenance done = {.more = true};
+    struct store store;
+    store_open(&store, &(struct weft_sqlite_options){.memory = true});
+    CHECK_EQUAL(store.broker->ops->queue_set(store.broker, "default", &one_each), 0);
+    put_keyed(&store, 1, JOBS);
+    CHECK_EQUAL(claim_all(&store, jobs, JOBS), 1); /* the others are held back */
+    CHECK_EQUAL(store.broker->ops->queue_set(store.broker, "default", &unlimited), 0);
+    size_t count = 1 + claim_all(&store, jobs + 1, JOBS - 1);
+    CHECK(count < JOBS);
+    for (int i = 0; i < 10 && done.more; i++)
+        CHECK_EQUAL(store.broker->ops->maintain(store.broker, &done), 0);
+    CHECK(!done.more);
+    count += claim_all(&store, jobs + count, JOBS - (unsigned)count);
+    CHECK_EQUAL(count, JOBS);
+    for (size_t i = 0; i < count; i++)
+        weft_job_free(jobs[i]);
+    store_close(&store);
+}
+
 FIBER_TEST(only_the_latest_events_are_kept_and_the_gap_is_told)
 {
     struct store store;
