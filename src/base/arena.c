@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * arena.c - see arena.h. Blocks grow, so that there are few; what is large has one of its own. */
+ * arena.c - see arena.h. Blocks grow, so that there are few; what is large has one of its own. The
+ * first is small: allocators keep such at hand, and many inputs need no second. */
 #include <base/arena.h>
 
 #include <stdalign.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES_MIN ((size_t)4 << 10)
+#define BLOCK_BYTES_MIN ((size_t)960)
 #define BLOCK_BYTES_MAX ((size_t)256 << 10)
 
 struct weft_arena_block {

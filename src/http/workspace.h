@@ -10,7 +10,7 @@
 #include <http/exchange.h>
 #include <http/request_parser.h>
 
-#define WEFT_HTTP_SPARE_MAX      64u                /* workspaces kept for later */
+#define WEFT_HTTP_SPARE_MAX      512u               /* workspaces kept for later */
 #define WEFT_HTTP_KEPT_BYTES_MAX ((size_t)16 << 10) /* larger buffers are freed when given back */
 #define WEFT_HTTP_DROP_BYTES_MAX ((size_t)64 << 10) /* of a body that nobody wants */
 #define WEFT_HTTP_READ_BYTES     (((size_t)8 << 10) - 1) /* of one read; with a NUL 8 KiB */

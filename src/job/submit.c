@@ -21,7 +21,7 @@ struct submit {
     struct weft_submission *asked;
     size_t count;
     bool atomic;
-    struct weft_job *jobs;        /* by the index of what was asked, like all of these */
+    struct weft_job *jobs;        /* by the index of what was asked, like all of these; the block */
     struct weft_engine_job **run; /* NULL: not to be claimed */
     size_t *sent;                 /* the item is of this one */
     struct weft_enqueue *items;   /* in the order of sent */
@@ -207,16 +207,21 @@ static size_t after_total(const struct submit *submit)
     return total;
 }
 
+/* All arrays are in one block, those of the widest alignment first. */
 static int submit_open(struct submit *submit)
 {
     size_t count = submit->count, total = after_total(submit);
-    submit->jobs = calloc(count, sizeof *submit->jobs);
-    submit->run = calloc(count, sizeof(struct weft_engine_job *));
-    submit->sent = calloc(count, sizeof *submit->sent);
-    submit->items = calloc(count, sizeof *submit->items);
-    submit->after = calloc(total > 0 ? total : 1, sizeof *submit->after);
-    return submit->jobs && submit->run && submit->sent && submit->items && submit->after ? 0
-                                                                                         : -ENOMEM;
+    char *block = calloc(1, count * (sizeof *submit->jobs + sizeof *submit->items +
+                                     sizeof *submit->run + sizeof *submit->sent) +
+                                total * sizeof *submit->after);
+    if (!block)
+        return -ENOMEM;
+    submit->jobs = (void *)block;
+    submit->items = (void *)(submit->jobs + count);
+    submit->run = (void *)(submit->items + count);
+    submit->sent = (void *)(submit->run + count);
+    submit->after = (void *)(submit->sent + count);
+    return 0;
 }
 
 static void submit_close(struct submit *submit)
@@ -224,10 +229,6 @@ static void submit_close(struct submit *submit)
     for (size_t i = 0; submit->run && i < submit->count; i++)
         drop_run(submit, i);
     free(submit->jobs);
-    free(submit->run);
-    free(submit->sent);
-    free(submit->items);
-    free(submit->after);
 }
 
 /* Returns how many are wrong. */

@@ -54,9 +54,11 @@ static int join_headers(struct weft_arena *arena, const struct weft_job_request 
     return copy ? 0 : -ENOMEM;
 }
 
-/* The words of a body and their flows. Clients choose the words: the hash has a secret. */
+/* The words of a body and their flows. Clients choose the words: the hash has a secret. Most bodies
+ * have none: it is made for the first. */
 struct groups {
     struct weft_table table;
+    bool is_made;
     uint64_t secret[2];
 };
 
@@ -65,6 +67,16 @@ struct group {
     const char *name;
     struct weft_uuid flow;
 };
+
+static int make_groups(struct groups *groups)
+{
+    if (groups->is_made)
+        return 0;
+    int err = weft_table_init(&groups->table);
+    weft_pattern_secret(groups->secret, 0);
+    groups->is_made = err == 0;
+    return err;
+}
 
 static struct group *find_group(const struct groups *groups, const char *name, uint64_t hash)
 {
@@ -78,8 +90,9 @@ static struct group *find_group(const struct groups *groups, const char *name, u
 static int join_group(struct weft_submissions *submissions, struct groups *groups, const char *name,
                       struct weft_engine *engine, struct weft_submission *item)
 {
-    if (!groups->secret[0]) /* most bodies have no groups */
-        weft_pattern_secret(groups->secret, 0);
+    int err = make_groups(groups);
+    if (err)
+        return err;
     uint64_t hash = weft_siphash(groups->secret, name, strlen(name));
     struct group *group = find_group(groups, name, hash);
     if (!group) {
@@ -97,8 +110,8 @@ static int join_group(struct weft_submissions *submissions, struct groups *group
 /* Jobs with the same group belong together. A group that is an id is the flow with that id. */
 static int join_flows(struct weft_submissions *submissions, struct weft_engine *engine)
 {
-    struct groups groups = {0};
-    int err = weft_table_init(&groups.table);
+    struct groups groups = {.is_made = false};
+    int err = 0;
     for (size_t i = 0; !err && i < submissions->requests.count; i++) {
         struct weft_submission *item = weft_submissions_at(submissions, i);
         const char *name = submissions->requests.items[i].group;
