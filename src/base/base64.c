@@ -75,8 +75,8 @@ void weft_base64_append(struct weft_buffer *buffer, const void *bytes, size_t le
         group |= i + 2 < len ? (unsigned)from[i + 2] : 0;
         *to++ = digits[group >> 18];
         *to++ = digits[group >> 12 & 63];
-        *to++ = i + 1 < len ? digits[group >> 6 & 63] : '=';
-        *to++ = i + 2 < len ? digits[group & 63] : '=';
+        *to++ = (char)(i + 1 < len ? digits[group >> 6 & 63] : '=');
+        *to++ = (char)(i + 2 < len ? digits[group & 63] : '=');
     }
     buffer->len += (len + 2) / 3 * 4;
 }

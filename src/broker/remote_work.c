@@ -364,6 +364,7 @@ static void look_up(struct weft_remote *remote, struct weft_settlement *item)
     struct weft_job *job;
     if (item->job->worker == 0 || weft_remote_find(&remote->broker, &item->job->id, &job) < 0)
         return;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it was found
     if (job->state == state_after(item->event) && job->worker == item->job->worker) {
         item->err = 0;
         item->state = job->state;

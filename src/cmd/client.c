@@ -27,7 +27,7 @@ void *need(void *memory)
     if (memory)
         return memory;
     (void)fprintf(stderr, "weft: out of memory\n");
-    exit(EXIT_FAILED);
+    exit(EXIT_FAILED); // NOLINT(concurrency-mt-unsafe): commands have one thread
 }
 
 char *text_of_format(const char *format, ...)
@@ -196,6 +196,7 @@ static void complain_refused(const struct client *client, const struct answer *a
 
 int client_ask(const struct client *client, const struct question *question, struct answer *answer)
 {
+    // cppcheck-suppress ctuuninitvar ; it is written there
     struct exchange exchange = {client, question, answer, ""};
     *answer = (struct answer){0};
     int err = weft_run(NULL, exchange_main, &exchange);
@@ -334,7 +335,8 @@ static void print_list(int width, const char *name, const json_t *list)
 void print_object(const json_t *object)
 {
     const char *name;
-    json_t *value, *members = (json_t *)(uintptr_t)object; /* jansson's iteration takes no const */
+    /* jansson's iteration takes no const. NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    json_t *value, *members = (json_t *)(uintptr_t)object;
     int width = 0;
     json_object_foreach(members, name, value)
     {

@@ -264,7 +264,7 @@ static int read_headers(const struct reading *reading, struct webhook_section *s
         return refuse(reading, "http", section->name, " headers: there are more than %u",
                       HEADERS_MAX);
     for (size_t i = 0; i < section->headers.count; i++) {
-        /* Words of the file's texts, which may be cut. */
+        /* Words of the file's texts, which may be cut. NOLINTNEXTLINE(performance-no-int-to-ptr) */
         char *name = (char *)(uintptr_t)section->headers.items[i];
         char *colon = strchr(name, ':');
         if (!colon || colon == name)

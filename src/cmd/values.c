@@ -146,7 +146,7 @@ char *parse_word(char **text, const char **ret_reason)
             *ret_reason = "there is nothing behind the last \\";
             return NULL;
         } else {
-            *to++ = c == '\\' ? *at++ : c;
+            *to++ = (char)(c == '\\' ? *at++ : c);
         }
     }
     *text = at + (*at != '\0');

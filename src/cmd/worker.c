@@ -122,7 +122,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (status == EXIT_OK)
         status = work(command, &arguments, &client, &sections.executors, queues, count);
     for (size_t i = 0; i < count; i++)
-        free((char *)(uintptr_t)queues[i].name);
+        free((char *)(uintptr_t)queues[i].name); // NOLINT(performance-no-int-to-ptr)
     free(queues);
     client_close(&client);
     task_sections_release(&sections);

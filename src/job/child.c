@@ -99,6 +99,7 @@ static void host_log(struct weft_attempt *attempt, enum weft_log_level level, co
     char body[1 + WEFT_FRAME_LOG_MAX];
     size_t len = weft_text_cut(text, strlen(text), WEFT_FRAME_LOG_MAX);
     weft_frame_put(body, (uint64_t)level, 1);
+    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): its length goes with it
     memcpy(body + 1, text, len);
     (void)send_frame(call_of(attempt)->child->socket, WEFT_FRAME_LOG, 0, body, 1 + len);
 }

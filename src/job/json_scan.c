@@ -175,7 +175,7 @@ int weft_json_next_element(const char **at, const char *end, const char **ret_ra
 int weft_json_next_member(const char **at, const char *end, struct weft_json_member *ret_member)
 {
     struct cursor cursor = {*at, end};
-    struct weft_json_member member;
+    struct weft_json_member member = {.name = NULL};
     bool first = take(&cursor, '{');
     int result = -EINVAL;
     if (take(&cursor, '}')) {

@@ -212,7 +212,7 @@ static int submit_open(struct submit *submit)
 {
     size_t count = submit->count, total = after_total(submit);
     char *block = calloc(1, count * (sizeof *submit->jobs + sizeof *submit->items +
-                                     sizeof *submit->run + sizeof *submit->sent) +
+                                     sizeof(struct weft_engine_job *) + sizeof *submit->sent) +
                                 total * sizeof *submit->after);
     if (!block)
         return -ENOMEM;

@@ -299,17 +299,19 @@ static const struct weft_api_route *const tables[] = {
     weft_api_event_routes, weft_api_stats_routes,
 };
 
+#define TABLES (sizeof tables / sizeof tables[0])
+
 int weft_api_init(struct weft_api *api)
 {
     size_t count = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+    for (size_t i = 0; i < TABLES; i++)
         for (const struct weft_api_route *route = tables[i]; route->http.method; route++)
             count++;
     api->routes = calloc(count, sizeof *api->routes);
-    api->specs = calloc(count, sizeof *api->specs);
+    api->specs = calloc(count, sizeof(const struct weft_api_route *));
     if (!api->routes || !api->specs)
         return -ENOMEM;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    for (size_t i = 0; i < TABLES; i++) {
         for (const struct weft_api_route *route = tables[i]; route->http.method; route++) {
             api->routes[api->routes_count] = route->http;
             api->specs[api->routes_count++] = route;

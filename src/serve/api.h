@@ -24,7 +24,8 @@
 #include <serve/settings.h>
 #include <weft/http_server.h>
 
-/* A route, and what is asked of a request before its body is read. */
+/* A route, and what is asked of a request before its body is read.
+ * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in the order in which it is read */
 struct weft_api_route {
     struct weft_http_route http;
     unsigned may;      /* enum weft_may: what its token must be for; 0: nobody needs one */

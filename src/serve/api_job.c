@@ -324,7 +324,7 @@ static void post_retry(struct weft_http_exchange *exchange, void *context)
 static int count_flow(const struct weft_http_exchange *exchange, struct weft_api *api,
                       const struct weft_uuid *flow, uint64_t counts[WEFT_JOB_STATES])
 {
-    struct weft_job **jobs = calloc(LIMIT_MAX, sizeof *jobs);
+    struct weft_job **jobs = calloc(LIMIT_MAX, sizeof(struct weft_job *));
     if (!jobs)
         return -ENOMEM;
     struct weft_job_filter filter = {.flow = *flow, .jobs_max = LIMIT_MAX};

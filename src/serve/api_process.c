@@ -283,7 +283,7 @@ static void get_queue_status(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
     const struct weft_serve_settings *settings = api->settings;
-    uint64_t waiting[WEFT_CONSUMERS_MAX];
+    uint64_t waiting[WEFT_CONSUMERS_MAX] = {0};
     struct weft_queue_metrics metrics = weft_api_metrics(api);
     (void)waiting_now(api, waiting);
     /* The answer neither depends on the row nor waits for it. */

@@ -66,6 +66,7 @@ static int count_queues(struct weft_broker *broker, unsigned workers, unsigned *
 static int assign_queues(struct weft_consumers *consumers, unsigned total)
 {
     unsigned workers = consumers->workers;
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): there are as many as workers */
     consumers->queues = calloc(total, sizeof *consumers->queues + NAME_BYTES);
     if (!consumers->queues)
         return -ENOMEM;

@@ -185,10 +185,9 @@ static int find_order(struct weft_job_reader *reader)
         .way = malloc(count * sizeof *search.way),
         .order = weft_arena_alloc(&requests->arena, count * sizeof *search.order),
     };
-    int err = 0;
-    if (!search.colours || !search.way || !search.order)
-        err = weft_refuse_memory(&reader->in);
-    for (uint32_t i = 0; !err && i < count; i++)
+    bool has_room = search.colours && search.way && search.order;
+    int err = has_room ? 0 : weft_refuse_memory(&reader->in);
+    for (uint32_t i = 0; has_room && !err && i < count; i++)
         if (search.colours[i] == UNSEEN)
             err = walk(&search, i);
     free(search.colours);

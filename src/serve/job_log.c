@@ -59,6 +59,7 @@ static void write_line(void *context, enum weft_log_level level, const struct we
 
 struct weft_engine_log weft_job_log(const struct weft_log_sink *sink)
 {
-    /* The engine hands it back, and does not change it. */
+    /* The engine hands it back, and does not change it.
+     * NOLINTNEXTLINE(performance-no-int-to-ptr) */
     return (struct weft_engine_log){write_line, (void *)(uintptr_t)sink};
 }

@@ -14,6 +14,7 @@
 #define LENGTH_MIN  WEFT_BODY_LENGTH_MIN
 #define LENGTH_MAX  WEFT_JOB_LENGTH_MAX_NS
 
+// NOLINTNEXTLINE(misc-redundant-expression): they are to stay the same
 _Static_assert(WEFT_JOB_LENGTH_MAX_NS == WEFT_BODY_LENGTH_MAX, "they are said to be 100 years");
 _Static_assert(WEFT_JOB_WORD_MAX == WEFT_JOB_NAME_MAX, "a name is a name");
 _Static_assert(WEFT_JOB_DEPTH_MAX == WEFT_BODY_DEPTH_MAX, "the stack is the same");

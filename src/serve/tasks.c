@@ -150,7 +150,7 @@ static void release_commands(struct weft_tasks *tasks)
     for (size_t i = 0; i < count; i++) {
         const char **arguments = tasks->commands[i].arguments;
         if (arguments)
-            free((char *)(uintptr_t)arguments[0]);
+            free((char *)(uintptr_t)arguments[0]); // NOLINT(performance-no-int-to-ptr)
         free(arguments);
     }
     free(tasks->commands);

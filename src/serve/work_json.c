@@ -95,7 +95,7 @@ static int read_jobs(struct weft_reader *reader, read_item *read, void *request)
 {
     struct weft_raw list = {0};
     uint32_t given = 0;
-    reader->target = &list;
+    reader->target = &list; // cppcheck-suppress autoVariables ; until this returns
     int err = weft_body_read(reader, &jobs_member, 1, &given);
     if (err)
         return err;
@@ -320,7 +320,7 @@ static int read_extension(struct weft_reader *reader, void *context, size_t inde
     request->items = items;
     reader->what = "job";
     reader->number = (uint32_t)index + 1;
-    reader->target = &target;
+    reader->target = &target; // cppcheck-suppress autoVariables ; until this returns
     int err = weft_object_read(reader, raw->text, raw->len, members, ROWS(members), &given);
     if (!err)
         err = check_held(reader, given);

@@ -23,7 +23,7 @@
 #define WEFT_LEASE_WAIT_MAX_NS (60 * WEFT_SEC)
 #define WEFT_SETTLE_FOLLOW_MAX                                                                     \
     1000u /* further jobs of one settlement; WEFT_JOB_REQUESTS_MAX of all */
-#define WEFT_SETTLE_DELAY_MAX (365 * 24 * (3600 * WEFT_SEC))
+#define WEFT_SETTLE_DELAY_MAX (365 * (24 * (3600 * WEFT_SEC)))
 
 /* Names, in the request's arena. */
 struct weft_words {
