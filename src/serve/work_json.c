@@ -240,7 +240,7 @@ static int read_settlement(struct weft_reader *reader, void *context, size_t ind
         {"id", weft_read_uuid, FIELD(item.id)},
         {"token", read_token, FIELD(item.token)},
         {"outcome", read_outcome},
-        {"result", weft_read_json, FIELD(result), .most = WEFT_JOB_RESULT_MAX,
+        {"result", weft_read_json, FIELD(result), .most = WEFT_JOB_RESULT_MAX, .as_written = true,
          .tree_max = WEFT_JOB_RESULT_MAX},
         {"result_base64", read_result, .most = WEFT_JOB_RESULT_MAX},
         {"error", read_error, .most = ERROR_BYTES_MAX},
@@ -309,7 +309,8 @@ static int read_extension(struct weft_reader *reader, void *context, size_t inde
         {"id", weft_read_uuid, FIELD(id)},
         {"token", read_token, FIELD(token)},
         {"lease", weft_read_length, FIELD(lease_ns), WEFT_LEASE_LEAST_NS, WEFT_LEASE_MOST_NS},
-        {"progress", weft_read_json, FIELD(progress), .most = WEFT_JOB_PROGRESS_MAX},
+        {"progress", weft_read_json, FIELD(progress), .most = WEFT_JOB_PROGRESS_MAX,
+         .as_written = true},
     };
     struct weft_extend_request *request = context;
     struct extend_target target = {0};
