@@ -28,7 +28,7 @@ struct weft_sqlite_options {
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0; -EBUSY (a server has it), -EROFS, -EINVAL (no regular file), WEFT_EVERSION (made by
  *            a newer weft: nothing was changed), WEFT_ECORRUPT (not a database, or not weft's),
- *            -ENOSPC, -EACCES, ...
+ *            -ENOSPC, -EACCES, -ENOTSUP (a file system without shared memory), ...
  * Threads    a fiber; suspends, but not in memory. The calls of the broker come from fibers of the
  *            same runtime */
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,

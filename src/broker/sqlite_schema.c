@@ -497,6 +497,21 @@ static int open_file(struct sqlite_broker *broker, char *error, size_t error_byt
     return result;
 }
 
+/* Where memory cannot be shared, as on some file systems of networks and virtual machines, SQLite
+ * goes on with another kind of log, without a word: commits in it are not all that they are here.
+ */
+static int check_log(struct sqlite_broker *broker, char *error, size_t error_bytes)
+{
+    int64_t is_wal = 0;
+    int err = weft_sqlite_read_int(broker->writer.db,
+                                   "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
+    if (err || is_wal || broker->memory)
+        return err;
+    return refuse(-ENOTSUP, error, error_bytes,
+                  "the database %s is on a file system that SQLite's log (WAL) does not work on",
+                  broker->path);
+}
+
 int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqlite_options *options,
                             char *error, size_t error_bytes)
 {
@@ -508,12 +523,15 @@ int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqli
                       "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
                       "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)
+        err = check_log(broker, error, error_bytes);
+    if (!err)
         err = migrate(db, version);
     if (!err)
         err = weft_sqlite_recover(broker);
     if (!err)
         err = weft_sqlite_limit_pages(db, options->size_bytes_max);
-    return err ? refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
-                        weft_strerror(err))
-               : 0;
+    if (err && err != -ENOTSUP)
+        err = refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
+                     weft_strerror(err));
+    return err;
 }

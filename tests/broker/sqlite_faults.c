@@ -1160,6 +1160,23 @@ FIBER_TEST(a_database_opens_after_every_failed_operation_on_its_files)
     fail_opening(FAULT_SHARED_MEMORY, SQLITE_IOERR_SHMMAP, 3);
 }
 
+FIBER_TEST(a_file_system_without_shared_memory_is_refused)
+{
+    struct weft_broker *broker = NULL;
+    char error[200];
+    const char *path = new_path();
+    fault_share_memory(false);
+    CHECK_EQUAL(
+        weft_sqlite_open(&broker, &(struct weft_sqlite_options){.path = path}, error, sizeof error),
+        -ENOTSUP);
+    CHECK(strstr(error, "file system"));
+    fault_share_memory(true);
+    CHECK_EQUAL(
+        weft_sqlite_open(&broker, &(struct weft_sqlite_options){.path = path}, error, sizeof error),
+        0);
+    broker->ops->close(broker);
+}
+
 FIBER_TEST(a_database_opens_after_every_failed_allocation)
 {
     char path[160];
