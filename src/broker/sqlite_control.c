@@ -399,12 +399,13 @@ static int store_fired(struct sqlite_writer *writer, const struct weft_cron_fire
     return weft_sqlite_run_bound(writer, SQL_CRON_FIRED);
 }
 
-static bool finds_no_room(const struct weft_enqueue_batch *batch)
+/* What refuses the call, not only a job: no room, or an id that is in use. */
+static int find_refusal(const struct weft_enqueue_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].err == WEFT_EFULL)
-            return true;
-    return false;
+        if (batch->items[i].err == WEFT_EFULL || batch->items[i].err == -EEXIST)
+            return batch->items[i].err;
+    return 0;
 }
 
 static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *request)
@@ -420,10 +421,9 @@ static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *reque
         rc = weft_sqlite_enqueue_items(writer, &fire->batch, request->now_us);
     if (rc)
         return rc;
-    if (finds_no_room(&fire->batch)) { /* it stays due */
-        call->err = WEFT_EFULL;
+    call->err = find_refusal(&fire->batch);
+    if (call->err) /* it stays due */
         return weft_sqlite_part_undo(writer, &mark);
-    }
     rc = weft_sqlite_part_keep(writer);
     return rc ? rc : store_fired(writer, fire);
 }

@@ -234,9 +234,9 @@ struct weft_cron_fire {
                            in. That is what makes one of many schedulers fire */
     int64_t next_us;    /* in: the time after */
     struct weft_enqueue_batch batch; /* in: put in by the same commit; may be empty. When a queue
-                                        has no room for one, the call is refused with WEFT_EFULL,
-                                        and nothing happened; else each has its own err, and the
-                                        schedule goes on all the same */
+                                        has no room for one, or an id is in use, the call is refused
+                                        with WEFT_EFULL or -EEXIST, and nothing happened; else each
+                                        has its own err, and the schedule goes on all the same */
 };
 
 struct weft_audit_entry {
