@@ -195,7 +195,7 @@ static int run_all(struct inline_run *run, bool with_scheduled, unsigned jobs_ma
 {
     unsigned count = 0;
     int more = 1;
-    while (more > 0 && count < jobs_max) {
+    while (more > 0 && count < jobs_max && !run->engine->stopping) {
         more = maintain(run->engine);
         if (more == 0)
             more = run_batch(run, jobs_max - count);
@@ -211,9 +211,10 @@ static int run_all(struct inline_run *run, bool with_scheduled, unsigned jobs_ma
 
 int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, unsigned jobs_max)
 {
-    if (engine->running || engine->stopping || engine->inline_consumer.running > 0)
+    if (engine->occupied || engine->stopping)
         return -EBUSY;
     struct inline_run run = {.engine = engine};
+    engine->occupied = true;
     run.infos = calloc(WEFT_QUEUES_MAX, sizeof *run.infos);
     run.names = calloc(WEFT_QUEUES_MAX, sizeof(const char *));
     int err = run.infos && run.names ? 0 : -ENOMEM;
@@ -226,6 +227,7 @@ int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, un
             err = run_all(&run, with_scheduled, jobs_max < INT32_MAX ? jobs_max : INT32_MAX);
         weft_services_stop(engine, &services);
     }
+    engine->occupied = false;
     free(run.infos);
     free((void *)run.names);
     return err;
