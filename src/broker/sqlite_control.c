@@ -223,6 +223,7 @@ static int revive(struct sqlite_writer *writer, const struct ended *ended, int64
     (void)sqlite3_bind_int64(writer->statements[SQL_OUTCOME_DELETE], 1, row->seq);
     rc = weft_sqlite_run(writer, SQL_OUTCOME_DELETE);
     weft_sqlite_queue_count(writer, row->queue, row->state, WEFT_JOB_AVAILABLE);
+    weft_sqlite_passed_ready(writer, row->queue->name.number, now_us, row->seq);
     weft_sqlite_row_tell(writer, row, WEFT_JOB_REVIVE, WEFT_JOB_AVAILABLE, row->attempt, now_us);
     return rc;
 }

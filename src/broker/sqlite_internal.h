@@ -14,6 +14,7 @@
  *   sqlite_event.c       the ring of events
  *   sqlite_enqueue.c     inside the transaction: put in ...
  *   sqlite_claim.c       ... take out ...
+ *   sqlite_passed.c      ... behind what was looked at before ...
  *   sqlite_settle.c      ... end, give back, extend ...
  *   sqlite_move.c        ... from state to state, whoever asks ...
  *   sqlite_lease.c       ... what is remembered of those that run ...
@@ -68,10 +69,12 @@ enum sqlite_statement {
     SQL_NEED_INSERT,
     SQL_NEEDED_UPDATE,
     SQL_CLAIM_SELECT,
+    SQL_CLAIM_SELECT_AFTER,
     SQL_CLAIM_SELECT_ONE,
     SQL_CLAIM_UPDATE,
     SQL_CLAIM_UPDATE_ALL,
     SQL_CLAIM_HEAD,
+    SQL_CLAIM_HEAD_AFTER,
     SQL_INPUTS_SELECT,
     SQL_HOLD,
     SQL_UNHOLD,
@@ -273,6 +276,22 @@ struct sqlite_keys {
     struct sqlite_key *touched; /* perhaps without jobs at the end of the transaction */
 };
 
+/* A place in the order of the ready jobs of one queue and priority. */
+struct sqlite_place {
+    int64_t run_at_us, seq;
+};
+
+#define SQLITE_PASSED_MAX 64u
+
+/* What claims of the same tasks have looked at in a queue, see sqlite_passed.c. */
+struct sqlite_passed {
+    uint64_t queue;                             /* its number */
+    uint64_t tasks;                             /* hash of their numbers */
+    uint64_t places[WEFT_PRIORITY_LAST + 1][2]; /* struct sqlite_place, of each priority: up to
+                                                   there nothing is for them */
+    uint64_t used; /* no word that is taken back: the later the higher */
+};
+
 #define SQLITE_EVENTS 65536u /* kept */
 
 struct sqlite_events {
@@ -300,6 +319,8 @@ struct sqlite_writer {
     struct sqlite_gather gather;
     struct sqlite_keys keys;
     struct sqlite_lease *leases; /* claimed lately */
+    struct sqlite_passed passed[SQLITE_PASSED_MAX];
+    unsigned passed_count;
     struct sqlite_list found, skipped, ended, children;
     uint64_t cancelled;         /* jobs, counted by weft_sqlite_finish */
     pthread_mutex_t names_lock; /* the writer changes tasks, queues and info with it */
@@ -616,6 +637,21 @@ bool weft_sqlite_lease_find(const struct sqlite_writer *writer, int64_t seq, uin
 /* The row has changed; and: no row is what it was. */
 void weft_sqlite_lease_forget(struct sqlite_writer *writer, int64_t seq);
 void weft_sqlite_leases_forget(struct sqlite_writer *writer);
+
+/* --- what claims have looked at, sqlite_passed.c --- */
+
+/* What claims of these tasks have looked at in a queue; NULL: nothing is noted. */
+struct sqlite_passed *weft_sqlite_passed_find(struct sqlite_writer *writer, int64_t queue,
+                                              uint64_t tasks);
+/* Note from now on what they look at. False: another note had to go for it. */
+bool weft_sqlite_passed_begin(struct sqlite_writer *writer, int64_t queue, uint64_t tasks);
+struct sqlite_place weft_sqlite_passed_until(const struct sqlite_passed *passed, int priority);
+/* They have looked at all up to a place: what is for them is no longer ready. */
+void weft_sqlite_passed_note(struct sqlite_writer *writer, struct sqlite_passed *passed,
+                             int priority, struct sqlite_place place);
+/* A job of the queue has become ready: whatever brings a job into the index of those calls this. */
+void weft_sqlite_passed_ready(struct sqlite_writer *writer, int64_t queue, int64_t run_at_us,
+                              int64_t seq);
 
 /* --- what waits for what, sqlite_needs.c --- */
 

@@ -113,8 +113,10 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
     if (claim.jobs_max == 0)
         return -ENOMEM;
     unsigned epoch = weft_engine_call_begin(engine);
-    err = engine->broker->ops->claim(engine->broker, &claim);
-    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
+    do {
+        err = engine->broker->ops->claim(engine->broker, &claim);
+        weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
+    } while (err == 0 && claim.count == 0 && claim.more);
     for (unsigned i = 0; err == 0 && i < claim.count; i++)
         weft_consumer_start(consumer, claim.jobs[i]);
     weft_engine_call_end(engine, epoch);

@@ -36,6 +36,7 @@ enum {
     IDS = 32,
     HELD = 48,
     MANY = 10,
+    STRANGERS = 510,
 };
 
 static bool everything(void)
@@ -551,6 +552,53 @@ static int prune(struct script *script)
     return script->broker->ops->prune(script->broker, &day, &removed, &more);
 }
 
+/* More jobs of tasks that nobody asks for than one claim passes, and one that is asked for. */
+static int put_strangers(struct script *script)
+{
+    struct weft_job *jobs = calloc(STRANGERS, sizeof *jobs);
+    struct weft_enqueue *items = calloc(STRANGERS, sizeof *items);
+    int err = jobs && items ? 0 : -ENOMEM;
+    for (int i = 0; err == 0 && i < STRANGERS; i++) {
+        jobs[i] = store_job(script->store);
+        jobs[i].queue = "strangers";
+        jobs[i].task = i + 1 < STRANGERS ? "stranger" : "work";
+        items[i].job = &jobs[i];
+    }
+    struct weft_enqueue_batch batch = {.items = items, .count = STRANGERS};
+    if (err == 0)
+        err = script->broker->ops->enqueue(script->broker, &batch);
+    free(jobs);
+    free(items);
+    return err;
+}
+
+static int claim_work(struct script *script, unsigned expected)
+{
+    static const char *const queue = "strangers", *const task = "work";
+    struct weft_job *jobs[MANY] = {NULL};
+    struct weft_claim call = {.queues = &queue,
+                              .queues_count = 1,
+                              .tasks = &task,
+                              .tasks_count = 1,
+                              .jobs = jobs,
+                              .jobs_max = MANY};
+    int err = script->broker->ops->claim(script->broker, &call);
+    CHECK_EQUAL(call.count, err ? 0 : expected);
+    for (unsigned i = 0; i < call.count; i++)
+        script->held[script->held_count++] = jobs[i];
+    return err;
+}
+
+static int claim_among_strangers(struct script *script)
+{
+    return claim_work(script, 0);
+}
+
+static int claim_behind_strangers(struct script *script)
+{
+    return claim_work(script, 1);
+}
+
 /* --- the script --- */
 
 static int (*const steps[])(struct script *) = {
@@ -622,6 +670,10 @@ static int (*const steps[])(struct script *) = {
     remove_cron,
     claim_later,
     leave,
+    put_strangers,
+    claim_among_strangers,
+    claim_among_strangers,
+    claim_behind_strangers,
 };
 enum {
     STEPS = sizeof steps / sizeof *steps
