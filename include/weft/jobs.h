@@ -163,7 +163,8 @@ WEFT_API void weft_jobs_close(struct weft_jobs *jobs);
  * Suspends */
 WEFT_API int weft_jobs_drain(struct weft_jobs *jobs, int with_scheduled, unsigned jobs_max);
 
-/* The store's clock, microseconds since 1970: that of all times below. It goes with the runtime's.
+/* The store's clock, microseconds since 1970: that of all times below. It goes with the runtime's,
+ * on the real one it is set forward with the machine's time of day as well, and never goes back.
  * Never suspends; any fiber of the worker */
 WEFT_API int64_t weft_jobs_now_us(const struct weft_jobs *jobs);
 

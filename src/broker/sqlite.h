@@ -2,7 +2,11 @@
  * sqlite.h - the broker that is there from the first second: jobs in one SQLite file.
  *
  * The queue lives in the database, so a waiting job costs no memory. One thread writes: it takes
- * all that is pending, runs it in one transaction and answers everybody when that is on disk. */
+ * all that is pending, runs it in one transaction and answers everybody when that is on disk.
+ *
+ * Its clock shows the time of day, and never goes back: it goes with the runtime's, and is set
+ * forward by maintain() when the machine's was, or when the machine slept. Leases are then as long
+ * as before. Back with the machine's it goes only when the database is opened anew. */
 #ifndef WEFT_BROKER_SQLITE_H
 #define WEFT_BROKER_SQLITE_H
 

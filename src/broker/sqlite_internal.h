@@ -97,6 +97,7 @@ enum sqlite_statement {
     SQL_WAKE_SELECT,
     SQL_WAKE_NEXT,
     SQL_LOST_UNTIL_CLOSE,
+    SQL_LEASES_LATER,
     SQL_CANCELLING,
     SQL_FLOW_SELECT,
     SQL_REVIVE_SELECT,
@@ -165,10 +166,12 @@ struct sqlite_request {
      * again from the start after a rollback. */
     int (*apply)(struct sqlite_writer *writer, struct sqlite_request *request);
     void *arg;
-    bool gathers;   /* apply looks at no row that may still have to be written */
-    size_t count;   /* items, for statistics */
-    size_t bytes;   /* about so much is written: bounds a transaction */
-    int64_t now_us; /* when the fiber called: the writer reads no clock */
+    bool gathers; /* apply looks at no row that may still have to be written */
+    size_t count; /* items, for statistics */
+    size_t bytes; /* about so much is written: bounds a transaction */
+    /* When the fiber called: the writer reads no clock. By the runtime's; and by the broker's,
+     * which may be set forward before it is applied. */
+    int64_t called_us, now_us;
     struct weft_completion done;
 };
 
@@ -311,6 +314,7 @@ struct sqlite_writer {
 
     /* Of the writer alone. */
     uint64_t next_token;
+    uint64_t clock_offset_us; /* what its clock is ahead of the runtime's: an int64_t, as a word */
     int memory; /* SQLITE_NOMEM: something could not be noted, the transaction must fail */
     struct sqlite_times times;
     struct sqlite_undo undo;
@@ -334,8 +338,9 @@ struct sqlite_writer {
     bool checkpoint_due; /* finish what the checkpoint thread began */
 
     atomic_uint_fast64_t operations, commits, batch_max;
-    atomic_uint wal_pages;        /* after the last commit */
-    unsigned checkpoint_at_pages; /* when the log is so long, wake the checkpoint thread */
+    atomic_int_least64_t offset_us; /* clock_offset_us as of the last commit, for others */
+    atomic_uint wal_pages;          /* after the last commit */
+    unsigned checkpoint_at_pages;   /* when the log is so long, wake the checkpoint thread */
 };
 
 /* From a fiber: hand over and wait until it is durable; in memory it is done at once.
@@ -437,8 +442,8 @@ struct sqlite_broker {
     char *path;
     bool memory;
     int lock_fd;
-    int64_t opened_us;       /* by its clock, which only fibers can read */
-    int64_t clock_offset_us; /* time of day minus the runtime's clock, fixed at open */
+    int64_t opened_us;  /* by its clock, which only fibers can read */
+    bool follows_clock; /* the machine's, when that is set forward */
     struct sqlite_writer writer;
     struct sqlite_checkpoint checkpoint;
     pthread_mutex_t readers_lock;
@@ -698,6 +703,8 @@ int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request 
 int weft_sqlite_apply_settle(struct sqlite_writer *writer, struct sqlite_request *request);
 int weft_sqlite_apply_extend(struct sqlite_writer *writer, struct sqlite_request *request);
 int weft_sqlite_apply_maintain(struct sqlite_writer *writer, struct sqlite_request *request);
+/* arg: int64_t, so many microseconds forward. */
+int weft_sqlite_apply_set_clock(struct sqlite_writer *writer, struct sqlite_request *request);
 
 #define SQLITE_EXPIRED_TEXT "expired before it began"
 

@@ -9,6 +9,8 @@
  * two cores (medians of 7 runs, 64 connections: 44,400/s as it is, 40,000/s with the thread). */
 #include "sqlite_internal.h"
 
+#include <weft/runtime.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -88,6 +90,7 @@ static int apply_all(struct sqlite_writer *writer, struct sqlite_request *reques
     for (struct sqlite_request *request = requests; !rc && request; request = request->next) {
         if (!request->gathers)
             rc = weft_sqlite_flush(writer);
+        request->now_us = request->called_us + (int64_t)writer->clock_offset_us;
         if (!rc)
             rc = request->apply(writer, request);
     }
@@ -114,6 +117,7 @@ static void count_commit(struct sqlite_writer *writer, const struct sqlite_reque
 /* Memory follows the tables: either all of it is to be seen now, or none of it happened. */
 static void publish(struct sqlite_writer *writer)
 {
+    atomic_store(&writer->offset_us, (int64_t)writer->clock_offset_us);
     weft_sqlite_queues_publish(writer);
     weft_sqlite_events_publish(&writer->events);
     writer->undo.count = 0;
@@ -316,7 +320,7 @@ int weft_sqlite_write(struct sqlite_broker *broker, struct sqlite_request *reque
 {
     struct sqlite_writer *writer = &broker->writer;
     request->next = NULL;
-    request->now_us = weft_sqlite_now_us(&broker->broker);
+    request->called_us = weft_now() / 1000;
     if (broker->memory)
         return write_at_once(writer, request);
 

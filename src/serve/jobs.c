@@ -17,9 +17,9 @@
 
 #define BROKER "sqlite:weft.db"
 /* The store is this program's alone: who changes something says so. Long, so that a week of virtual
- * time is not made of looks at nothing. */
+ * time is not made of looks at nothing; so late it is noticed that the machine's clock was set. */
 #define MAINTAIN_NS       (60 * WEFT_SEC)
-#define SCHEDULES_POLL_NS (3600 * WEFT_SEC)
+#define SCHEDULES_POLL_NS (60 * WEFT_SEC)
 
 int weft_jobs_enter(const struct weft_jobs *jobs)
 {

@@ -552,6 +552,15 @@ static int prune(struct script *script)
     return script->broker->ops->prune(script->broker, &day, &removed, &more);
 }
 
+/* As when that of the machine was set. */
+static int set_clock(struct script *script)
+{
+    int64_t forward_us = 1000000;
+    struct sqlite_request request = {
+        .apply = weft_sqlite_apply_set_clock, .arg = &forward_us, .count = 1};
+    return weft_sqlite_write(weft_sqlite_of(script->broker), &request);
+}
+
 /* More jobs of tasks that nobody asks for than one claim passes, and one that is asked for. */
 static int put_strangers(struct script *script)
 {
@@ -669,6 +678,7 @@ static int (*const steps[])(struct script *) = {
     prune,
     remove_cron,
     claim_later,
+    set_clock,
     leave,
     put_strangers,
     claim_among_strangers,
