@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define CLOCK_STEP_US INT64_C(1000000) /* less is not worth a commit */
+#define RESOLVED_MAX  10000u           /* about 150 ms */
 
 struct sqlite_broker *weft_sqlite_of(struct weft_broker *broker)
 {
@@ -225,6 +226,7 @@ static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
     broker->broker.ops = &sqlite_ops;
     broker->memory = options->memory || strcmp(path, ":memory:") == 0;
     broker->lock_fd = -1;
+    broker->writer.resolved_max = RESOLVED_MAX;
     broker->writer.pending_max = options->requests_max ? options->requests_max : 65536;
     broker->checkpoint.wal_pages_max = options->wal_pages_max ? options->wal_pages_max : 8192;
     (void)pthread_mutex_init(&broker->readers_lock, NULL);

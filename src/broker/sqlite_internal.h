@@ -91,7 +91,11 @@ enum sqlite_statement {
     SQL_ERROR_INSERT,
     SQL_ERRORS_TRIM,
     SQL_EXTEND,
+    SQL_NEEDS_LAST,
     SQL_NEEDS_END,
+    SQL_UNRESOLVED_PUT,
+    SQL_UNRESOLVED_SELECT,
+    SQL_UNRESOLVED_DELETE,
     SQL_NEEDS_DELETE,
     SQL_WAITS_UPDATE,
     SQL_WAKE_SELECT,
@@ -314,6 +318,9 @@ struct sqlite_writer {
 
     /* Of the writer alone. */
     uint64_t next_token;
+    uint64_t unresolved;             /* 1: there may be rows in the table of this name */
+    unsigned resolved, resolved_max; /* jobs that waited for others, in one transaction */
+    int64_t called_us;               /* of the latest request */
     uint64_t clock_offset_us; /* what its clock is ahead of the runtime's: an int64_t, as a word */
     int memory; /* SQLITE_NOMEM: something could not be noted, the transaction must fail */
     struct sqlite_times times;
@@ -664,8 +671,13 @@ void weft_sqlite_passed_ready(struct sqlite_writer *writer, int64_t queue, int64
 #define SQLITE_NEED_TEXT 96
 void weft_sqlite_need_failed(const struct weft_uuid *parent, enum weft_job_state state,
                              char text[SQLITE_NEED_TEXT]);
-/* Deal with what waited for the jobs that ended, with those that end thereby, and so on. */
+/* Deal with what waited for the jobs that ended, with those that end thereby, and so on; or, when
+ * they are very many, write down that it is to be done. */
 int weft_sqlite_resolve(struct sqlite_writer *writer, int64_t now_us);
+/* Some of that: the writer's own request, as long as there is any. */
+int weft_sqlite_apply_resolve(struct sqlite_writer *writer, struct sqlite_request *request);
+/* It has not ended after all: who is left waits for it again. */
+int weft_sqlite_unresolved_forget(struct sqlite_writer *writer, int64_t seq);
 
 /* --- limits, sqlite_limit.c --- */
 

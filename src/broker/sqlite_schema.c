@@ -10,6 +10,7 @@
  *   outcomes  what came of it; inserted when the job is finished
  *   errors    one row per attempt that failed or was cut off
  *   needs     one row per job that a job waits or waited for; removed when that one is completed
+ *   unresolved  one row per job that has ended, as long as not all that waited for it know
  *   held      one row per job that is held back by a limit
  *   uniques   the newest job with each unique key
  *   totals    one row: jobs by state and processing times, kept by every transaction
@@ -250,6 +251,10 @@ static const char *const migrations[] = {
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
     "  LEFT JOIN queues n ON n.id = j.queue LEFT JOIN tasks t ON t.id = j.task"
     "  LEFT JOIN workers w ON w.id = coalesce(o.worker, q.worker);",
+    /* 3: jobs that have ended, while some that waited for them do not know yet: those above after. */
+    "CREATE TABLE unresolved ("
+    " parent INTEGER PRIMARY KEY, id BLOB NOT NULL, state INTEGER NOT NULL,"
+    " after INTEGER NOT NULL);",
 };
 // clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))

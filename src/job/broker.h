@@ -151,15 +151,16 @@ struct weft_broker_event {
 
 enum weft_cancel_kind {
     WEFT_CANCEL_JOB,  /* id is a job's */
-    WEFT_CANCEL_FLOW, /* id is a flow's: all of its jobs */
+    WEFT_CANCEL_FLOW, /* id is a flow's: all of its jobs, of many some after the others: on an error
+                         some may be, and what is put in meanwhile is not */
 };
 
 struct weft_cancel {
     enum weft_cancel_kind kind;
     struct weft_uuid id;
     const char *reason;          /* NULL: "cancelled by request" */
-    uint64_t cancelled, flagged; /* out: done at once, with those that needed them; and running
-                                    ones that were told, durably */
+    uint64_t cancelled, flagged; /* out: done at once, with those that needed them, unless they are
+                                    many thousands; and running ones that were told, durably */
     enum weft_job_state state;   /* out, of a job: after the call */
 };
 

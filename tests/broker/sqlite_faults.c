@@ -930,7 +930,8 @@ static void find_statements(void)
 
 static bool is_left_out(int statement)
 {
-    return statement == SQL_ROLLBACK || statement == SQL_LOST_UNTIL_CLOSE;
+    return statement == SQL_ROLLBACK || statement == SQL_LOST_UNTIL_CLOSE ||
+           statement == SQL_UNRESOLVED_PUT || statement == SQL_UNRESOLVED_SELECT;
 }
 
 FIBER_TEST(the_script_runs_every_statement)
@@ -1283,7 +1284,7 @@ static uint64_t jobs_of(const char *path)
     sqlite3 *db = NULL;
     uint64_t sum = 0;
     store_open(&store, &(struct weft_sqlite_options){.path = path});
-    CHECK_EQUAL(store_number(&store, "PRAGMA user_version"), 2);
+    CHECK_EQUAL(store_number(&store, "PRAGMA user_version"), 3);
     store_close(&store);
     REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
     mix_all(&sum, db, "SELECT seq, id, queue, task, priority, payload FROM jobs ORDER BY seq");
@@ -1433,4 +1434,112 @@ FIBER_TEST(what_was_answered_survives_a_power_cut)
     end(&script);
     store_close(&store);
     fault_keep_synced(false);
+}
+
+/* --- what is done in portions --- */
+
+enum {
+    CROWD = 4500, /* children: more than a few portions of them */
+    PORTION = 1000,
+};
+
+/* A job that runs, and very many that wait for it. */
+static struct weft_job *gather_crowd(struct store *store)
+{
+    weft_sqlite_of(store->broker)->writer.resolved_max = PORTION;
+    const struct weft_after after = {.id = store_add(store, "default", "work")};
+    struct weft_job *jobs = calloc(CROWD, sizeof *jobs);
+    struct weft_enqueue *items = calloc(CROWD, sizeof *items);
+    REQUIRE(jobs && items);
+    for (int i = 0; i < CROWD; i++) {
+        jobs[i] = store_job(store);
+        jobs[i].queue = "crowd";
+        items[i] = (struct weft_enqueue){.job = &jobs[i], .after = &after, .after_count = 1};
+    }
+    struct weft_enqueue_batch batch = {.items = items, .count = CROWD};
+    REQUIRE(store->broker->ops->enqueue(store->broker, &batch) == 0 && items[0].err == 0);
+    free(jobs);
+    free(items);
+    struct weft_job *parent = store_claim(store, "default");
+    REQUIRE(parent);
+    return parent;
+}
+
+static uint64_t blocked(struct store *store)
+{
+    struct weft_queue_info info;
+    REQUIRE(store->broker->ops->queue_find(store->broker, "crowd", &info) == 0);
+    return info.jobs[WEFT_JOB_BLOCKED];
+}
+
+/* Each call gives the writer an occasion to go on. */
+static void check_crowd_is_let_go(struct store *store)
+{
+    struct weft_maintenance done;
+    for (int i = 0; i < 20 && blocked(store) > 0; i++)
+        CHECK_EQUAL(store->broker->ops->maintain(store->broker, &done), 0);
+    CHECK_EQUAL(blocked(store), 0);
+}
+
+STORE_TEST(a_portion_that_cannot_be_left_for_later_refuses_the_call)
+{
+    find_statements();
+    struct weft_job *parent = gather_crowd(store);
+    struct weft_settlement item = {.job = parent, .event = WEFT_JOB_COMPLETE};
+    fault_loose(true);
+    fault_statement(statements[SQL_UNRESOLVED_PUT].sql, SQLITE_FULL, true);
+    CHECK_EQUAL(store->broker->ops->settle(store->broker, &item, 1), -ENOSPC);
+    CHECK(fault_fired());
+    CHECK_EQUAL(blocked(store), CROWD);
+    CHECK_EQUAL(store_state(store, &parent->id), WEFT_JOB_RUNNING);
+    fault_clear();
+    store_settle(store, parent, WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+}
+
+/* End it so that only the first portion is done, until the writer has an occasion to go on. */
+static void end_crowd(struct store *store, struct weft_job *parent, enum weft_job_event event)
+{
+    find_statements();
+    fault_loose(true);
+    fault_statement(statements[SQL_UNRESOLVED_SELECT].sql, SQLITE_BUSY, false);
+    store_settle(store, parent, event);
+}
+
+STORE_TEST(a_portion_that_fails_is_tried_again)
+{
+    end_crowd(store, gather_crowd(store), WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+    CHECK(fault_fired());
+    fault_clear();
+}
+
+STORE_FILE_TEST(what_a_server_has_left_for_later_the_next_one_does)
+{
+    end_crowd(store, gather_crowd(store), WEFT_JOB_DIE);
+    store_close(store);
+    CHECK(fault_fired());
+    fault_clear();
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM unresolved"), 1);
+    store_open(store, &(struct weft_sqlite_options){.path = store->path});
+    check_crowd_is_let_go(store);
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM outcomes WHERE state = 6"), CROWD);
+}
+
+STORE_FILE_TEST(a_job_that_begins_again_is_waited_for_again_by_those_who_do_not_know_of_its_end)
+{
+    struct weft_job *parent = gather_crowd(store);
+    struct weft_uuid id = parent->id;
+    enum weft_job_state state;
+    end_crowd(store, parent, WEFT_JOB_DIE);
+    CHECK_EQUAL(store->broker->ops->retry(store->broker, &id, &state), 0);
+    fault_clear();
+    uint64_t left = blocked(store);
+    CHECK(left > 0 && left < CROWD);
+    (void)store_work(store, "default", WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+    struct weft_queue_info info;
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "crowd", &info), 0);
+    CHECK_EQUAL(info.jobs[WEFT_JOB_AVAILABLE], left);
+    CHECK_EQUAL(info.jobs[WEFT_JOB_CANCELLED], CROWD - left);
 }
