@@ -138,8 +138,8 @@ WEFT_API int weft_jobs_open(struct weft_jobs **ret_jobs, const struct weft_jobs_
  * When it returns nothing runs any more, and what was running is stored as done, failed, or waiting
  * with its attempt unspent. A caller that is cancelled stops it without grace.
  *
- * Returns  0; -ECANCELED, -EALREADY (it was called before), -EINVAL (there are no tasks), -ENOMEM,
- *          -EAGAIN, -EPERM
+ * Returns  0; -ECANCELED, -EALREADY (it was called before), -EBUSY (weft_jobs_drain is under way),
+ *          -EINVAL (there are no tasks), -ENOMEM, -EAGAIN, -EPERM
  * Suspends */
 WEFT_API int weft_jobs_run(struct weft_jobs *jobs);
 
@@ -158,12 +158,13 @@ WEFT_API void weft_jobs_close(struct weft_jobs *jobs);
  * with_scheduled  not 0: also what is not due yet, retries and delays, one by one in the order of
  *                 their times as if those had come; the clock does not move. Schedules do not run
  * jobs_max        attempts at most; 0 means WEFT_JOBS_DRAIN_MAX
- * Returns         how many attempts were made; -EBUSY (weft_jobs_run runs, or has run), -ECANCELED,
- *                 -EPERM, errors of the store
+ * Returns         how many attempts were made; -EBUSY (it is under way already, or weft_jobs_run
+ *                 is, or was), -ECANCELED, -EPERM, errors of the store
  * Suspends */
 WEFT_API int weft_jobs_drain(struct weft_jobs *jobs, int with_scheduled, unsigned jobs_max);
 
-/* The store's clock, microseconds since 1970: that of all times below. It goes with the runtime's.
+/* The store's clock, microseconds since 1970: that of all times below. It goes with the runtime's,
+ * on the real one it is set forward with the machine's time of day as well, and never goes back.
  * Never suspends; any fiber of the worker */
 WEFT_API int64_t weft_jobs_now_us(const struct weft_jobs *jobs);
 

@@ -4,6 +4,7 @@
 
 #include <base/list.h>
 #include <os/clock.h>
+#include <runtime/worker.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
@@ -14,6 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CLOCK_STEP_US INT64_C(1000000) /* less is not worth a commit */
+#define RESOLVED_MAX  10000u           /* about 150 ms */
+
 struct sqlite_broker *weft_sqlite_of(struct weft_broker *broker)
 {
     return weft_container_of(broker, struct sqlite_broker, broker);
@@ -21,7 +25,7 @@ struct sqlite_broker *weft_sqlite_of(struct weft_broker *broker)
 
 int64_t weft_sqlite_now_us(struct weft_broker *broker)
 {
-    return weft_sqlite_of(broker)->clock_offset_us + weft_now() / 1000;
+    return atomic_load(&weft_sqlite_of(broker)->writer.offset_us) + weft_now() / 1000;
 }
 
 size_t weft_sqlite_bytes_of(const struct weft_enqueue *items, size_t count)
@@ -94,12 +98,27 @@ static int sqlite_extend(struct weft_broker *broker, struct weft_lease *items, s
     return err;
 }
 
+/* The runtime's clock, which this one goes with, knows nothing of a time of day that is set, or of
+ * a machine that slept. Back it never goes. */
+static int follow_clock(struct sqlite_broker *sqlite)
+{
+    int64_t day_us = weft_clock_unix_us();
+    int64_t forward_us = day_us - weft_sqlite_now_us(&sqlite->broker);
+    if (!sqlite->follows_clock || forward_us < CLOCK_STEP_US)
+        return 0;
+    struct sqlite_request request = {
+        .apply = weft_sqlite_apply_set_clock, .arg = &forward_us, .count = 1};
+    return weft_sqlite_write(sqlite, &request);
+}
+
 static int sqlite_maintain(struct weft_broker *broker, struct weft_maintenance *ret_maintenance)
 {
     struct weft_maintenance maintenance = {0};
     struct sqlite_request request = {
         .apply = weft_sqlite_apply_maintain, .arg = &maintenance, .count = 1};
-    int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
+    int err = follow_clock(weft_sqlite_of(broker));
+    if (!err)
+        err = weft_sqlite_write(weft_sqlite_of(broker), &request);
     if (!err)
         *ret_maintenance = maintenance;
     return err;
@@ -195,6 +214,7 @@ struct open_call {
     char *error;
     size_t error_bytes;
     int64_t opened_us, clock_offset_us;
+    bool follows_clock;
 };
 
 static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
@@ -206,6 +226,7 @@ static struct sqlite_broker *allocate(const struct weft_sqlite_options *options)
     broker->broker.ops = &sqlite_ops;
     broker->memory = options->memory || strcmp(path, ":memory:") == 0;
     broker->lock_fd = -1;
+    broker->writer.resolved_max = RESOLVED_MAX;
     broker->writer.pending_max = options->requests_max ? options->requests_max : 65536;
     broker->checkpoint.wal_pages_max = options->wal_pages_max ? options->wal_pages_max : 8192;
     (void)pthread_mutex_init(&broker->readers_lock, NULL);
@@ -229,7 +250,9 @@ static int open_on_thread(void *arg)
     if (!broker)
         return -ENOMEM;
     broker->opened_us = call->opened_us;
-    broker->clock_offset_us = call->clock_offset_us;
+    broker->follows_clock = call->follows_clock;
+    broker->writer.clock_offset_us = (uint64_t)call->clock_offset_us;
+    atomic_store(&broker->writer.offset_us, call->clock_offset_us);
     int err = weft_sqlite_schema_open(broker, call->options, call->error, call->error_bytes);
     if (!err && !broker->memory)
         err = weft_sqlite_checkpoint_start(broker);
@@ -257,6 +280,8 @@ int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_o
     if (error_bytes > 0)
         ret_error[0] = '\0';
     bool memory = options->memory || (options->path && strcmp(options->path, ":memory:") == 0);
+    call.follows_clock =
+        !memory && !options->clock_us && weft_current_worker->clock == WEFT_CLOCK_REAL;
     int err = memory ? open_on_thread(&call) : weft_offload(open_on_thread, &call);
     if (!err)
         *ret_broker = &call.broker->broker;

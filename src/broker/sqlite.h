@@ -2,7 +2,11 @@
  * sqlite.h - the broker that is there from the first second: jobs in one SQLite file.
  *
  * The queue lives in the database, so a waiting job costs no memory. One thread writes: it takes
- * all that is pending, runs it in one transaction and answers everybody when that is on disk. */
+ * all that is pending, runs it in one transaction and answers everybody when that is on disk.
+ *
+ * Its clock shows the time of day, and never goes back: it goes with the runtime's, and is set
+ * forward by maintain() when the machine's was, or when the machine slept. Leases are then as long
+ * as before. Back with the machine's it goes only when the database is opened anew. */
 #ifndef WEFT_BROKER_SQLITE_H
 #define WEFT_BROKER_SQLITE_H
 
@@ -28,7 +32,7 @@ struct weft_sqlite_options {
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0; -EBUSY (a server has it), -EROFS, -EINVAL (no regular file), WEFT_EVERSION (made by
  *            a newer weft: nothing was changed), WEFT_ECORRUPT (not a database, or not weft's),
- *            -ENOSPC, -EACCES, ...
+ *            -ENOSPC, -EACCES, -ENOTSUP (a file system without shared memory), ...
  * Threads    a fiber; suspends, but not in memory. The calls of the broker come from fibers of the
  *            same runtime */
 int weft_sqlite_open(struct weft_broker **ret_broker, const struct weft_sqlite_options *options,

@@ -3,23 +3,29 @@
  *
  * In order of priority, time and age, but for every eighth of a queue: that is the one that has
  * waited longest of all, if that is more than a minute. Where that could matter, jobs are taken in
- * runs that end before each eighth; elsewhere one look at the heads of the priorities is all. */
+ * runs that end before each eighth; elsewhere one look at the heads of the priorities is all.
+ *
+ * A claim that names its tasks passes the jobs of others. Where those are many, what was passed is
+ * noted, see sqlite_passed.c, and priorities are gone through one by one, each from its note on. */
 #include "sqlite_internal.h"
+
+#include <base/hash.h>
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CLAIM_BYTES_MAX ((size_t)8 << 20)  /* of payloads and inputs; one job may go beyond it */
 #define SKIP_MAX        1000u              /* jobs looked at in vain, per claim */
-#define OTHERS_MAX      500u               /* jobs of tasks that are not asked for, per queue ... */
-#define OTHERS_PAUSE_US ((int64_t)1000000) /* ... and then until the next look */
+#define OTHERS_MAX      500u               /* jobs of tasks that are not asked for, per queue */
+#define OTHERS_PAUSE_US ((int64_t)1000000) /* until the next look at those, if none was noted */
 #define STARVING_US     ((int64_t)60000000)
 #define TURN            8u /* one of so many goes to the longest waiting */
 
 #define CLAIM_COLUMNS                                                                              \
     "q.seq, q.task, q.attempt, q.run_at_us, q.crashes, q.flags, q.attempts_max, q.expires_us,"     \
     " " SQLITE_ASKED_COLUMNS
-#define ASKED 8 /* where they begin */
+#define ASKED   8 /* where they begin */
+#define PAYLOAD (ASKED + SQLITE_ASKED_COUNT - 1)
 
 #define CLAIMED                                                                                    \
     "state = 3, attempt = attempt + 1, lease_token = ?2, started_us = ?3, lease_until_us = ?4,"    \
@@ -32,6 +38,11 @@ const struct sqlite_text weft_sqlite_texts_claim[] = {
      "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
      " WHERE q.queue = ?1 AND q.state = 2 AND q.flags & 1 = 0"
      " ORDER BY q.priority, q.run_at_us, q.seq"},
+    /* Of priority ?2, behind the place (?3, ?4). */
+    {SQL_CLAIM_SELECT_AFTER,
+     "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq"
+     " WHERE q.queue = ?1 AND q.state = 2 AND q.flags & 1 = 0 AND q.priority = ?2"
+     " AND (q.run_at_us, q.seq) > (?3, ?4) ORDER BY q.run_at_us, q.seq"},
     {SQL_CLAIM_SELECT_ONE,
      "SELECT " CLAIM_COLUMNS " FROM queue q CROSS JOIN jobs j ON j.seq = q.seq WHERE q.seq = ?1"},
     {SQL_CLAIM_UPDATE, "UPDATE queue SET " CLAIMED " WHERE seq = ?1"},
@@ -41,6 +52,9 @@ const struct sqlite_text weft_sqlite_texts_claim[] = {
     {SQL_CLAIM_HEAD,
      "SELECT seq, priority, run_at_us FROM queue WHERE queue = ?1 AND priority > ?2"
      " AND state = 2 AND flags & 1 = 0 ORDER BY priority, run_at_us, seq LIMIT 1"},
+    {SQL_CLAIM_HEAD_AFTER,
+     "SELECT seq, priority, run_at_us, task FROM queue WHERE queue = ?1 AND priority = ?2"
+     " AND state = 2 AND flags & 1 = 0 AND (run_at_us, seq) > (?3, ?4) ORDER BY run_at_us, seq"},
     {SQL_INPUTS_SELECT,
      "SELECT j.id, o.state, o.result FROM needs n LEFT JOIN jobs j ON j.seq = n.parent"
      " LEFT JOIN outcomes o ON o.seq = n.parent WHERE n.child = ?1 ORDER BY n.position"},
@@ -57,7 +71,11 @@ struct pass {
     uint64_t token;
     size_t bytes;
     unsigned skipped;
-    unsigned others; /* of tasks that are not asked for, in this queue */
+    unsigned others;              /* of tasks that are not asked for, in this queue */
+    uint64_t tasks;               /* hash of those that are; 0: all are */
+    struct sqlite_passed *passed; /* what was noted of this queue; or NULL */
+    int noted;                    /* the priority of which it is gone on with; -1: of none */
+    struct sqlite_place at;       /* so far it has come in that */
 };
 
 enum skip {
@@ -184,8 +202,10 @@ static int visit(struct pass *pass, sqlite3_stmt *row)
 {
     struct sqlite_writer *writer = pass->writer;
     struct weft_claim *claim = pass->claim;
+    pass->at = (struct sqlite_place){sqlite3_column_int64(row, 3), sqlite3_column_int64(row, 0)};
     if (!is_wanted(pass, sqlite3_column_int64(row, 1))) {
         pass->others++;
+        pass->bytes += (size_t)sqlite3_column_bytes(row, PAYLOAD); /* it was read */
         return SQLITE_OK;
     }
     int64_t expires_us = sqlite3_column_int64(row, 7);
@@ -208,15 +228,15 @@ static int visit(struct pass *pass, sqlite3_stmt *row)
     return SQLITE_OK;
 }
 
-/* Whether a limit is reached of what one claim takes, or looks at in one queue. */
-static bool is_enough(struct pass *pass)
+/* Whether a limit is reached of what one claim takes; or of what it looks at in one queue. */
+static bool is_full(const struct pass *pass)
 {
-    struct weft_claim *claim = pass->claim;
-    if (pass->bytes > CLAIM_BYTES_MAX || pass->skipped >= SKIP_MAX)
-        claim->more = true;
-    if (pass->others >= OTHERS_MAX && claim->next_us > OTHERS_PAUSE_US)
-        claim->next_us = OTHERS_PAUSE_US;
-    return claim->more || pass->others >= OTHERS_MAX;
+    return pass->bytes > CLAIM_BYTES_MAX || pass->skipped >= SKIP_MAX;
+}
+
+static bool is_enough(const struct pass *pass)
+{
+    return is_full(pass) || pass->others >= OTHERS_MAX;
 }
 
 /* --- after the rows were read: a table must not be changed while it is --- */
@@ -305,6 +325,8 @@ static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, b
             break;
     }
     (void)sqlite3_reset(select);
+    if (pass->noted >= 0) /* now: what follows can make jobs before it ready */
+        weft_sqlite_passed_note(pass->writer, pass->passed, pass->noted, pass->at);
     *ret_ended = rc == SQLITE_DONE;
     rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
     if (!rc && pass->claim->count > first)
@@ -316,8 +338,37 @@ static int claim_rows(struct pass *pass, sqlite3_stmt *select, unsigned count, b
     return rc ? rc : weft_sqlite_resolve(pass->writer, pass->now_us);
 }
 
+/* Bind a statement to the queue, a priority, and where to go on in it. */
+static void bind_after(struct pass *pass, sqlite3_stmt *select, int priority)
+{
+    const struct sqlite_place until = weft_sqlite_passed_until(pass->passed, priority);
+    (void)sqlite3_bind_int64(select, 1, pass->queue->name.number);
+    (void)sqlite3_bind_int(select, 2, priority);
+    (void)sqlite3_bind_int64(select, 3, until.run_at_us);
+    (void)sqlite3_bind_int64(select, 4, until.seq);
+    pass->at = until;
+}
+
+/* Priority by priority. What is looked at is passed, or no longer ready. */
+static int claim_behind(struct pass *pass, unsigned count, bool *ret_ended)
+{
+    sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT_AFTER];
+    unsigned last = pass->claim->count + count;
+    int rc = SQLITE_OK, priority = 0;
+    *ret_ended = true;
+    for (; !rc && *ret_ended && priority <= WEFT_PRIORITY_LAST; priority++) {
+        bind_after(pass, select, priority);
+        pass->noted = priority;
+        rc = claim_rows(pass, select, last - pass->claim->count, ret_ended);
+    }
+    pass->noted = -1;
+    return rc;
+}
+
 static int claim_in_order(struct pass *pass, unsigned count, bool *ret_ended)
 {
+    if (pass->passed)
+        return claim_behind(pass, count, ret_ended);
     sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_SELECT];
     (void)sqlite3_bind_int64(select, 1, pass->queue->name.number);
     return claim_rows(pass, select, count, ret_ended);
@@ -332,27 +383,77 @@ struct heads {
     int64_t others_run_at; /* the same of all but the first priority */
 };
 
-static int look_at_heads(struct pass *pass, struct heads *ret_heads)
+struct head {
+    int priority;
+    int64_t seq, run_at_us;
+};
+
+static void read_head(sqlite3_stmt *row, struct head *ret_head)
+{
+    *ret_head = (struct head){
+        .priority = sqlite3_column_int(row, 1),
+        .seq = sqlite3_column_int64(row, 0),
+        .run_at_us = sqlite3_column_int64(row, 2),
+    };
+}
+
+/* The first ready job of the next priority after one. SQLITE_ROW; SQLITE_DONE: there is none. */
+static int find_head(struct pass *pass, int priority, struct head *ret_head)
 {
     sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_HEAD];
-    struct heads heads = {.run_at_us = INT64_MAX, .others_run_at = INT64_MAX};
-    int priority = -1, rc;
     (void)sqlite3_bind_int64(select, 1, pass->queue->name.number);
-    do {
-        (void)sqlite3_bind_int(select, 2, priority);
-        rc = sqlite3_step(select);
-        if (rc == SQLITE_ROW) {
-            int64_t run_at_us = sqlite3_column_int64(select, 2);
-            priority = sqlite3_column_int(select, 1);
-            if (heads.priorities++ > 0 && run_at_us < heads.others_run_at)
-                heads.others_run_at = run_at_us;
-            if (run_at_us < heads.run_at_us) {
-                heads.run_at_us = run_at_us;
-                heads.seq = sqlite3_column_int64(select, 0);
-            }
+    (void)sqlite3_bind_int(select, 2, priority);
+    int rc = sqlite3_step(select);
+    if (rc == SQLITE_ROW)
+        read_head(select, ret_head);
+    (void)sqlite3_reset(select);
+    return rc;
+}
+
+/* The first of this priority that is asked for, behind what was noted; the others before it are
+ * passed as well. */
+static int find_head_behind(struct pass *pass, int priority, struct head *ret_head)
+{
+    sqlite3_stmt *select = pass->writer->statements[SQL_CLAIM_HEAD_AFTER];
+    int rc = SQLITE_DONE;
+    bind_after(pass, select, priority);
+    while (!is_enough(pass) && (rc = sqlite3_step(select)) == SQLITE_ROW) {
+        read_head(select, ret_head);
+        if (is_wanted(pass, sqlite3_column_int64(select, 3)))
+            break;
+        pass->others++;
+        pass->at = (struct sqlite_place){ret_head->run_at_us, ret_head->seq};
+        rc = SQLITE_DONE;
+    }
+    (void)sqlite3_reset(select);
+    weft_sqlite_passed_note(pass->writer, pass->passed, priority, pass->at);
+    return rc;
+}
+
+/* The head of the next priority, likewise. */
+static int next_head(struct pass *pass, int priority, struct head *ret_head)
+{
+    if (!pass->passed)
+        return find_head(pass, priority, ret_head);
+    int rc = SQLITE_DONE;
+    while (rc == SQLITE_DONE && ++priority <= WEFT_PRIORITY_LAST)
+        rc = find_head_behind(pass, priority, ret_head);
+    return rc;
+}
+
+static int look_at_heads(struct pass *pass, struct heads *ret_heads)
+{
+    struct heads heads = {.run_at_us = INT64_MAX, .others_run_at = INT64_MAX};
+    struct head head = {.priority = -1};
+    int rc;
+    while ((rc = next_head(pass, head.priority, &head)) == SQLITE_ROW) {
+        if (heads.priorities++ > 0 && head.run_at_us < heads.others_run_at)
+            heads.others_run_at = head.run_at_us;
+        if (head.run_at_us < heads.run_at_us) {
+            heads.run_at_us = head.run_at_us;
+            heads.seq = head.seq;
         }
-        (void)sqlite3_reset(select);
-    } while (rc == SQLITE_ROW);
+    }
     *ret_heads = heads;
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -374,6 +475,8 @@ static int claim_longest_waiting(struct pass *pass, bool *ret_claimed)
         rc = claim_rows(pass, select, 1, &ended);
         *ret_claimed = pass->claim->count > before; /* else it was held back or has expired */
     }
+    if (!pass->passed && pass->others > others) /* or it is for others: they would stay the head */
+        (void)weft_sqlite_passed_begin(pass->writer, pass->queue->name.number, pass->tasks);
     return rc;
 }
 
@@ -410,6 +513,19 @@ static int find_starving(struct pass *pass, unsigned count, bool *ret_starving)
 
 /* --- the call --- */
 
+/* A limit was reached of what one claim looks at: there may be more behind that. The next one is to
+ * begin there, or, without a note of it, not at once. */
+static void come_again(struct pass *pass)
+{
+    struct weft_claim *claim = pass->claim;
+    bool fewer = pass->others < OTHERS_MAX && (claim->count > 0 || pass->skipped > 0);
+    bool progress = fewer || pass->passed ||
+                    weft_sqlite_passed_begin(pass->writer, pass->queue->name.number, pass->tasks);
+    claim->more = claim->more || progress;
+    if (!progress && claim->next_us > OTHERS_PAUSE_US)
+        claim->next_us = OTHERS_PAUSE_US;
+}
+
 static int claim_from(struct pass *pass)
 {
     struct weft_claim *claim = pass->claim;
@@ -423,20 +539,28 @@ static int claim_from(struct pass *pass)
     if (count == 0)
         return SQLITE_OK;
     bool starving, ended;
+    pass->passed =
+        pass->tasks ? weft_sqlite_passed_find(pass->writer, queue->name.number, pass->tasks) : NULL;
     int rc = find_starving(pass, count, &starving);
     if (rc)
         return rc;
-    return starving ? claim_fairly(pass, count) : claim_in_order(pass, count, &ended);
+    rc = starving ? claim_fairly(pass, count) : claim_in_order(pass, count, &ended);
+    if (!rc && is_enough(pass))
+        come_again(pass);
+    return rc;
 }
 
-/* A task without a name in the store has no jobs. */
-static void mark_wanted(const struct pass *pass)
+/* A task without a name in the store has no jobs. The hash does not depend on the order. */
+static void mark_wanted(struct pass *pass)
 {
     const struct weft_claim *claim = pass->claim;
+    pass->tasks = claim->tasks != NULL;
     for (size_t i = 0; claim->tasks && i < claim->tasks_count; i++) {
         struct sqlite_name *name = weft_sqlite_name_find(&pass->writer->tasks, claim->tasks[i]);
-        if (name)
-            name->wanted = pass->token;
+        if (!name || name->wanted == pass->token)
+            continue;
+        name->wanted = pass->token;
+        pass->tasks += 2 * weft_hash(&name->number, sizeof name->number); /* 0 stands for all */
     }
 }
 
@@ -447,13 +571,16 @@ int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request 
         weft_job_free(claim->jobs[--claim->count]);
     claim->more = false;
     claim->next_us = INT64_MAX;
-    struct pass pass = {
-        .writer = writer, .claim = claim, .now_us = request->now_us, .token = writer->next_token++};
+    struct pass pass = {.writer = writer,
+                        .claim = claim,
+                        .now_us = request->now_us,
+                        .token = writer->next_token++,
+                        .noted = -1};
     int rc = SQLITE_OK;
     mark_wanted(&pass);
     for (size_t i = 0; !rc && i < claim->queues_count && claim->count < claim->jobs_max; i++) {
         struct sqlite_name *name = weft_sqlite_name_find(&writer->queues, claim->queues[i]);
-        if (!name || claim->more)
+        if (!name || is_full(&pass))
             continue;
         pass.queue = weft_sqlite_queue_numbered(writer, name->number);
         pass.others = 0;

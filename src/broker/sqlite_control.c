@@ -8,13 +8,15 @@
 #include <string.h>
 
 #define LET_GO_MAX 1000u /* jobs, in the call that loosens a limit; maintain does the rest */
+#define FLOW_MAX   1000u /* jobs of a flow, cancelled in one transaction: others wait meanwhile */
 
 // clang-format off
 const struct sqlite_text weft_sqlite_texts_control[] = {
     {SQL_CANCELLING,
      "UPDATE queue SET flags = flags | 2, reason = coalesce(reason, ?2) WHERE seq = ?1"},
     /* Newest first: so those that wait for others are cancelled for the reason that was given. */
-    {SQL_FLOW_SELECT, "SELECT seq FROM jobs WHERE flow = ?1 ORDER BY seq DESC"},
+    {SQL_FLOW_SELECT,
+     "SELECT seq FROM jobs WHERE flow = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"},
     {SQL_REVIVE_SELECT,
      "SELECT j.id, o.state, o.attempt, j.queue, j.task, j.unique_key, j.created_us FROM jobs j"
      " LEFT JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
@@ -23,7 +25,8 @@ const struct sqlite_text weft_sqlite_texts_control[] = {
      " flags, wake_us, expires_us, limit_key) SELECT j.seq, 2, j.queue, j.task, j.priority, ?2, o.attempt,"
      " min(o.attempt + j.attempts_max, 65535),"
      " CASE WHEN EXISTS (SELECT 1 FROM needs WHERE child = ?1) THEN 4 ELSE 0 END |"
-     " CASE WHEN j.result_ttl_us > 0 THEN 16 ELSE 0 END,"
+     " CASE WHEN EXISTS (SELECT 1 FROM needs WHERE parent = ?1 AND policy & 2 = 0) THEN 8 ELSE 0"
+     " END | CASE WHEN j.result_ttl_us > 0 THEN 16 ELSE 0 END,"
      " CASE WHEN j.expires_us > ?2 THEN j.expires_us END,"
      " CASE WHEN j.expires_us > ?2 THEN j.expires_us END, j.limit_key"
      " FROM jobs j JOIN outcomes o ON o.seq = j.seq WHERE j.seq = ?1"},
@@ -44,6 +47,11 @@ const struct sqlite_text weft_sqlite_texts_control[] = {
 struct cancel_call {
     struct weft_cancel *cancel;
     int err;
+    /* Of a flow: the jobs before this one, so many at a time. */
+    int64_t before;
+    size_t count;     /* out: there were, at most FLOW_MAX ... */
+    int64_t last;     /* ... down to this one ... */
+    uint64_t unended; /* ... and so many had not ended */
 };
 
 static int flag(struct sqlite_writer *writer, const struct sqlite_row *row, const char *reason,
@@ -98,12 +106,14 @@ static int cancel_job(struct sqlite_writer *writer, struct cancel_call *call, in
                                : rc;
 }
 
-static int list_flow(struct sqlite_writer *writer, const struct weft_uuid *flow)
+static int list_flow(struct sqlite_writer *writer, const struct cancel_call *call)
 {
     sqlite3_stmt *select = writer->statements[SQL_FLOW_SELECT];
     int rc;
     writer->found.count = 0;
-    weft_sqlite_bind_id(select, 1, flow);
+    weft_sqlite_bind_id(select, 1, &call->cancel->id);
+    (void)sqlite3_bind_int64(select, 2, call->before);
+    (void)sqlite3_bind_int64(select, 3, FLOW_MAX);
     while ((rc = sqlite3_step(select)) == SQLITE_ROW)
         if (!weft_sqlite_list_add(writer, &writer->found, sqlite3_column_int64(select, 0), NULL,
                                   0)) {
@@ -117,20 +127,21 @@ static int list_flow(struct sqlite_writer *writer, const struct weft_uuid *flow)
 
 static int cancel_flow(struct sqlite_writer *writer, struct cancel_call *call, int64_t now_us)
 {
-    bool open = false;
-    int rc = list_flow(writer, &call->cancel->id);
+    int rc = list_flow(writer, call);
+    call->count = writer->found.count;
+    call->unended = 0;
     for (size_t i = 0; !rc && i < writer->found.count; i++) {
         struct sqlite_row row;
-        rc = weft_sqlite_row_find(writer, writer->found.items[i].seq, NULL, &row);
+        call->last = writer->found.items[i].seq;
+        rc = weft_sqlite_row_find(writer, call->last, NULL, &row);
         if (rc == SQLITE_ROW) {
-            open = true;
+            call->unended++;
             rc = cancel_row(writer, &row, call->cancel, now_us);
         } else if (rc == SQLITE_DONE) {
             rc = SQLITE_OK;
         }
     }
     call->cancel->state = WEFT_JOB_NONE;
-    call->err = writer->found.count == 0 ? -ENOENT : open ? 0 : -EALREADY;
     return rc;
 }
 
@@ -146,12 +157,41 @@ static int apply_cancel(struct sqlite_writer *writer, struct sqlite_request *req
     return rc;
 }
 
+static int cancel_once(struct weft_broker *broker, struct cancel_call *call)
+{
+    struct sqlite_request request = {
+        .apply = apply_cancel, .arg = call, .count = 1, .bytes = SQLITE_ROW_BYTES};
+    return weft_sqlite_write(weft_sqlite_of(broker), &request);
+}
+
+/* From the newest on. */
+static int cancel_portions(struct weft_broker *broker, struct cancel_call *call)
+{
+    struct weft_cancel *cancel = call->cancel;
+    uint64_t count = 0, unended = 0, cancelled = 0, flagged = 0;
+    int err;
+    call->before = INT64_MAX;
+    do {
+        err = cancel_once(broker, call);
+        if (err)
+            return err;
+        count += call->count;
+        unended += call->unended;
+        cancelled += cancel->cancelled;
+        flagged += cancel->flagged;
+        call->before = call->last;
+    } while (call->count == FLOW_MAX);
+    cancel->cancelled = cancelled;
+    cancel->flagged = flagged;
+    call->err = count == 0 ? -ENOENT : unended == 0 ? -EALREADY : 0;
+    return 0;
+}
+
 int weft_sqlite_cancel(struct weft_broker *broker, struct weft_cancel *cancel)
 {
     struct cancel_call call = {.cancel = cancel};
-    struct sqlite_request request = {
-        .apply = apply_cancel, .arg = &call, .count = 1, .bytes = SQLITE_ROW_BYTES};
-    int err = weft_sqlite_write(weft_sqlite_of(broker), &request);
+    int err = cancel->kind == WEFT_CANCEL_FLOW ? cancel_portions(broker, &call)
+                                               : cancel_once(broker, &call);
     if (err) {
         cancel->cancelled = cancel->flagged = 0;
         cancel->state = WEFT_JOB_NONE;
@@ -218,11 +258,14 @@ static int revive(struct sqlite_writer *writer, const struct ended *ended, int64
     (void)sqlite3_bind_int64(writer->statements[SQL_REVIVE], 1, row->seq);
     (void)sqlite3_bind_int64(writer->statements[SQL_REVIVE], 2, now_us);
     rc = weft_sqlite_run(writer, SQL_REVIVE);
+    if (!rc)
+        rc = weft_sqlite_unresolved_forget(writer, row->seq);
     if (rc)
         return rc;
     (void)sqlite3_bind_int64(writer->statements[SQL_OUTCOME_DELETE], 1, row->seq);
     rc = weft_sqlite_run(writer, SQL_OUTCOME_DELETE);
     weft_sqlite_queue_count(writer, row->queue, row->state, WEFT_JOB_AVAILABLE);
+    weft_sqlite_passed_ready(writer, row->queue->name.number, now_us, row->seq);
     weft_sqlite_row_tell(writer, row, WEFT_JOB_REVIVE, WEFT_JOB_AVAILABLE, row->attempt, now_us);
     return rc;
 }
@@ -399,12 +442,13 @@ static int store_fired(struct sqlite_writer *writer, const struct weft_cron_fire
     return weft_sqlite_run_bound(writer, SQL_CRON_FIRED);
 }
 
-static bool finds_no_room(const struct weft_enqueue_batch *batch)
+/* What refuses the call, not only a job: no room, or an id that is in use. */
+static int find_refusal(const struct weft_enqueue_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].err == WEFT_EFULL)
-            return true;
-    return false;
+        if (batch->items[i].err == WEFT_EFULL || batch->items[i].err == -EEXIST)
+            return batch->items[i].err;
+    return 0;
 }
 
 static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *request)
@@ -420,10 +464,9 @@ static int apply_fire(struct sqlite_writer *writer, struct sqlite_request *reque
         rc = weft_sqlite_enqueue_items(writer, &fire->batch, request->now_us);
     if (rc)
         return rc;
-    if (finds_no_room(&fire->batch)) { /* it stays due */
-        call->err = WEFT_EFULL;
+    call->err = find_refusal(&fire->batch);
+    if (call->err) /* it stays due */
         return weft_sqlite_part_undo(writer, &mark);
-    }
     rc = weft_sqlite_part_keep(writer);
     return rc ? rc : store_fired(writer, fire);
 }

@@ -357,6 +357,8 @@ static void note(struct sqlite_writer *writer, const struct entry *entry)
     weft_sqlite_queue_count(writer, entry->queue, WEFT_JOB_NONE, entry->state);
     if (entry->state == WEFT_JOB_RUNNING)
         begin(writer, entry);
+    else if (entry->state == WEFT_JOB_AVAILABLE)
+        weft_sqlite_passed_ready(writer, entry->queue->name.number, job->run_at_us, entry->seq);
     weft_sqlite_tell(writer, &event);
     item->claimed = entry->state == WEFT_JOB_RUNNING;
     item->state = entry->state;

@@ -14,6 +14,7 @@
  *   sqlite_event.c       the ring of events
  *   sqlite_enqueue.c     inside the transaction: put in ...
  *   sqlite_claim.c       ... take out ...
+ *   sqlite_passed.c      ... behind what was looked at before ...
  *   sqlite_settle.c      ... end, give back, extend ...
  *   sqlite_move.c        ... from state to state, whoever asks ...
  *   sqlite_lease.c       ... what is remembered of those that run ...
@@ -68,10 +69,12 @@ enum sqlite_statement {
     SQL_NEED_INSERT,
     SQL_NEEDED_UPDATE,
     SQL_CLAIM_SELECT,
+    SQL_CLAIM_SELECT_AFTER,
     SQL_CLAIM_SELECT_ONE,
     SQL_CLAIM_UPDATE,
     SQL_CLAIM_UPDATE_ALL,
     SQL_CLAIM_HEAD,
+    SQL_CLAIM_HEAD_AFTER,
     SQL_INPUTS_SELECT,
     SQL_HOLD,
     SQL_UNHOLD,
@@ -88,12 +91,17 @@ enum sqlite_statement {
     SQL_ERROR_INSERT,
     SQL_ERRORS_TRIM,
     SQL_EXTEND,
+    SQL_NEEDS_LAST,
     SQL_NEEDS_END,
+    SQL_UNRESOLVED_PUT,
+    SQL_UNRESOLVED_SELECT,
+    SQL_UNRESOLVED_DELETE,
     SQL_NEEDS_DELETE,
     SQL_WAITS_UPDATE,
     SQL_WAKE_SELECT,
     SQL_WAKE_NEXT,
     SQL_LOST_UNTIL_CLOSE,
+    SQL_LEASES_LATER,
     SQL_CANCELLING,
     SQL_FLOW_SELECT,
     SQL_REVIVE_SELECT,
@@ -162,10 +170,12 @@ struct sqlite_request {
      * again from the start after a rollback. */
     int (*apply)(struct sqlite_writer *writer, struct sqlite_request *request);
     void *arg;
-    bool gathers;   /* apply looks at no row that may still have to be written */
-    size_t count;   /* items, for statistics */
-    size_t bytes;   /* about so much is written: bounds a transaction */
-    int64_t now_us; /* when the fiber called: the writer reads no clock */
+    bool gathers; /* apply looks at no row that may still have to be written */
+    size_t count; /* items, for statistics */
+    size_t bytes; /* about so much is written: bounds a transaction */
+    /* When the fiber called: the writer reads no clock. By the runtime's; and by the broker's,
+     * which may be set forward before it is applied. */
+    int64_t called_us, now_us;
     struct weft_completion done;
 };
 
@@ -273,6 +283,22 @@ struct sqlite_keys {
     struct sqlite_key *touched; /* perhaps without jobs at the end of the transaction */
 };
 
+/* A place in the order of the ready jobs of one queue and priority. */
+struct sqlite_place {
+    int64_t run_at_us, seq;
+};
+
+#define SQLITE_PASSED_MAX 64u
+
+/* What claims of the same tasks have looked at in a queue, see sqlite_passed.c. */
+struct sqlite_passed {
+    uint64_t queue;                             /* its number */
+    uint64_t tasks;                             /* hash of their numbers */
+    uint64_t places[WEFT_PRIORITY_LAST + 1][2]; /* struct sqlite_place, of each priority: up to
+                                                   there nothing is for them */
+    uint64_t used; /* no word that is taken back: the later the higher */
+};
+
 #define SQLITE_EVENTS 65536u /* kept */
 
 struct sqlite_events {
@@ -292,6 +318,10 @@ struct sqlite_writer {
 
     /* Of the writer alone. */
     uint64_t next_token;
+    uint64_t unresolved;             /* 1: there may be rows in the table of this name */
+    unsigned resolved, resolved_max; /* jobs that waited for others, in one transaction */
+    int64_t called_us;               /* of the latest request */
+    uint64_t clock_offset_us; /* what its clock is ahead of the runtime's: an int64_t, as a word */
     int memory; /* SQLITE_NOMEM: something could not be noted, the transaction must fail */
     struct sqlite_times times;
     struct sqlite_undo undo;
@@ -300,6 +330,8 @@ struct sqlite_writer {
     struct sqlite_gather gather;
     struct sqlite_keys keys;
     struct sqlite_lease *leases; /* claimed lately */
+    struct sqlite_passed passed[SQLITE_PASSED_MAX];
+    unsigned passed_count;
     struct sqlite_list found, skipped, ended, children;
     uint64_t cancelled;         /* jobs, counted by weft_sqlite_finish */
     pthread_mutex_t names_lock; /* the writer changes tasks, queues and info with it */
@@ -313,8 +345,9 @@ struct sqlite_writer {
     bool checkpoint_due; /* finish what the checkpoint thread began */
 
     atomic_uint_fast64_t operations, commits, batch_max;
-    atomic_uint wal_pages;        /* after the last commit */
-    unsigned checkpoint_at_pages; /* when the log is so long, wake the checkpoint thread */
+    atomic_int_least64_t offset_us; /* clock_offset_us as of the last commit, for others */
+    atomic_uint wal_pages;          /* after the last commit */
+    unsigned checkpoint_at_pages;   /* when the log is so long, wake the checkpoint thread */
 };
 
 /* From a fiber: hand over and wait until it is durable; in memory it is done at once.
@@ -416,8 +449,8 @@ struct sqlite_broker {
     char *path;
     bool memory;
     int lock_fd;
-    int64_t opened_us;       /* by its clock, which only fibers can read */
-    int64_t clock_offset_us; /* time of day minus the runtime's clock, fixed at open */
+    int64_t opened_us;  /* by its clock, which only fibers can read */
+    bool follows_clock; /* the machine's, when that is set forward */
     struct sqlite_writer writer;
     struct sqlite_checkpoint checkpoint;
     pthread_mutex_t readers_lock;
@@ -617,14 +650,34 @@ bool weft_sqlite_lease_find(const struct sqlite_writer *writer, int64_t seq, uin
 void weft_sqlite_lease_forget(struct sqlite_writer *writer, int64_t seq);
 void weft_sqlite_leases_forget(struct sqlite_writer *writer);
 
+/* --- what claims have looked at, sqlite_passed.c --- */
+
+/* What claims of these tasks have looked at in a queue; NULL: nothing is noted. */
+struct sqlite_passed *weft_sqlite_passed_find(struct sqlite_writer *writer, int64_t queue,
+                                              uint64_t tasks);
+/* Note from now on what they look at. False: another note had to go for it. */
+bool weft_sqlite_passed_begin(struct sqlite_writer *writer, int64_t queue, uint64_t tasks);
+struct sqlite_place weft_sqlite_passed_until(const struct sqlite_passed *passed, int priority);
+/* They have looked at all up to a place: what is for them is no longer ready. */
+void weft_sqlite_passed_note(struct sqlite_writer *writer, struct sqlite_passed *passed,
+                             int priority, struct sqlite_place place);
+/* A job of the queue has become ready: whatever brings a job into the index of those calls this. */
+void weft_sqlite_passed_ready(struct sqlite_writer *writer, int64_t queue, int64_t run_at_us,
+                              int64_t seq);
+
 /* --- what waits for what, sqlite_needs.c --- */
 
 /* Why a job is cancelled: one that it needed has ended so. */
 #define SQLITE_NEED_TEXT 96
 void weft_sqlite_need_failed(const struct weft_uuid *parent, enum weft_job_state state,
                              char text[SQLITE_NEED_TEXT]);
-/* Deal with what waited for the jobs that ended, with those that end thereby, and so on. */
+/* Deal with what waited for the jobs that ended, with those that end thereby, and so on; or, when
+ * they are very many, write down that it is to be done. */
 int weft_sqlite_resolve(struct sqlite_writer *writer, int64_t now_us);
+/* Some of that: the writer's own request, as long as there is any. */
+int weft_sqlite_apply_resolve(struct sqlite_writer *writer, struct sqlite_request *request);
+/* It has not ended after all: who is left waits for it again. */
+int weft_sqlite_unresolved_forget(struct sqlite_writer *writer, int64_t seq);
 
 /* --- limits, sqlite_limit.c --- */
 
@@ -662,6 +715,8 @@ int weft_sqlite_apply_claim(struct sqlite_writer *writer, struct sqlite_request 
 int weft_sqlite_apply_settle(struct sqlite_writer *writer, struct sqlite_request *request);
 int weft_sqlite_apply_extend(struct sqlite_writer *writer, struct sqlite_request *request);
 int weft_sqlite_apply_maintain(struct sqlite_writer *writer, struct sqlite_request *request);
+/* arg: int64_t, so many microseconds forward. */
+int weft_sqlite_apply_set_clock(struct sqlite_writer *writer, struct sqlite_request *request);
 
 #define SQLITE_EXPIRED_TEXT "expired before it began"
 

@@ -33,7 +33,7 @@ const struct sqlite_text weft_sqlite_texts_limit[] = {
      "DELETE FROM held WHERE (queue, limit_key, priority, run_at_us, seq) ="
      " (SELECT queue, limit_key, priority, run_at_us, seq FROM queue WHERE seq = ?1)"},
     {SQL_HELD_SELECT,
-     "SELECT q.seq, j.id, q.task, q.attempt FROM held h CROSS JOIN queue q ON q.seq = h.seq"
+     "SELECT q.seq, j.id, q.task, q.attempt, h.run_at_us FROM held h CROSS JOIN queue q ON q.seq = h.seq"
      " CROSS JOIN jobs j ON j.seq = h.seq WHERE h.queue = ?1 AND h.limit_key = ?2"
      " ORDER BY h.priority, h.run_at_us, h.seq LIMIT 1"},
     {SQL_STATEMENTS, NULL},
@@ -279,10 +279,11 @@ static void forget_held(struct sqlite_writer *writer, struct sqlite_queue *queue
     weft_sqlite_set(writer, &queue->held, queue->held - 1);
 }
 
-/* The best of those that are held, and what is told of it. Returns SQLITE_OK; SQLITE_CORRUPT: there
- * is none, although there was. */
+/* The best of those that are held, its place among those that are ready, and what is told of it.
+ * Returns SQLITE_OK; SQLITE_CORRUPT: there is none, although there was. */
 static int find_held(struct sqlite_writer *writer, const struct sqlite_queue *queue,
-                     const char *text, int64_t *ret_seq, struct weft_broker_event *ret_event)
+                     const char *text, struct sqlite_place *ret_place,
+                     struct weft_broker_event *ret_event)
 {
     sqlite3_stmt *select = writer->statements[SQL_HELD_SELECT];
     (void)sqlite3_bind_int64(select, 1, queue->name.number);
@@ -294,7 +295,8 @@ static int find_held(struct sqlite_writer *writer, const struct sqlite_queue *qu
         const struct sqlite_name *task =
             weft_sqlite_name_numbered(&writer->tasks, sqlite3_column_int64(select, 2));
         rc = weft_sqlite_column_id(select, 1, &ret_event->id) && task ? SQLITE_OK : SQLITE_CORRUPT;
-        *ret_seq = sqlite3_column_int64(select, 0);
+        ret_place->seq = sqlite3_column_int64(select, 0);
+        ret_place->run_at_us = sqlite3_column_int64(select, 4);
         ret_event->task = task ? task->text : NULL;
         ret_event->attempt = (uint16_t)sqlite3_column_int(select, 3);
     }
@@ -311,16 +313,17 @@ static int let_one_go(struct sqlite_writer *writer, struct sqlite_queue *queue,
                                       .event = WEFT_JOB_DUE,
                                       .from = WEFT_JOB_AVAILABLE,
                                       .to = WEFT_JOB_AVAILABLE};
-    int64_t seq = 0;
-    int rc = find_held(writer, queue, key->text, &seq, &event);
+    struct sqlite_place place = {0};
+    int rc = find_held(writer, queue, key->text, &place, &event);
     if (rc)
         return rc;
-    rc = weft_sqlite_held_delete(writer, seq);
+    rc = weft_sqlite_held_delete(writer, place.seq);
     if (rc)
         return rc;
-    (void)sqlite3_bind_int64(writer->statements[SQL_UNHOLD], 1, seq);
+    (void)sqlite3_bind_int64(writer->statements[SQL_UNHOLD], 1, place.seq);
     rc = weft_sqlite_run(writer, SQL_UNHOLD);
     forget_held(writer, queue, key);
+    weft_sqlite_passed_ready(writer, queue->name.number, place.run_at_us, place.seq);
     weft_sqlite_tell(writer, &event);
     return rc;
 }

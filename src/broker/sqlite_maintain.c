@@ -13,6 +13,9 @@ const struct sqlite_text weft_sqlite_texts_maintain[] = {
      " AND wake_us <= ?1 ORDER BY wake_us LIMIT ?2"},
     {SQL_WAKE_NEXT,
      "SELECT wake_us FROM queue WHERE wake_us IS NOT NULL ORDER BY wake_us LIMIT 1"},
+    {SQL_LEASES_LATER,
+     "UPDATE queue SET lease_until_us = lease_until_us + ?1, wake_us = wake_us + ?1"
+     " WHERE wake_us > 0 AND wake_us IS NOT NULL AND state = 3 AND lease_until_us < ?2"},
     {SQL_LOST_UNTIL_CLOSE, "SELECT seq FROM queue WHERE state = 3 AND lease_until_us IS NULL"},
     {SQL_STATEMENTS, NULL},
 };
@@ -108,4 +111,16 @@ int weft_sqlite_apply_maintain(struct sqlite_writer *writer, struct sqlite_reque
     if (!rc)
         rc = let_go(writer, request->now_us, &done->more);
     return rc ? rc : find_next(writer, request->now_us, &done->next_us);
+}
+
+/* A lease is a length of time: its holder is no later than before. What is to be at a time is. */
+int weft_sqlite_apply_set_clock(struct sqlite_writer *writer, struct sqlite_request *request)
+{
+    int64_t forward_us = *(const int64_t *)request->arg;
+    sqlite3_stmt *update = writer->statements[SQL_LEASES_LATER];
+    (void)sqlite3_bind_int64(update, 1, forward_us);
+    (void)sqlite3_bind_int64(update, 2, INT64_MAX - forward_us);
+    weft_sqlite_set(writer, &writer->clock_offset_us,
+                    writer->clock_offset_us + (uint64_t)forward_us);
+    return weft_sqlite_run(writer, SQL_LEASES_LATER);
 }

@@ -203,6 +203,8 @@ int weft_sqlite_return(struct sqlite_writer *writer, const struct sqlite_row *ro
     (void)sqlite3_bind_int(update, 4, (int)attempt);
     (void)sqlite3_bind_int(update, 5, (int)row->crashes + (event == WEFT_JOB_LOSE));
     int rc = weft_sqlite_run(writer, SQL_RETURN);
+    if (to == WEFT_JOB_AVAILABLE)
+        weft_sqlite_passed_ready(writer, row->queue->name.number, run_at_us, row->seq);
     return rc ? rc : moved(writer, row, event, to, attempt, now_us);
 }
 
@@ -215,6 +217,8 @@ int weft_sqlite_ready(struct sqlite_writer *writer, const struct sqlite_row *row
     (void)sqlite3_bind_int(update, 2, (int)to);
     (void)sqlite3_bind_int64(update, 3, run_at_us);
     int rc = weft_sqlite_run(writer, SQL_READY);
+    if (to == WEFT_JOB_AVAILABLE)
+        weft_sqlite_passed_ready(writer, row->queue->name.number, run_at_us, row->seq);
     return rc ? rc : moved(writer, row, event, to, row->attempt, now_us);
 }
 

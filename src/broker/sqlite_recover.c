@@ -71,13 +71,18 @@ static int give_back_and_load(struct sqlite_writer *writer, int64_t now_us)
 int weft_sqlite_recover(struct sqlite_broker *broker)
 {
     struct sqlite_writer *writer = &broker->writer;
-    struct sqlite_request rest = {.apply = end_rest, .now_us = broker->opened_us};
-    int64_t opened = 0;
+    struct sqlite_request rest = {
+        .apply = end_rest, .called_us = broker->opened_us - (int64_t)writer->clock_offset_us};
+    int64_t opened = 0, unresolved = 0;
     int err = weft_sqlite_prepare(writer);
     if (!err)
-        err = give_back_and_load(writer, rest.now_us);
+        err = give_back_and_load(writer, broker->opened_us);
     if (!err)
         err = weft_sqlite_read_int(writer->db, "SELECT opened FROM totals", &opened);
+    if (!err)
+        err = weft_sqlite_read_int(writer->db, "SELECT EXISTS (SELECT 1 FROM unresolved)",
+                                   &unresolved);
+    writer->unresolved = unresolved != 0;
     /* Neither a token nor the number of an event ever comes again, also not after a restart. */
     writer->next_token = ((uint64_t)opened << 40) + 1;
     writer->events.opened = writer->events.last = (uint64_t)opened << 40;

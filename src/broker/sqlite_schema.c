@@ -10,6 +10,7 @@
  *   outcomes  what came of it; inserted when the job is finished
  *   errors    one row per attempt that failed or was cut off
  *   needs     one row per job that a job waits or waited for; removed when that one is completed
+ *   unresolved  one row per job that has ended, as long as not all that waited for it know
  *   held      one row per job that is held back by a limit
  *   uniques   the newest job with each unique key
  *   totals    one row: jobs by state and processing times, kept by every transaction
@@ -250,6 +251,10 @@ static const char *const migrations[] = {
     " FROM jobs j LEFT JOIN queue q ON q.seq = j.seq LEFT JOIN outcomes o ON o.seq = j.seq"
     "  LEFT JOIN queues n ON n.id = j.queue LEFT JOIN tasks t ON t.id = j.task"
     "  LEFT JOIN workers w ON w.id = coalesce(o.worker, q.worker);",
+    /* 3: jobs that have ended, while some that waited for them do not know yet: those above after. */
+    "CREATE TABLE unresolved ("
+    " parent INTEGER PRIMARY KEY, id BLOB NOT NULL, state INTEGER NOT NULL,"
+    " after INTEGER NOT NULL);",
 };
 // clang-format on
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
@@ -497,6 +502,21 @@ static int open_file(struct sqlite_broker *broker, char *error, size_t error_byt
     return result;
 }
 
+/* Where memory cannot be shared, as on some file systems of networks and virtual machines, SQLite
+ * goes on with another kind of log, without a word: commits in it are not all that they are here.
+ */
+static int check_log(struct sqlite_broker *broker, char *error, size_t error_bytes)
+{
+    int64_t is_wal = 0;
+    int err = weft_sqlite_read_int(broker->writer.db,
+                                   "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
+    if (err || is_wal || broker->memory)
+        return err;
+    return refuse(-ENOTSUP, error, error_bytes,
+                  "the database %s is on a file system that SQLite's log (WAL) does not work on",
+                  broker->path);
+}
+
 int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqlite_options *options,
                             char *error, size_t error_bytes)
 {
@@ -508,12 +528,15 @@ int weft_sqlite_schema_open(struct sqlite_broker *broker, const struct weft_sqli
                       "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
                       "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
     if (!err)
+        err = check_log(broker, error, error_bytes);
+    if (!err)
         err = migrate(db, version);
     if (!err)
         err = weft_sqlite_recover(broker);
     if (!err)
         err = weft_sqlite_limit_pages(db, options->size_bytes_max);
-    return err ? refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
-                        weft_strerror(err))
-               : 0;
+    if (err && err != -ENOTSUP)
+        err = refuse(err, error, error_bytes, "cannot set up the database %s: %s", broker->path,
+                     weft_strerror(err));
+    return err;
 }

@@ -20,6 +20,7 @@ static const struct range special_v4[] = {
     {{10}, 8},              /* private */
     {{100, 64}, 10},        /* shared by a carrier's customers */
     {{127}, 8},             /* loopback */
+    {{168, 63, 129, 16}, 32}, /* of no registry: the host, for Azure's virtual machines */
     {{169, 254}, 16},       /* link-local; metadata of clouds */
     {{172, 16}, 12},        /* private */
     {{192, 0, 0}, 24},      /* protocol assignments */

@@ -81,8 +81,9 @@ struct weft_enqueue_batch {
 struct weft_claim {
     const char *const *queues; /* asked in this order until jobs_max are there */
     size_t queues_count;
-    const char *const *tasks; /* only jobs of these, WEFT_BROKER_CHOOSES; NULL: of all. Of those
-                                 before them a bounded number is looked at, then next_us is set */
+    const char *const *tasks; /* only jobs of these, WEFT_BROKER_CHOOSES; NULL: of all. Jobs of
+                                 others before them are passed, so many in one call: then `more` is
+                                 set, and the next claim of the same tasks goes on behind them */
     size_t tasks_count;
     int64_t worker;         /* in the registry, 0: none */
     int64_t lease_us;       /* 0: until the broker is closed, WEFT_BROKER_LEASES_UNTIL_CLOSE */
@@ -93,9 +94,10 @@ struct weft_claim {
                                oldest id; but of eight jobs one is the longest waiting of all, if
                                it has waited for a minute: nothing starves */
     unsigned count;         /* out */
-    bool more;              /* out: fewer than jobs_max because they are large: there may be more */
-    int64_t next_us; /* out: a limit on a rate is reached, or too many jobs of other tasks were in
-                        the way: come again in so long; else INT64_MAX */
+    bool more;       /* out: fewer than jobs_max, even none, because a call takes no more bytes, or
+                        looks at no more jobs in vain: come again at once */
+    int64_t next_us; /* out: a limit on a rate is reached, or what other tasks have in the way could
+                        not be passed: come again in so long; else INT64_MAX */
 };
 
 struct weft_settlement {
@@ -149,15 +151,16 @@ struct weft_broker_event {
 
 enum weft_cancel_kind {
     WEFT_CANCEL_JOB,  /* id is a job's */
-    WEFT_CANCEL_FLOW, /* id is a flow's: all of its jobs */
+    WEFT_CANCEL_FLOW, /* id is a flow's: all of its jobs, of many some after the others: on an error
+                         some may be, and what is put in meanwhile is not */
 };
 
 struct weft_cancel {
     enum weft_cancel_kind kind;
     struct weft_uuid id;
     const char *reason;          /* NULL: "cancelled by request" */
-    uint64_t cancelled, flagged; /* out: done at once, with those that needed them; and running
-                                    ones that were told, durably */
+    uint64_t cancelled, flagged; /* out: done at once, with those that needed them, unless they are
+                                    many thousands; and running ones that were told, durably */
     enum weft_job_state state;   /* out, of a job: after the call */
 };
 
@@ -234,9 +237,9 @@ struct weft_cron_fire {
                            in. That is what makes one of many schedulers fire */
     int64_t next_us;    /* in: the time after */
     struct weft_enqueue_batch batch; /* in: put in by the same commit; may be empty. When a queue
-                                        has no room for one, the call is refused with WEFT_EFULL,
-                                        and nothing happened; else each has its own err, and the
-                                        schedule goes on all the same */
+                                        has no room for one, or an id is in use, the call is refused
+                                        with WEFT_EFULL or -EEXIST, and nothing happened; else each
+                                        has its own err, and the schedule goes on all the same */
 };
 
 struct weft_audit_entry {

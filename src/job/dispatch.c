@@ -336,9 +336,10 @@ static unsigned claimed(struct weft_consumer *consumer, const struct weft_claim 
                         struct weft_lane *const *lanes, unsigned count, int64_t begun_ns)
 {
     unsigned last = take_over(consumer, claim, lanes, count);
-    bool full = claim->count == claim->jobs_max || (claim->more && claim->count > 0);
     rouse_later(consumer, lanes, count, again_at(consumer->engine, claim, begun_ns));
-    return full ? last : count;
+    if (claim->more) /* perhaps of one that gave none */
+        return 0;
+    return claim->count == claim->jobs_max ? last : count;
 }
 
 static int claim(struct weft_consumer *consumer, struct weft_lane *const *lanes, unsigned count)

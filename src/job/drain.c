@@ -113,8 +113,10 @@ static int run_batch(struct inline_run *run, unsigned jobs_max)
     if (claim.jobs_max == 0)
         return -ENOMEM;
     unsigned epoch = weft_engine_call_begin(engine);
-    err = engine->broker->ops->claim(engine->broker, &claim);
-    weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
+    do {
+        err = engine->broker->ops->claim(engine->broker, &claim);
+        weft_engine_heard(engine, WEFT_CALL_CLAIM, err);
+    } while (err == 0 && claim.count == 0 && claim.more);
     for (unsigned i = 0; err == 0 && i < claim.count; i++)
         weft_consumer_start(consumer, claim.jobs[i]);
     weft_engine_call_end(engine, epoch);
@@ -195,7 +197,7 @@ static int run_all(struct inline_run *run, bool with_scheduled, unsigned jobs_ma
 {
     unsigned count = 0;
     int more = 1;
-    while (more > 0 && count < jobs_max) {
+    while (more > 0 && count < jobs_max && !run->engine->stopping) {
         more = maintain(run->engine);
         if (more == 0)
             more = run_batch(run, jobs_max - count);
@@ -211,9 +213,10 @@ static int run_all(struct inline_run *run, bool with_scheduled, unsigned jobs_ma
 
 int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, unsigned jobs_max)
 {
-    if (engine->running || engine->stopping || engine->inline_consumer.running > 0)
+    if (engine->occupied || engine->stopping)
         return -EBUSY;
     struct inline_run run = {.engine = engine};
+    engine->occupied = true;
     run.infos = calloc(WEFT_QUEUES_MAX, sizeof *run.infos);
     run.names = calloc(WEFT_QUEUES_MAX, sizeof(const char *));
     int err = run.infos && run.names ? 0 : -ENOMEM;
@@ -226,6 +229,7 @@ int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, un
             err = run_all(&run, with_scheduled, jobs_max < INT32_MAX ? jobs_max : INT32_MAX);
         weft_services_stop(engine, &services);
     }
+    engine->occupied = false;
     free(run.infos);
     free((void *)run.names);
     return err;

@@ -412,13 +412,14 @@ int weft_engine_run(struct weft_engine *engine)
 {
     const struct weft_group_options supervise = {.policy = WEFT_SUPERVISE};
     struct weft_group services, settling, working;
-    int err = weft_group_init(&services, &supervise);
+    int err = engine->occupied ? -EBUSY : weft_group_init(&services, &supervise);
     if (err == 0)
         err = weft_group_init(&settling, &supervise);
     if (err == 0)
         err = weft_group_init(&working, &supervise);
     if (err)
-        return err;            /* -EPERM of the first */
+        return err; /* -EPERM of the first */
+    engine->occupied = true;
     weft_settle_begin(engine); /* a drain may have come before */
     err = weft_services_start(engine, &services, false);
     if (err == 0)

@@ -82,7 +82,8 @@ int weft_engine_open(struct weft_engine **ret_engine, const struct weft_engine_o
  * grace. Once. When it returns nothing runs any more but threads that were given up as stuck, and
  * those do not touch the engine; every job was settled, or, where the broker refused to the end, is
  * left to its lease. A fiber that does not end is waited for.
- * Returns  0, -ENOMEM, -EAGAIN (no thread for the heartbeat). Suspends */
+ * Returns  0, -ENOMEM, -EAGAIN (no thread for the heartbeat), -EBUSY (weft_engine_drain_queues is
+ *          on its way, or it was called before). Suspends */
 int weft_engine_run(struct weft_engine *engine);
 
 /* Claim nothing more; let what runs go on for grace_ns, then cancel it and give it back without
@@ -194,8 +195,8 @@ void weft_engine_judge(struct weft_engine *engine, const struct weft_job *job,
 /* Run what is due now, in every queue, as many at once as the first consumer may, or one after the
  * other where there is none; then what has become due meanwhile, until nothing is or jobs_max were
  * run. with_scheduled: also what is not due yet, in the order of its times, as if they had come.
- * Not while weft_engine_run runs, and not after it.
- * Returns  how many were run, or an error. Suspends */
+ * Returns  how many were run; -EBUSY: somebody else does so, or weft_engine_run runs, or has run;
+ *          other errors. Suspends */
 int weft_engine_drain_queues(struct weft_engine *engine, bool with_scheduled, unsigned jobs_max);
 
 struct weft_engine_counts {

@@ -211,6 +211,7 @@ struct weft_engine {
     struct weft_link watches;  /* struct weft_queue_watch */
     bool has_star;             /* a consumer takes from every queue that none names */
 
+    bool occupied;       /* weft_engine_run or weft_engine_drain_queues is on its way, or run was */
     bool running;        /* weft_engine_run is on its way: what is claimed gets run */
     bool stopping;       /* drain was called, or run was cancelled */
     int64_t deadline_ns; /* of the jobs that still run then */

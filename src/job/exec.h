@@ -45,8 +45,9 @@ struct weft_exec_command {
  *
  * ret_path    PATH_MAX bytes, overwritten in every case; on success where its program is, which
  *             should take the place of the first argument: a $PATH that changes later finds no
- * other ret_reason  set on failure to what is wrong, static storage Returns     0, -EINVAL,
- * -ENOENT, -EACCES */
+ *             other
+ * ret_reason  set on failure to what is wrong, static storage
+ * Returns     0, -EINVAL, -ENOENT, -EACCES */
 int weft_exec_check(const struct weft_exec_command *command, char *ret_path,
                     const char **ret_reason);
 

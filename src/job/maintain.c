@@ -79,20 +79,15 @@ int weft_maintain_main(void *arg)
 
 /* ---- the house -------------------------------------------------------------------------- */
 
-static int prune(struct weft_engine *engine)
+/* Also where jobs are kept for ever: results may go before. Returns whether there is more. */
+static bool prune(struct weft_engine *engine)
 {
-    const struct weft_retention *retention = &engine->options.retention;
-    bool more = retention->completed_us || retention->cancelled_us || retention->dead_us;
-    int err = 0;
-    while (more && err == 0) {
-        uint64_t removed;
-        more = false;
-        err = engine->broker->ops->prune(engine->broker, retention, &removed, &more);
-        weft_engine_heard(engine, WEFT_CALL_PRUNE, err);
-        if (err == 0 && more)
-            err = weft_sleep(PRUNE_SPACING_NS);
-    }
-    return err;
+    uint64_t removed;
+    bool more = false;
+    int err =
+        engine->broker->ops->prune(engine->broker, &engine->options.retention, &removed, &more);
+    weft_engine_heard(engine, WEFT_CALL_PRUNE, err);
+    return err == 0 && more;
 }
 
 static void sign_of_life(struct weft_engine *engine)
@@ -148,8 +143,8 @@ int weft_keep_main(void *arg)
             sign_of_life(engine);
         if (is_time(&look))
             (void)weft_lanes_learn(engine);
-        if (is_time(&pruning))
-            (void)prune(engine);
+        if (is_time(&pruning) && prune(engine))
+            pruning.at_ns = weft_now() + PRUNE_SPACING_NS;
         err = weft_sleep_until(earlier(alive.at_ns, earlier(look.at_ns, pruning.at_ns)));
     }
     return 0;

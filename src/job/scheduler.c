@@ -2,6 +2,7 @@
  * scheduler.c - see scheduler.h. */
 #include <job/scheduler.h>
 
+#include <base/time.h>
 #include <job/cron.h>
 #include <job/zone.h>
 #include <weft/offload.h>
@@ -17,6 +18,7 @@
 #define READ_AT_ONCE 64
 #define ROUNDS_MAX   1024 /* reads in a row without a wait */
 #define RETRY_NS     WEFT_SEC
+#define ID_TRIES     12
 #define AGAIN_US     (INT64_C(3600) * 1000000) /* a schedule that cannot be read is tried again */
 
 struct weft_scheduler {
@@ -181,10 +183,10 @@ static int make_run(struct weft_scheduler *scheduler, const struct weft_cron_ent
                                       WEFT_SCHEDULE_ERROR_BYTES);
     if (err)
         return err;
-    made->job.id = weft_uuid_make(&scheduler->ids, now_us / 1000);
     made->job.created_us = now_us;
-    made->job.run_at_us = run_us + made->delay_us;
-    made->job.expires_us = made->expires_in_us ? made->job.run_at_us + made->expires_in_us : 0;
+    made->job.run_at_us = weft_time_after(run_us, made->delay_us);
+    made->job.expires_us =
+        made->expires_in_us ? weft_time_after(made->job.run_at_us, made->expires_in_us) : 0;
     runs->items[runs->count++] = (struct weft_enqueue){
         .job = &made->job, .unique = made->job.unique_key ? &made->unique : NULL};
     return 0;
@@ -266,11 +268,26 @@ static int make_plan(struct weft_scheduler *scheduler, const struct weft_cron_en
     return 0;
 }
 
+/* Others make ids as well, and somebody who puts in very many uses up those of some milliseconds:
+ * then with ids from later and later ones. */
+static int fire_with_ids(struct weft_scheduler *scheduler, struct weft_cron_fire *fire,
+                         struct runs *runs, int64_t now_us)
+{
+    struct weft_broker *broker = scheduler->options.broker;
+    int err = -EEXIST;
+    for (int try = 0; err == -EEXIST && try < ID_TRIES; try++) {
+        int64_t id_ms = now_us / 1000 + (INT64_C(1) << try) - 1;
+        for (size_t i = 0; i < runs->count; i++)
+            runs->jobs[i].job.id = weft_uuid_make(&scheduler->ids, id_ms);
+        err = broker->ops->cron_fire(broker, fire);
+    }
+    return err;
+}
+
 /* Put in what is due of one schedule, and move it on.
  * Returns  0, also when another scheduler was faster; an error: it is still due */
 static int fire(struct weft_scheduler *scheduler, const struct weft_cron_entry *entry)
 {
-    struct weft_broker *broker = scheduler->options.broker;
     struct plan *plan = malloc(sizeof *plan);
     struct runs runs = {0};
     if (!plan)
@@ -283,7 +300,7 @@ static int fire(struct weft_scheduler *scheduler, const struct weft_cron_entry *
                                       .planned_us = entry->next_us,
                                       .next_us = plan->due.next_us,
                                       .batch = {.items = runs.items, .count = runs.count}};
-        err = broker->ops->cron_fire(broker, &fire);
+        err = fire_with_ids(scheduler, &fire, &runs, plan->now_us);
         if (!err && !plan->error[0])
             count_runs(scheduler, entry, plan, &runs);
     }
@@ -347,13 +364,13 @@ static int fire_round(struct weft_scheduler *scheduler, struct round *round)
     return err;
 }
 
-/* Everything that is due. Those that fail stay at the front of the list: as many more are read, so
- * that they are in nobody's way. */
+/* Everything that is due. Those that fail stay at the front of the list: as many more, and some,
+ * are read, so that they are in nobody's way; in few rounds, because each tries them again. */
 static int fire_all(struct weft_scheduler *scheduler, int64_t *ret_wait_ns)
 {
     struct round round = {.more = true};
     for (int rounds = 0; round.more && rounds < ROUNDS_MAX; rounds++) {
-        round = (struct round){.max = READ_AT_ONCE + round.failed, .wait_us = INT64_MAX};
+        round = (struct round){.max = READ_AT_ONCE + 2 * round.failed, .wait_us = INT64_MAX};
         int err = fire_round(scheduler, &round);
         if (err)
             return err;

@@ -55,8 +55,9 @@ struct weft_zone_instants {
  *            set-user-id), else /usr/share/zoneinfo
  * Returns    0; -EINVAL (no name of a zone: empty, longer than WEFT_ZONE_NAME_MAX, or with other
  *            characters than letters, digits, "_", "+", "-" and single "/" inside), -ENOENT (no
- * such zone), -EACCES (a link leads out of the directory), -EFBIG (over WEFT_ZONE_FILE_MAX), and
- * what weft_zone_parse says; another -errno when the file cannot be read
+ *            such zone), -EACCES (a link leads out of the directory), -EFBIG (over
+ *            WEFT_ZONE_FILE_MAX), and what weft_zone_parse says; another -errno when the file
+ *            cannot be read
  *
  * Reads a small file without suspending: on a fiber, call it through weft_offload. */
 int weft_zone_open(struct weft_zone **ret_zone, const char *name, const char *directory);

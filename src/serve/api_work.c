@@ -50,7 +50,9 @@ static int claim_or_wait(struct weft_http_exchange *exchange, struct weft_api *a
     bool again = true;
     while (again) {
         weft_queue_watch_look(&watch);
-        err = api->broker->ops->claim(api->broker, claim);
+        do
+            err = api->broker->ops->claim(api->broker, claim);
+        while (!err && claim->count == 0 && claim->more);
         int64_t now_ns = weft_now(), until_ns = deadline_ns;
         if (err || claim->count > 0 || now_ns >= deadline_ns)
             break;

@@ -17,9 +17,9 @@
 
 #define BROKER "sqlite:weft.db"
 /* The store is this program's alone: who changes something says so. Long, so that a week of virtual
- * time is not made of looks at nothing. */
+ * time is not made of looks at nothing; so late it is noticed that the machine's clock was set. */
 #define MAINTAIN_NS       (60 * WEFT_SEC)
-#define SCHEDULES_POLL_NS (3600 * WEFT_SEC)
+#define SCHEDULES_POLL_NS (60 * WEFT_SEC)
 
 int weft_jobs_enter(const struct weft_jobs *jobs)
 {
@@ -214,6 +214,8 @@ int weft_jobs_run(struct weft_jobs *jobs)
     int err = weft_jobs_enter(jobs);
     if (!err && jobs->ran)
         err = -EALREADY;
+    if (!err && jobs->draining)
+        err = -EBUSY;
     if (!err && jobs->tasks.handlers.count == 0)
         err = -EINVAL;
     if (!err)
@@ -248,12 +250,15 @@ void weft_jobs_stop(struct weft_jobs *jobs, int64_t grace_ns)
 int weft_jobs_drain(struct weft_jobs *jobs, int with_scheduled, unsigned jobs_max)
 {
     int err = weft_jobs_enter(jobs);
-    if (!err && (jobs->running || jobs->ran))
+    if (!err && (jobs->ran || jobs->draining))
         err = -EBUSY;
     if (err)
         return err;
-    return weft_engine_drain_queues(jobs->engine, with_scheduled,
-                                    jobs_max > 0 ? jobs_max : WEFT_JOBS_DRAIN_MAX);
+    jobs->draining = true;
+    err = weft_engine_drain_queues(jobs->engine, with_scheduled,
+                                   jobs_max > 0 ? jobs_max : WEFT_JOBS_DRAIN_MAX);
+    jobs->draining = false;
+    return err;
 }
 
 int64_t weft_jobs_now_us(const struct weft_jobs *jobs)

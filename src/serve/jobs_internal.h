@@ -34,7 +34,7 @@ struct weft_jobs {
     struct weft_mutex settings_turn; /* a queue's settings are read, changed and stored by one
                                         call after the other */
     struct weft_group *running;      /* of the scheduler, while jobs are run */
-    bool ran, stopping;
+    bool ran, draining, stopping;
 };
 
 /* How every call begins. Returns 0; -EPERM on another worker, or outside a runtime. */

@@ -54,21 +54,50 @@ FIBER_TEST(claim_takes_from_the_queues_it_names_in_their_order)
     fixture_close(broker);
 }
 
-static unsigned claim_tasks(struct weft_broker *broker, const char *const *tasks, size_t count,
-                            struct weft_job **jobs, unsigned jobs_max, int64_t *ret_next_us)
+static struct weft_claim claim_of(const char *const *tasks, size_t count, struct weft_job **jobs,
+                                  unsigned jobs_max)
 {
     static const char *const queue = "default";
-    struct weft_claim claim = {.queues = &queue,
+    return (struct weft_claim){.queues = &queue,
                                .queues_count = 1,
                                .tasks = tasks,
                                .tasks_count = count,
                                .jobs = jobs,
                                .jobs_max = jobs_max,
                                .lease_us = MINUTE_US};
+}
+
+static unsigned claim_tasks(struct weft_broker *broker, const char *const *tasks, size_t count,
+                            struct weft_job **jobs, unsigned jobs_max, int64_t *ret_next_us)
+{
+    struct weft_claim claim = claim_of(tasks, count, jobs, jobs_max);
     CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
     CHECK(!claim.more);
     *ret_next_us = claim.next_us;
     return claim.count;
+}
+
+/* Come again as it says, at most so many times. Returns NULL when none came by then. */
+static struct weft_job *claim_in_the_end(struct weft_broker *broker, const char *task, int calls)
+{
+    struct weft_job *job = NULL;
+    struct weft_claim claim = claim_of(&task, 1, &job, 1);
+    do {
+        CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+        if (claim.count == 0 && !claim.more && claim.next_us < MINUTE_US)
+            (void)weft_sleep(claim.next_us * 1000);
+        else if (claim.count == 0 && !claim.more)
+            return NULL;
+    } while (claim.count == 0 && --calls > 0);
+    return claim.count > 0 ? job : NULL;
+}
+
+/* The same, of one that must be this. */
+static void check_next(struct weft_broker *broker, const char *task, const struct weft_uuid *id)
+{
+    struct weft_job *job = claim_in_the_end(broker, task, 100);
+    CHECK(job && fixture_same_id(&job->id, id));
+    weft_job_free(job);
 }
 
 static struct weft_uuid put_task(struct weft_broker *broker, const char *task, int priority)
@@ -106,27 +135,133 @@ FIBER_TEST(a_claim_takes_only_jobs_of_the_tasks_it_names)
     fixture_close(broker);
 }
 
+static void put_tasks(struct weft_broker *broker, const char *task, int priority, int count)
+{
+    struct weft_job *jobs = calloc((size_t)count, sizeof *jobs);
+    struct weft_enqueue *items = calloc((size_t)count, sizeof *items);
+    REQUIRE(jobs && items);
+    for (int i = 0; i < count; i++) {
+        jobs[i] = fixture_job(broker);
+        jobs[i].task = task;
+        jobs[i].priority = (uint8_t)priority;
+        items[i].job = &jobs[i];
+    }
+    CHECK_EQUAL(fixture_enqueue_batch(broker, items, (size_t)count, false), 0);
+    CHECK_EQUAL(items[0].err, 0);
+    free(jobs);
+    free(items);
+}
+
 FIBER_TEST(a_claim_looks_at_a_bounded_number_of_jobs_of_other_tasks)
 {
     static const char *const tasks[] = {"wanted"};
     struct weft_broker *broker = fixture_open();
     NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
     struct weft_job *job;
-    int64_t next_us;
-    for (int i = 0; i < 2000; i++)
-        (void)put_task(broker, "other", 1);
+    struct weft_claim claim = claim_of(tasks, 1, &job, 1);
+    put_tasks(broker, "other", 1, 2000);
     (void)put_task(broker, "wanted", 2);
-    CHECK_EQUAL(claim_tasks(broker, tasks, 1, &job, 1, &next_us), 0);
-    CHECK(next_us < MINUTE_US);
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    CHECK_EQUAL(claim.count, 0);
+    CHECK(claim.more || claim.next_us < MINUTE_US);
     struct weft_uuid first = put_task(broker, "wanted", 0);
-    REQUIRE(claim_tasks(broker, tasks, 1, &job, 1, &next_us) == 1);
+    CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 1);
     CHECK(fixture_same_id(&job->id, &first));
     weft_job_free(job);
     fixture_pass(broker, 2 * MINUTE_US); /* the others starve, and are not for this claim */
     for (int i = 0; i < 20; i++) {
         (void)put_task(broker, "wanted", 0);
-        REQUIRE(claim_tasks(broker, tasks, 1, &job, 1, &next_us) == 1);
+        job = claim_in_the_end(broker, "wanted", 20);
+        REQUIRE(job);
         weft_job_free(job);
+    }
+    fixture_close(broker);
+}
+
+FIBER_TEST(however_many_jobs_nobody_asks_for_those_behind_them_are_claimed)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    struct weft_uuid ids[4];
+    put_tasks(broker, "misspelt", 5, 3000);
+    ids[0] = put_task(broker, "wanted", 5);
+    put_tasks(broker, "misspelt", 7, 1000);
+    ids[1] = put_task(broker, "wanted", 7);
+    ids[2] = put_task(broker, "wanted", 9);
+    for (int i = 0; i < 3; i++)
+        check_next(broker, "wanted", &ids[i]);
+    CHECK(!claim_in_the_end(broker, "wanted", 100)); /* and it says that it has seen all */
+    ids[3] = put_task(broker, "wanted", 6);
+    check_next(broker, "wanted", &ids[3]);
+    fixture_close(broker);
+}
+
+FIBER_TEST(what_comes_back_before_jobs_that_were_passed_is_claimed_again)
+{
+    static const enum weft_job_event ways[] = {WEFT_JOB_RELEASE, WEFT_JOB_RETRY, WEFT_JOB_SNOOZE,
+                                               WEFT_JOB_LOSE};
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    struct weft_uuid id = put_task(broker, "wanted", 5);
+    put_tasks(broker, "misspelt", 5, 1200);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct weft_job *job = claim_in_the_end(broker, "wanted", 100);
+        REQUIRE(job && fixture_same_id(&job->id, &id));
+        CHECK(!claim_in_the_end(broker, "wanted", 100));
+        if (ways[i] != WEFT_JOB_LOSE)
+            CHECK_EQUAL(fixture_settle(broker, job, ways[i], SECOND_US), 0);
+        fixture_pass(broker, 2 * MINUTE_US);
+        weft_job_free(job);
+    }
+    check_next(broker, "wanted", &id);
+    fixture_close(broker);
+}
+
+FIBER_TEST(what_a_key_held_back_is_let_go_before_jobs_that_were_passed)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES | WEFT_BROKER_MANAGES);
+    fixture_limit(broker, "default", &(struct weft_queue_settings){.running_max_per_key = 1});
+    struct weft_job jobs[3];
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = fixture_job(broker);
+        jobs[i].task = "wanted";
+        jobs[i].limit_key = "k";
+        jobs[i].expires_us = i == 1 ? jobs[i].created_us + MINUTE_US : 0;
+        CHECK_EQUAL(fixture_enqueue(broker, &jobs[i]), 0);
+    }
+    put_tasks(broker, "misspelt", 5, 1200);
+    struct weft_job *first = claim_in_the_end(broker, "wanted", 100);
+    REQUIRE(first && fixture_same_id(&first->id, &jobs[0].id));
+    CHECK(!claim_in_the_end(broker, "wanted", 100));
+    CHECK_EQUAL(fixture_settle(broker, first, WEFT_JOB_COMPLETE, 0), 0);
+    weft_job_free(first);
+    (void)weft_sleep(2 * 60 * WEFT_SEC); /* the second, which was let go, has expired */
+    check_next(broker, "wanted", &jobs[2].id);
+    fixture_close(broker);
+}
+
+FIBER_TEST(each_choice_of_tasks_passes_what_is_not_for_it)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    static const char *const both[] = {"b", "a"};
+    put_tasks(broker, "misspelt", 5, 700);
+    struct weft_uuid a = put_task(broker, "a", 5);
+    put_tasks(broker, "misspelt", 5, 700);
+    struct weft_uuid b = put_task(broker, "b", 5);
+    check_next(broker, "b", &b);
+    check_next(broker, "a", &a);
+    struct weft_uuid more[] = {put_task(broker, "a", 5), put_task(broker, "b", 5)};
+    struct weft_job *jobs[4];
+    struct weft_claim claim = claim_of(both, 2, jobs, 4);
+    for (int calls = 0; claim.count == 0 && calls < 100; calls++)
+        CHECK_EQUAL(broker->ops->claim(broker, &claim), 0);
+    REQUIRE(claim.count == 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK(fixture_same_id(&jobs[i]->id, &more[i]));
+        weft_job_free(jobs[i]);
     }
     fixture_close(broker);
 }
@@ -240,6 +375,26 @@ FIBER_TEST(a_job_that_has_waited_long_runs_although_more_urgent_ones_keep_coming
         (void)put_priority(broker, 0);
     int place = place_of(broker, &patient, 16, 1);
     CHECK(place >= 0 && place < 16);
+    fixture_close(broker);
+}
+
+FIBER_TEST(behind_jobs_that_nobody_asks_for_the_longest_waiting_gets_its_turn_as_well)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_CHOOSES);
+    put_tasks(broker, "misspelt", 9, 1200);
+    struct weft_uuid patient = put_task(broker, "wanted", 9);
+    fixture_pass(broker, 61 * SECOND_US);
+    put_tasks(broker, "wanted", 0, 80);
+    int place = -1;
+    for (int i = 0; i < 64 && place < 0; i++) {
+        struct weft_job *job = claim_in_the_end(broker, "wanted", 100);
+        REQUIRE(job);
+        if (fixture_same_id(&job->id, &patient))
+            place = i;
+        weft_job_free(job);
+    }
+    CHECK(place >= 0);
     fixture_close(broker);
 }
 

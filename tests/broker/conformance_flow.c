@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Put in a job that waits for others. */
@@ -219,6 +220,50 @@ FIBER_TEST(a_job_whose_time_has_not_come_goes_on_waiting_when_nothing_else_holds
     CHECK_EQUAL(fixture_state(broker, &job.id), WEFT_JOB_SCHEDULED);
     fixture_pass(broker, MINUTE_US);
     CHECK_EQUAL(fixture_finish_all(broker, "b"), 1);
+    fixture_close(broker);
+}
+
+/* One job, and so many that wait for it; what one of them comes to is looked at. */
+static struct weft_uuid end_crowd(struct weft_broker *broker, enum weft_job_event event, int count)
+{
+    enum {
+        EACH = 500
+    };
+    struct weft_job *jobs = calloc(EACH, sizeof *jobs);
+    struct weft_enqueue *items = calloc(EACH, sizeof *items);
+    REQUIRE(jobs && items);
+    const struct weft_after after = {.id = fixture_put(broker, "a")};
+    for (; count > 0; count -= EACH) {
+        for (int i = 0; i < EACH; i++) {
+            jobs[i] = fixture_job_in(broker, "b");
+            items[i] = (struct weft_enqueue){.job = &jobs[i], .after = &after, .after_count = 1};
+        }
+        CHECK_EQUAL(fixture_enqueue_batch(broker, items, EACH, false), 0);
+    }
+    struct weft_uuid last = jobs[EACH - 1].id;
+    free(jobs);
+    free(items);
+    end_first(broker, "a", event);
+    for (int i = 0; i < 20; i++) /* of very many some may come later */
+        (void)fixture_maintain(broker);
+    return last;
+}
+
+FIBER_TEST(however_many_wait_for_a_job_its_end_reaches_all_of_them)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_uuid last = end_crowd(broker, WEFT_JOB_COMPLETE, 1500);
+    CHECK_EQUAL(fixture_state(broker, &last), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(fixture_finish_all(broker, "b"), 1500);
+    last = end_crowd(broker, WEFT_JOB_DIE, 1500);
+    CHECK_EQUAL(fixture_state(broker, &last), WEFT_JOB_CANCELLED);
+    CHECK_EQUAL(fixture_finish_all(broker, "b"), 0);
+    if (broker->ops->capabilities & WEFT_BROKER_MANAGES) {
+        struct weft_queue_info info;
+        CHECK_EQUAL(broker->ops->queue_find(broker, "b", &info), 0);
+        CHECK_EQUAL(info.jobs[WEFT_JOB_BLOCKED], 0);
+        CHECK_EQUAL(info.jobs[WEFT_JOB_CANCELLED], 1500);
+    }
     fixture_close(broker);
 }
 

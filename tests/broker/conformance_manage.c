@@ -378,6 +378,32 @@ FIBER_TEST(of_two_schedulers_one_fires)
     fixture_close(broker);
 }
 
+FIBER_TEST(a_run_whose_id_is_in_use_stays_due)
+{
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_MANAGES);
+    int64_t planned_us = broker->ops->now_us(broker);
+    struct weft_cron_entry entry = {
+        .name = "c", .schedule = "@hourly", .job = "{}", .next_us = planned_us};
+    CHECK_EQUAL(broker->ops->cron_set(broker, &entry), 0);
+    struct weft_uuid taken = fixture_put(broker, "default");
+    struct weft_job jobs[] = {fixture_job(broker), fixture_job(broker)}, *found = NULL;
+    struct weft_uuid fresh = jobs[1].id;
+    jobs[1].id = taken;
+    struct weft_enqueue items[] = {{.job = &jobs[0]}, {.job = &jobs[1]}};
+    struct weft_cron_fire fire = {.name = "c",
+                                  .planned_us = planned_us,
+                                  .next_us = planned_us + 60 * MINUTE_US,
+                                  .batch = {.items = items, .count = 2}};
+    CHECK_EQUAL(broker->ops->cron_fire(broker, &fire), -EEXIST);
+    CHECK_EQUAL(broker->ops->find(broker, &jobs[0].id, &found), -ENOENT);
+    jobs[1].id = fresh;
+    CHECK_EQUAL(broker->ops->cron_fire(broker, &fire), 0);
+    CHECK_EQUAL(fixture_state(broker, &jobs[0].id), WEFT_JOB_AVAILABLE);
+    CHECK_EQUAL(fixture_state(broker, &fresh), WEFT_JOB_AVAILABLE);
+    fixture_close(broker);
+}
+
 /* --- audit --- */
 
 FIBER_TEST(what_was_done_by_hand_is_written_down)

@@ -597,6 +597,45 @@ FIBER_TEST(a_flow_is_cancelled_as_a_whole)
     fixture_close(broker);
 }
 
+FIBER_TEST(a_flow_of_very_many_jobs_is_cancelled_as_a_whole)
+{
+    enum {
+        MANY = 2500
+    };
+    struct weft_broker *broker = fixture_open();
+    NEEDS_CAPABILITY(broker, WEFT_BROKER_MANAGES);
+    struct weft_job *jobs = calloc(MANY, sizeof *jobs);
+    struct weft_enqueue *items = calloc(MANY, sizeof *items);
+    REQUIRE(jobs && items);
+    struct weft_after after = {.any_end = false};
+    for (int i = 0; i < MANY; i++) {
+        jobs[i] = fixture_job(broker);
+        jobs[i].flow = jobs[0].id;
+        items[i].job = &jobs[i];
+    }
+    after.id = jobs[0].id;
+    for (int i = MANY - 100; i < MANY; i++) {
+        items[i].after = &after;
+        items[i].after_count = 1;
+    }
+    CHECK_EQUAL(fixture_enqueue_batch(broker, items, MANY, false), 0);
+    struct weft_cancel call = {.kind = WEFT_CANCEL_FLOW, .id = jobs[0].id, .reason = "enough"};
+    CHECK_EQUAL(broker->ops->cancel(broker, &call), 0);
+    CHECK_EQUAL(call.cancelled, MANY);
+    CHECK_EQUAL(call.flagged, 0);
+    for (int i = 0; i < MANY; i += MANY - 1) {
+        struct weft_job *found = fixture_find(broker, &jobs[i].id);
+        CHECK_EQUAL(found->state, WEFT_JOB_CANCELLED);
+        CHECK(found->error && strcmp(found->error, "enough") == 0);
+        weft_job_free(found);
+    }
+    CHECK_EQUAL(fixture_finish_all(broker, "default"), 0);
+    CHECK_EQUAL(broker->ops->cancel(broker, &call), -EALREADY);
+    free(jobs);
+    free(items);
+    fixture_close(broker);
+}
+
 /* --- by hand --- */
 
 FIBER_TEST(a_dead_job_can_begin_again_with_all_its_attempts)

@@ -439,6 +439,11 @@ __attribute__((constructor)) static void set_up(void)
     REQUIRE(sqlite3_vfs_register(&files, 1) == SQLITE_OK);
 }
 
+void fault_share_memory(bool possible)
+{
+    methods.iVersion = possible ? 2 : 1;
+}
+
 void fault_keep_synced(bool keep)
 {
     keeps_synced = keep;

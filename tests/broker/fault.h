@@ -43,6 +43,9 @@ bool fault_fired(void);
 void fault_note_statements(void);
 bool fault_was_run(const char *sql);
 
+/* Whether files can be mapped by several at once, which SQLite's log needs. */
+void fault_share_memory(bool possible);
+
 /* From here on remember what of the files was synced. */
 void fault_keep_synced(bool keep);
 

@@ -156,7 +156,7 @@ FIBER_TEST(an_empty_file_becomes_a_database)
     const char *path = path_of("empty.db");
     (void)fclose(fopen(path, "wb"));
     open_and_close(path);
-    check_query(path, "PRAGMA user_version", "2");
+    check_query(path, "PRAGMA user_version", "3");
 }
 
 FIBER_TEST(a_directory_that_does_not_exist_gives_a_clear_error)

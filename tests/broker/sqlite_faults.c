@@ -36,6 +36,7 @@ enum {
     IDS = 32,
     HELD = 48,
     MANY = 10,
+    STRANGERS = 510,
 };
 
 static bool everything(void)
@@ -551,6 +552,62 @@ static int prune(struct script *script)
     return script->broker->ops->prune(script->broker, &day, &removed, &more);
 }
 
+/* As when that of the machine was set. */
+static int set_clock(struct script *script)
+{
+    int64_t forward_us = 1000000;
+    struct sqlite_request request = {
+        .apply = weft_sqlite_apply_set_clock, .arg = &forward_us, .count = 1};
+    return weft_sqlite_write(weft_sqlite_of(script->broker), &request);
+}
+
+/* More jobs of tasks that nobody asks for than one claim passes, and one that is asked for. */
+static int put_strangers(struct script *script)
+{
+    struct weft_job *jobs = calloc(STRANGERS, sizeof *jobs);
+    struct weft_enqueue *items = calloc(STRANGERS, sizeof *items);
+    int err = jobs && items ? 0 : -ENOMEM;
+    for (int i = 0; err == 0 && i < STRANGERS; i++) {
+        jobs[i] = store_job(script->store);
+        jobs[i].queue = "strangers";
+        jobs[i].task = i + 1 < STRANGERS ? "stranger" : "work";
+        items[i].job = &jobs[i];
+    }
+    struct weft_enqueue_batch batch = {.items = items, .count = STRANGERS};
+    if (err == 0)
+        err = script->broker->ops->enqueue(script->broker, &batch);
+    free(jobs);
+    free(items);
+    return err;
+}
+
+static int claim_work(struct script *script, unsigned expected)
+{
+    static const char *const queue = "strangers", *const task = "work";
+    struct weft_job *jobs[MANY] = {NULL};
+    struct weft_claim call = {.queues = &queue,
+                              .queues_count = 1,
+                              .tasks = &task,
+                              .tasks_count = 1,
+                              .jobs = jobs,
+                              .jobs_max = MANY};
+    int err = script->broker->ops->claim(script->broker, &call);
+    CHECK_EQUAL(call.count, err ? 0 : expected);
+    for (unsigned i = 0; i < call.count; i++)
+        script->held[script->held_count++] = jobs[i];
+    return err;
+}
+
+static int claim_among_strangers(struct script *script)
+{
+    return claim_work(script, 0);
+}
+
+static int claim_behind_strangers(struct script *script)
+{
+    return claim_work(script, 1);
+}
+
 /* --- the script --- */
 
 static int (*const steps[])(struct script *) = {
@@ -621,7 +678,12 @@ static int (*const steps[])(struct script *) = {
     prune,
     remove_cron,
     claim_later,
+    set_clock,
     leave,
+    put_strangers,
+    claim_among_strangers,
+    claim_among_strangers,
+    claim_behind_strangers,
 };
 enum {
     STEPS = sizeof steps / sizeof *steps
@@ -868,7 +930,8 @@ static void find_statements(void)
 
 static bool is_left_out(int statement)
 {
-    return statement == SQL_ROLLBACK || statement == SQL_LOST_UNTIL_CLOSE;
+    return statement == SQL_ROLLBACK || statement == SQL_LOST_UNTIL_CLOSE ||
+           statement == SQL_UNRESOLVED_PUT || statement == SQL_UNRESOLVED_SELECT;
 }
 
 FIBER_TEST(the_script_runs_every_statement)
@@ -1160,6 +1223,23 @@ FIBER_TEST(a_database_opens_after_every_failed_operation_on_its_files)
     fail_opening(FAULT_SHARED_MEMORY, SQLITE_IOERR_SHMMAP, 3);
 }
 
+FIBER_TEST(a_file_system_without_shared_memory_is_refused)
+{
+    struct weft_broker *broker = NULL;
+    char error[200];
+    const char *path = new_path();
+    fault_share_memory(false);
+    CHECK_EQUAL(
+        weft_sqlite_open(&broker, &(struct weft_sqlite_options){.path = path}, error, sizeof error),
+        -ENOTSUP);
+    CHECK(strstr(error, "file system"));
+    fault_share_memory(true);
+    CHECK_EQUAL(
+        weft_sqlite_open(&broker, &(struct weft_sqlite_options){.path = path}, error, sizeof error),
+        0);
+    broker->ops->close(broker);
+}
+
 FIBER_TEST(a_database_opens_after_every_failed_allocation)
 {
     char path[160];
@@ -1204,7 +1284,7 @@ static uint64_t jobs_of(const char *path)
     sqlite3 *db = NULL;
     uint64_t sum = 0;
     store_open(&store, &(struct weft_sqlite_options){.path = path});
-    CHECK_EQUAL(store_number(&store, "PRAGMA user_version"), 2);
+    CHECK_EQUAL(store_number(&store, "PRAGMA user_version"), 3);
     store_close(&store);
     REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
     mix_all(&sum, db, "SELECT seq, id, queue, task, priority, payload FROM jobs ORDER BY seq");
@@ -1354,4 +1434,112 @@ FIBER_TEST(what_was_answered_survives_a_power_cut)
     end(&script);
     store_close(&store);
     fault_keep_synced(false);
+}
+
+/* --- what is done in portions --- */
+
+enum {
+    CROWD = 4500, /* children: more than a few portions of them */
+    PORTION = 1000,
+};
+
+/* A job that runs, and very many that wait for it. */
+static struct weft_job *gather_crowd(struct store *store)
+{
+    weft_sqlite_of(store->broker)->writer.resolved_max = PORTION;
+    const struct weft_after after = {.id = store_add(store, "default", "work")};
+    struct weft_job *jobs = calloc(CROWD, sizeof *jobs);
+    struct weft_enqueue *items = calloc(CROWD, sizeof *items);
+    REQUIRE(jobs && items);
+    for (int i = 0; i < CROWD; i++) {
+        jobs[i] = store_job(store);
+        jobs[i].queue = "crowd";
+        items[i] = (struct weft_enqueue){.job = &jobs[i], .after = &after, .after_count = 1};
+    }
+    struct weft_enqueue_batch batch = {.items = items, .count = CROWD};
+    REQUIRE(store->broker->ops->enqueue(store->broker, &batch) == 0 && items[0].err == 0);
+    free(jobs);
+    free(items);
+    struct weft_job *parent = store_claim(store, "default");
+    REQUIRE(parent);
+    return parent;
+}
+
+static uint64_t blocked(struct store *store)
+{
+    struct weft_queue_info info;
+    REQUIRE(store->broker->ops->queue_find(store->broker, "crowd", &info) == 0);
+    return info.jobs[WEFT_JOB_BLOCKED];
+}
+
+/* Each call gives the writer an occasion to go on. */
+static void check_crowd_is_let_go(struct store *store)
+{
+    struct weft_maintenance done;
+    for (int i = 0; i < 20 && blocked(store) > 0; i++)
+        CHECK_EQUAL(store->broker->ops->maintain(store->broker, &done), 0);
+    CHECK_EQUAL(blocked(store), 0);
+}
+
+STORE_TEST(a_portion_that_cannot_be_left_for_later_refuses_the_call)
+{
+    find_statements();
+    struct weft_job *parent = gather_crowd(store);
+    struct weft_settlement item = {.job = parent, .event = WEFT_JOB_COMPLETE};
+    fault_loose(true);
+    fault_statement(statements[SQL_UNRESOLVED_PUT].sql, SQLITE_FULL, true);
+    CHECK_EQUAL(store->broker->ops->settle(store->broker, &item, 1), -ENOSPC);
+    CHECK(fault_fired());
+    CHECK_EQUAL(blocked(store), CROWD);
+    CHECK_EQUAL(store_state(store, &parent->id), WEFT_JOB_RUNNING);
+    fault_clear();
+    store_settle(store, parent, WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+}
+
+/* End it so that only the first portion is done, until the writer has an occasion to go on. */
+static void end_crowd(struct store *store, struct weft_job *parent, enum weft_job_event event)
+{
+    find_statements();
+    fault_loose(true);
+    fault_statement(statements[SQL_UNRESOLVED_SELECT].sql, SQLITE_BUSY, false);
+    store_settle(store, parent, event);
+}
+
+STORE_TEST(a_portion_that_fails_is_tried_again)
+{
+    end_crowd(store, gather_crowd(store), WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+    CHECK(fault_fired());
+    fault_clear();
+}
+
+STORE_FILE_TEST(what_a_server_has_left_for_later_the_next_one_does)
+{
+    end_crowd(store, gather_crowd(store), WEFT_JOB_DIE);
+    store_close(store);
+    CHECK(fault_fired());
+    fault_clear();
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM unresolved"), 1);
+    store_open(store, &(struct weft_sqlite_options){.path = store->path});
+    check_crowd_is_let_go(store);
+    CHECK_EQUAL(store_number(store, "SELECT count(*) FROM outcomes WHERE state = 6"), CROWD);
+}
+
+STORE_FILE_TEST(a_job_that_begins_again_is_waited_for_again_by_those_who_do_not_know_of_its_end)
+{
+    struct weft_job *parent = gather_crowd(store);
+    struct weft_uuid id = parent->id;
+    enum weft_job_state state;
+    end_crowd(store, parent, WEFT_JOB_DIE);
+    CHECK_EQUAL(store->broker->ops->retry(store->broker, &id, &state), 0);
+    fault_clear();
+    uint64_t left = blocked(store);
+    CHECK(left > 0 && left < CROWD);
+    (void)store_work(store, "default", WEFT_JOB_COMPLETE);
+    check_crowd_is_let_go(store);
+    struct weft_queue_info info;
+    CHECK_EQUAL(store->broker->ops->queue_find(store->broker, "crowd", &info), 0);
+    CHECK_EQUAL(info.jobs[WEFT_JOB_AVAILABLE], left);
+    CHECK_EQUAL(info.jobs[WEFT_JOB_CANCELLED], CROWD - left);
 }

@@ -4,6 +4,7 @@
  * full at times, batches and settlements are refused in the middle. */
 #include "store.h"
 
+#include <base/hash.h>
 #include <broker/sqlite_internal.h>
 #include <weft/runtime.h>
 
@@ -34,6 +35,7 @@ struct life {
     unsigned refused, failed;
 };
 
+static unsigned passed; /* places that claims of one task have come to, of all lives */
 static unsigned told[WEFT_JOB_EVENTS + 1]; /* events of all lives by kind; the last: let go */
 
 static uint64_t below(struct life *life, uint64_t bound)
@@ -192,11 +194,34 @@ static void check_events(struct life *life)
                          " ON t.id = j.id WHERE t.state IS NOT coalesce(q.state, o.state)") == 0);
 }
 
+/* Nothing that is for those who passed it is ready before the place they have come to. */
+static void check_passed(struct life *life)
+{
+    const struct sqlite_writer *writer = &weft_sqlite_of(life->broker)->writer;
+    for (unsigned i = 0; i < writer->passed_count; i++)
+        for (int priority = 0; priority <= WEFT_PRIORITY_LAST; priority++) {
+            char sql[400];
+            struct sqlite_place until = weft_sqlite_passed_until(&writer->passed[i], priority);
+            if (until.seq == INT64_MIN || writer->passed[i].queue == 0)
+                continue;
+            passed++;
+            (void)sqlite3_snprintf(
+                sizeof sql, sql,
+                "SELECT count(*) FROM queue q JOIN tasks t ON t.id = q.task WHERE t.name = 'rare'"
+                " AND q.queue = %lld AND q.state = 2 AND q.flags & 1 = 0 AND q.priority = %d"
+                " AND (q.run_at_us, q.seq) <= (%lld, %lld)",
+                (long long)writer->passed[i].queue, priority, (long long)until.run_at_us,
+                (long long)until.seq);
+            REQUIRE(number(life, sql) == 0);
+        }
+}
+
 static void check_all(struct life *life)
 {
     check_tables(life);
     check_counts(life);
     check_events(life);
+    check_passed(life);
 }
 
 /* --- steps --- */
@@ -206,6 +231,7 @@ static struct weft_job some_job(struct life *life)
     struct weft_job job = store_job(life->store);
     job.queue = queue_names[below(life, QUEUES)];
     job.priority = (uint8_t)below(life, 3);
+    job.task = one_in(life, 3) ? "rare" : "work";
     if (one_in(life, 3))
         job.run_at_us += (int64_t)below(life, 5000000);
     if (one_in(life, 5))
@@ -316,6 +342,27 @@ static void put_in(struct life *life)
     note_batch(life, &batch);
 }
 
+static const char *const rare = "rare";
+
+static int apply_note(struct sqlite_writer *writer, struct sqlite_request *request)
+{
+    const struct sqlite_name *queue = weft_sqlite_name_find(&writer->queues, request->arg);
+    const struct sqlite_name *task = weft_sqlite_name_find(&writer->tasks, rare);
+    if (queue && task && writer->passed_count < QUEUES)
+        (void)weft_sqlite_passed_begin(writer, queue->number,
+                                       1 + 2 * weft_hash(&task->number, sizeof task->number));
+    return SQLITE_OK;
+}
+
+/* As when there had been very many jobs of the other task. */
+static void note_what_is_passed(struct life *life)
+{
+    char queue[2] = "";
+    queue[0] = queue_names[below(life, QUEUES)][0];
+    struct sqlite_request request = {.apply = apply_note, .arg = queue, .count = 1};
+    (void)went_well(life, weft_sqlite_write(weft_sqlite_of(life->broker), &request));
+}
+
 static void claim(struct life *life)
 {
     struct weft_job *jobs[6];
@@ -324,6 +371,10 @@ static void claim(struct life *life)
                               .jobs = jobs,
                               .jobs_max = 1 + (unsigned)below(life, 6),
                               .lease_us = one_in(life, 2) ? 20000000 : 0};
+    if (one_in(life, 2)) {
+        call.tasks = &rare;
+        call.tasks_count = 1;
+    }
     if (!went_well(life, life->broker->ops->claim(life->broker, &call)))
         return;
     for (unsigned i = 0; i < call.count; i++)
@@ -431,6 +482,8 @@ static void step(struct life *life)
         set_queue(life);
     else if (one_in(life, 40))
         change_disk(life);
+    else if (one_in(life, 20))
+        note_what_is_passed(life);
     else
         steps[below(life, sizeof steps / sizeof *steps)](life);
     (void)weft_sleep((int64_t)below(life, 400) * WEFT_MSEC);
@@ -491,6 +544,7 @@ FIBER_TEST(tables_memory_and_events_agree_whatever_happens)
         store_close(&store);
     }
     CHECK(all_were_told());
+    CHECK(passed > 0);
     for (int event = 0; event <= WEFT_JOB_EVENTS; event++)
         test_note("%u times %s", told[event],
                   event < WEFT_JOB_EVENTS ? weft_job_event_name((enum weft_job_event)event)
@@ -505,7 +559,7 @@ FIBER_TEST(tables_memory_and_events_agree_after_each_restart)
     (void)sqlite3_snprintf(sizeof path, path, "%s/random.db", test_directory());
     store_open(&store, &(struct weft_sqlite_options){.path = path});
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        live(&store, seed, 60);
+        live(&store, seed, 100);
         store_reopen(&store);
     }
     store_close(&store);

@@ -360,11 +360,14 @@ FIBER_TEST(a_claim_looks_at_a_bounded_number_of_jobs_in_vain_and_says_that_there
 
 /* --- what statements cost --- */
 
-static void check_plan(sqlite3 *db, const char *sql)
+/* Whole indexes are not walked either: only those who take the first few of one may begin at its
+ * front. */
+static void check_plan(sqlite3 *db, const char *sql, bool takes_first)
 {
     static const char *const tables[] = {
-        "SCAN jobs",    "SCAN queue", "SCAN outcomes", "SCAN errors", "SCAN needs",
-        "SCAN uniques", "SCAN j",     "SCAN q",        "SCAN o",      "USE TEMP B-TREE"};
+        "SCAN jobs", "SCAN queue",   "SCAN outcomes", "SCAN errors",    "SCAN needs",
+        "SCAN held", "SCAN uniques", "SCAN j",        "SCAN q",         "SCAN o",
+        "SCAN h",    "SCAN n",       "SCAN e",        "USE TEMP B-TREE"};
     sqlite3_stmt *plan = NULL;
     char *explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql);
     REQUIRE(explain && sqlite3_prepare_v2(db, explain, -1, &plan, NULL) == SQLITE_OK);
@@ -374,9 +377,10 @@ static void check_plan(sqlite3 *db, const char *sql)
         for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
             size_t len = strlen(tables[i]);
             bool found = strncmp(step, tables[i], len) == 0 && (!step[len] || step[len] == ' ');
-            if (found && !strstr(step, "USING"))
-                test_note("%s: %s", step ? step : "?", sql);
-            CHECK(!found || strstr(step, "USING"));
+            bool first = takes_first && strstr(step, "USING");
+            if (found && !first)
+                test_note("%s: %s", step, sql);
+            CHECK(!found || first);
         }
     }
     (void)sqlite3_finalize(plan);
@@ -391,7 +395,7 @@ FIBER_TEST(no_statement_of_the_writer_looks_at_more_rows_than_it_is_about)
     for (int i = 0; i < SQL_STATEMENTS; i++) {
         REQUIRE(writer->statements[i]); /* each has a text */
         if (i != SQL_LOST_UNTIL_CLOSE)  /* once, at open */
-            check_plan(writer->db, sqlite3_sql(writer->statements[i]));
+            check_plan(writer->db, sqlite3_sql(writer->statements[i]), i == SQL_WAKE_NEXT);
     }
     store_close(&store);
 }

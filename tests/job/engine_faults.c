@@ -579,3 +579,74 @@ FIBER_TEST(without_management_the_queues_that_are_named_are_drained)
     weft_engine_close(engine);
     faulty_close(&faulty);
 }
+
+static int drain_in_background(void *arg)
+{
+    return weft_engine_drain_queues(arg, false, 100);
+}
+
+FIBER_TEST(of_two_that_run_jobs_of_one_engine_the_second_is_refused)
+{
+    struct faulty faulty;
+    struct weft_engine *engine;
+    (void)faulty_open(&faulty, 0);
+    faulty.claim_ns = WEFT_SEC; /* the first one waits for the broker */
+    memset(runs, 0, sizeof runs);
+    sleep_ns = 0;
+    REQUIRE(weft_engine_open(&engine, &(struct weft_engine_options){.broker = &faulty.broker,
+                                                                    .handlers = handlers,
+                                                                    .handlers_count = 2,
+                                                                    .consumers = &narrow,
+                                                                    .consumers_count = 1,
+                                                                    .seed = 1}) == 0);
+    struct world world = {.broker = &faulty.broker, .engine = engine};
+    (void)insist(&world, 1);
+    struct weft_group group;
+    REQUIRE(weft_group_init(&group, NULL) == 0);
+    REQUIRE(weft_spawn(&group, drain_in_background, engine) == 0);
+    (void)weft_sleep(WEFT_SEC / 2);
+    CHECK_EQUAL(weft_engine_drain_queues(engine, false, 100), -EBUSY);
+    CHECK_EQUAL(weft_engine_run(engine), -EBUSY);
+    CHECK_EQUAL(weft_group_wait(&group), 0);
+    CHECK_EQUAL(runs[1], 1);
+    weft_engine_close(engine);
+    faulty_close(&faulty);
+}
+
+/* ---- the house -------------------------------------------------------------------------- */
+
+static unsigned signs_of_life;
+
+static int count_sign(struct weft_broker *broker, const struct weft_worker_info *worker)
+{
+    (void)broker;
+    (void)worker;
+    signs_of_life++;
+    return 0;
+}
+
+static int prune_without_end(struct weft_broker *broker, const struct weft_retention *retention,
+                             uint64_t *ret_removed, bool *ret_more)
+{
+    (void)broker;
+    (void)retention;
+    *ret_removed = 500;
+    *ret_more = true;
+    return 0;
+}
+
+FIBER_TEST(a_worker_shows_that_it_lives_while_very_much_is_removed)
+{
+    struct faulty faulty;
+    struct world world;
+    (void)faulty_open(&faulty, 0);
+    faulty.ops.prune = prune_without_end;
+    faulty.ops.worker_beat = count_sign;
+    open_on(&world, &faulty);
+    (void)weft_sleep(2 * 60 * WEFT_SEC); /* by then it removes */
+    signs_of_life = 0;
+    (void)weft_sleep(60 * WEFT_SEC);
+    CHECK(signs_of_life >= 5);
+    world_close(&world, 0);
+    faulty_close(&faulty);
+}

@@ -70,11 +70,24 @@ static int task_fail(struct weft_attempt *attempt, const void *settings)
     return -EPROTO;
 }
 
+/* Has the engine stopped that runs it. */
+static struct weft_engine *to_be_stopped;
+
+static int task_stop(struct weft_attempt *attempt, const void *settings)
+{
+    (void)attempt;
+    (void)settings;
+    seen.runs++;
+    weft_engine_drain(to_be_stopped, 0);
+    return 0;
+}
+
 static const struct weft_handler handlers[] = {
     {.name = "note", .run = task_note},
     {.name = "stubborn", .run = task_stubborn, .grace_ns = 60 * WEFT_SEC},
     {.name = "chain", .run = task_chain},
     {.name = "fail", .run = task_fail},
+    {.name = "stop", .run = task_stop},
 };
 
 static const struct weft_consumer_queue every[] = {{.name = "*"}};
@@ -88,7 +101,7 @@ static void open_world(struct world *world, const struct weft_consumer_options *
     seen = (struct seen){0};
     world_open(world, (struct weft_engine_options){
                           .handlers = handlers,
-                          .handlers_count = 4,
+                          .handlers_count = 5,
                           .consumers = consumer,
                           .consumers_count = consumer ? 1 : 0,
                       });
@@ -244,7 +257,7 @@ FIBER_TEST(an_engine_whose_caller_is_cancelled_does_not_begin)
     end_engine(&world, 0);
     struct weft_engine_options options = {.broker = world.broker,
                                           .handlers = handlers,
-                                          .handlers_count = 4,
+                                          .handlers_count = 5,
                                           .consumers = &three,
                                           .consumers_count = 1};
     REQUIRE(weft_engine_open(&world.engine, &options) == 0);
@@ -460,7 +473,7 @@ static void open_still(struct world *world, const struct weft_consumer_options *
     struct weft_engine_options options = {
         .broker = world->broker,
         .handlers = handlers,
-        .handlers_count = 4,
+        .handlers_count = 5,
         .consumers = consumer,
         .consumers_count = consumer ? 1 : 0,
         .seed = 3,
@@ -562,5 +575,40 @@ FIBER_TEST(an_inline_run_is_refused_while_the_engine_runs_and_ends_when_cancelle
     (void)weft_scope_leave(&scope, 0);
     CHECK_EQUAL(world_state(&world, &id), WEFT_JOB_AVAILABLE);
     CHECK_EQUAL(world_counts(&world).released, 1);
+    close_still(&world);
+}
+
+FIBER_TEST(an_inline_run_ends_when_the_engine_is_stopped)
+{
+    struct world world = {0};
+    sleep_ns = 0;
+    open_still(&world, &three);
+    to_be_stopped = world.engine;
+    for (int i = 0; i < 10; i++)
+        (void)world_add(&world, "stop", "{}");
+    CHECK(weft_engine_drain_queues(world.engine, false, 100) <= 3);
+    CHECK(seen.runs >= 1 && seen.runs <= 3);
+    CHECK_EQUAL(weft_engine_drain_queues(world.engine, false, 100), -EBUSY);
+    close_still(&world);
+}
+
+FIBER_TEST(an_inline_run_comes_past_jobs_of_tasks_that_nobody_has)
+{
+    struct world world = {0};
+    sleep_ns = 0;
+    open_world(&world, NULL);
+    end_engine(&world, 0);
+    seen = (struct seen){0};
+    REQUIRE(weft_engine_open(&world.engine, &(struct weft_engine_options){.broker = world.broker,
+                                                                          .handlers = handlers,
+                                                                          .handlers_count = 5,
+                                                                          .leave_unknown = true,
+                                                                          .seed = 3}) == 0);
+    for (int i = 0; i < 2000; i++)
+        (void)world_add(&world, "misspelt", "{}");
+    for (int i = 0; i < 5; i++)
+        (void)put(&world, i);
+    CHECK_EQUAL(weft_engine_drain_queues(world.engine, false, 100), 5);
+    CHECK_EQUAL(seen.runs, 5);
     close_still(&world);
 }

@@ -692,3 +692,23 @@ FIBER_TEST(a_job_whose_need_is_dead_is_cancelled)
     weft_job_free(job);
     world_close(&world, 0);
 }
+
+FIBER_TEST(results_are_dropped_in_time_also_where_jobs_are_kept_for_ever)
+{
+    seen = (struct seen){0};
+    struct world world = {0};
+    world_open(&world, (struct weft_engine_options){
+                           .handlers = flaky, .handlers_count = 2, .retention = {-1, -1, -1}});
+    struct weft_uuid id = world_put(
+        &world, (struct weft_submission){
+                    .task = "flaky", .priority = -1, .result_ttl_us = INT64_C(60) * 1000000});
+    struct weft_job *job = world_end(&world, &id);
+    CHECK(job->result.data);
+    weft_job_free(job);
+    (void)weft_sleep(5 * 60 * WEFT_SEC);
+    job = world_find(&world, &id);
+    CHECK_EQUAL(job->state, WEFT_JOB_COMPLETED);
+    CHECK(!job->result.data);
+    weft_job_free(job);
+    world_close(&world, 0);
+}

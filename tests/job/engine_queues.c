@@ -529,3 +529,44 @@ FIBER_TEST(many_queues_are_all_served)
     CHECK_EQUAL(ran.most, 5);
     world_close(&world, 0);
 }
+
+/* ---- what is in the way ----------------------------------------------------------------- */
+
+FIBER_TEST(what_waits_behind_very_many_that_a_key_holds_back_runs)
+{
+    struct world world = {0};
+    const struct weft_queue_settings one_per_key = {.running_max_per_key = 1};
+    sleep_ns = 3600 * WEFT_SEC;
+    open_with(&world, EVERY(10), 1);
+    pause_queue(&world, "a", true);
+    for (int i = 0; i < 3500; i++)
+        (void)world_put(&world,
+                        (struct weft_submission){
+                            .task = "note", .queue = "a", .priority = -1, .limit_key = "k"});
+    (void)put(&world, "a", 9, 1);
+    CHECK_EQUAL(world.broker->ops->queue_set(world.broker, "a", &one_per_key), 0);
+    (void)weft_sleep(10 * WEFT_SEC);
+    CHECK_EQUAL(ran.count, 2); /* one of the key, and the last */
+    CHECK_EQUAL(ran.number[1], 1);
+    world_close(&world, 0);
+}
+
+FIBER_TEST(what_waits_behind_very_many_jobs_of_tasks_that_nobody_has_runs)
+{
+    struct world world = {0};
+    sleep_ns = 0;
+    ran = (struct ran){0};
+    world_open(&world, (struct weft_engine_options){
+                           .handlers = handlers, .handlers_count = 1, .leave_unknown = true});
+    for (int i = 0; i < 3500; i++)
+        (void)world_put(&world, (struct weft_submission){
+                                    .task = "misspelt", .queue = i % 2 ? "a" : "b", .priority = 3});
+    for (int i = 0; i < 10; i++)
+        (void)put(&world, i % 2 ? "a" : "b", 5, i);
+    (void)weft_sleep(10 * WEFT_SEC);
+    CHECK_EQUAL(ran.count, 10);
+    (void)put(&world, "a", 9, 10);
+    (void)weft_sleep(10 * WEFT_SEC);
+    CHECK_EQUAL(ran.count, 11);
+    world_close(&world, 0);
+}

@@ -316,6 +316,42 @@ STORE_TEST(many_schedules_that_are_due_at_once_all_run)
     check_runs(store, NULL, SCHEDULES, start_us + HOUR_US, 0);
 }
 
+/* All ids of so many milliseconds. */
+static void use_up_ids(struct store *store, int64_t from_us, int count)
+{
+    enum {
+        EACH = 4096
+    };
+    struct weft_job *jobs = calloc(EACH, sizeof *jobs);
+    struct weft_enqueue *items = calloc(EACH, sizeof *items);
+    REQUIRE(jobs && items);
+    for (int64_t ms = from_us / 1000; count > 0; ms++, count--) {
+        for (unsigned i = 0; i < EACH; i++) {
+            jobs[i] = store_job(store);
+            for (int byte = 0; byte < 6; byte++)
+                jobs[i].id.bytes[byte] = (uint8_t)(ms >> (40 - 8 * byte));
+            jobs[i].id.bytes[6] = (uint8_t)(0x70 | i >> 8);
+            jobs[i].id.bytes[7] = (uint8_t)i;
+            items[i] = (struct weft_enqueue){.job = &jobs[i]};
+        }
+        struct weft_enqueue_batch batch = {.items = items, .count = EACH};
+        REQUIRE(store->broker->ops->enqueue(store->broker, &batch) == 0 && items[0].err == 0);
+    }
+    free(jobs);
+    free(items);
+}
+
+STORE_TEST(a_run_is_put_in_although_all_ids_of_its_moment_are_in_use)
+{
+    begin_hour(store);
+    set(store, "often", "*/10 * * * *", NULL);
+    use_up_ids(store, now_of(store) + 10 * MINUTE_US, 3);
+    struct weft_scheduler_counts counts = run_for(store, 11 * MINUTE_US);
+    CHECK_EQUAL(count_runs(store, "often"), 1);
+    CHECK_EQUAL(counts.put_in, 1);
+    CHECK_EQUAL(counts.refused + counts.errors + counts.missed, 0);
+}
+
 /* --- a store that fails --- */
 
 static unsigned calls, every; /* so many calls go well between two that do not */
