@@ -3,7 +3,7 @@
 #include "remote_internal.h"
 
 #include <base/base64.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <weft/offload.h>
 #include <weft/scope.h>

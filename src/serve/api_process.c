@@ -5,7 +5,7 @@
 #include <serve/api.h>
 
 #include <base/buffer.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 #include <serve/api_json.h>
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * job_members.c - the members of a job object, one table row each. See job_json.h for what they
  * are, job_reader.h for whom this works. */
+#include <base/json_scan.h>
 #include <job/job.h>
-#include <job/json_scan.h>
 #include <serve/job_reader.h>
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  */
 #include <serve/jobs_internal.h>
 
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <stdlib.h>

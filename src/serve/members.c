@@ -6,9 +6,9 @@
 #include <base/buffer.h>
 #include <base/duration.h>
 #include <base/iso_time.h>
+#include <base/json_scan.h>
 #include <base/words.h>
 #include <job/job.h>
-#include <job/json_scan.h>
 
 #include <errno.h>
 #include <math.h>
