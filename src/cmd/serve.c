@@ -26,7 +26,7 @@ static void print_ready(void *context, const char *address)
     (void)printf("weft serves on http://%s\n", address);
     (void)printf("try: curl -s http://%s/process -H 'Content-Type: application/json' ", address);
     if (arguments->token_file)
-        (void)printf("-H \"Authorization: Bearer $(cat %s)\" ", arguments->token_file);
+        (void)printf("-H 'Authorization: Bearer TOKEN' ");
     (void)printf("-d '{\"text\": \"hello\"}'\n");
     (void)fflush(stdout);
 }
