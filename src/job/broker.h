@@ -146,6 +146,12 @@ struct weft_broker_event {
 };
 
 /* --- management --- */
+/* Whether it is a job's step: neither of these two kinds. */
+static inline bool weft_broker_event_is_step(const struct weft_broker_event *event)
+{
+    return event->event != WEFT_JOB_DUE || event->from != event->to;
+}
+
 
 enum weft_cancel_kind {
     WEFT_CANCEL_JOB,  /* id is a job's */
