@@ -168,10 +168,20 @@ static int read_states(struct weft_reader *reader, const struct weft_member *mem
     return 0;
 }
 
+static int read_unique_key(struct weft_reader *reader, const struct weft_member *member,
+                           json_t *value)
+{
+    static const char ours[] = WEFT_JOB_IDEMPOTENCY_KEYS;
+    int err = weft_read_key(reader, member, value);
+    if (!err && strncmp(json_string_value(value), ours, sizeof ours - 1) == 0)
+        err = weft_refuse_member(reader, member, "must not begin with \"%s\"", ours);
+    return err;
+}
+
 static int read_unique(struct weft_reader *reader, const struct weft_member *member, json_t *value)
 {
     static const struct weft_member members[] = {
-        {"unique.key", weft_read_key, FIELD(unique_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
+        {"unique.key", read_unique_key, FIELD(unique_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
         {"unique.window", weft_read_length, FIELD(unique_window_ns), LENGTH_MIN, LENGTH_MAX},
         {"unique.states", read_states, 0},
     };
