@@ -44,7 +44,7 @@ static int claim_or_wait(struct weft_http_exchange *exchange, struct weft_api *a
 {
     struct weft_queue_watch watch;
     int64_t deadline_ns = weft_now() + request->wait_ns;
-    int err = weft_queue_watch_begin(&watch, api->engine, claim->queues, claim->queues_count);
+    int err = weft_queue_watch_begin(&watch, api->engine, claim);
     if (err)
         return err;
     bool again = true;
