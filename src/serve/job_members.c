@@ -419,6 +419,10 @@ static int check_together(struct weft_job_reader *reader)
                                job_members[belongs[i].whole].name);
     if (request->timeout_ns && request->soft_timeout_ns > request->timeout_ns)
         return weft_refuse(&reader->in, 422, "\"soft_timeout\" is longer than \"timeout\"");
+    if (request->expires_in_ns && request->expires_in_ns <= request->delay_ns)
+        return weft_refuse(&reader->in, 422, "\"expires_in\" is over before \"delay\" is");
+    if (request->expires_at_us && request->expires_at_us <= request->run_at_us)
+        return weft_refuse(&reader->in, 422, "\"expires_at\" is not after \"run_at\"");
     return 0;
 }
 
