@@ -375,3 +375,110 @@ bool weft_json_is_valid(const char *json, size_t len)
         more = scan_value(&cursor, &nesting);
     return more > 0;
 }
+
+/* --- plainly JSON --- */
+
+#define PLAIN_DEPTH_MAX  4u
+#define PLAIN_NAMES_MAX  16u
+#define PLAIN_DIGITS_MAX 15
+
+static bool plain_value(struct cursor *cursor, unsigned depth);
+
+/* Behind an opening quote. */
+static bool plain_string(struct cursor *cursor)
+{
+    while (cursor->at < cursor->end) {
+        unsigned char c = (unsigned char)*cursor->at;
+        size_t left = (size_t)(cursor->end - cursor->at);
+        size_t len = c < 0x80 ? 1 : weft_utf8_sequence((const unsigned char *)cursor->at, left);
+        if (c < 0x20 || c == '\\' || len == 0)
+            return false;
+        cursor->at += len;
+        if (c == '"')
+            return true;
+    }
+    return false;
+}
+
+static bool plain_digits(struct cursor *cursor)
+{
+    const char *from = cursor->at;
+    return scan_digits(cursor) && cursor->at - from <= PLAIN_DIGITS_MAX;
+}
+
+/* An exponent ends it, and is nothing that may follow. */
+static bool plain_number(struct cursor *cursor)
+{
+    (void)scan_char(cursor, '-');
+    if (!scan_char(cursor, '0') && !plain_digits(cursor))
+        return false;
+    return !scan_char(cursor, '.') || plain_digits(cursor);
+}
+
+struct plain_name {
+    const char *text;
+    size_t len;
+};
+
+static bool is_new_name(const struct plain_name *names, unsigned count)
+{
+    const struct plain_name *name = &names[count];
+    for (unsigned i = 0; i < count; i++)
+        if (names[i].len == name->len && memcmp(names[i].text, name->text, name->len) == 0)
+            return false;
+    return true;
+}
+
+/* Behind the opening bracket. */
+static bool plain_object(struct cursor *cursor, unsigned depth)
+{
+    struct plain_name names[PLAIN_NAMES_MAX];
+    unsigned count = 0;
+    if (take(cursor, '}'))
+        return true;
+    do {
+        if (count == PLAIN_NAMES_MAX || !take(cursor, '"'))
+            return false;
+        names[count].text = cursor->at;
+        if (!plain_string(cursor))
+            return false;
+        names[count].len = (size_t)(cursor->at - names[count].text);
+        if (!is_new_name(names, count) || !take(cursor, ':') || !plain_value(cursor, depth))
+            return false;
+        count++;
+    } while (take(cursor, ','));
+    return take(cursor, '}');
+}
+
+static bool plain_array(struct cursor *cursor, unsigned depth)
+{
+    if (take(cursor, ']'))
+        return true;
+    do {
+        if (!plain_value(cursor, depth))
+            return false;
+    } while (take(cursor, ','));
+    return take(cursor, ']');
+}
+
+static bool plain_value(struct cursor *cursor, unsigned depth) // NOLINT(misc-no-recursion): bounded
+{
+    if (take(cursor, '"'))
+        return plain_string(cursor);
+    if (scan_char(cursor, '{'))
+        return depth < PLAIN_DEPTH_MAX && plain_object(cursor, depth + 1);
+    if (scan_char(cursor, '['))
+        return depth < PLAIN_DEPTH_MAX && plain_array(cursor, depth + 1);
+    if (at_digit(cursor) || (cursor->at < cursor->end && *cursor->at == '-'))
+        return plain_number(cursor);
+    return scan_word(cursor, "true") || scan_word(cursor, "false") || scan_word(cursor, "null");
+}
+
+bool weft_json_is_plain(const char *json, size_t len)
+{
+    struct cursor cursor = {json, json + len};
+    if (!plain_value(&cursor, 0))
+        return false;
+    skip_space(&cursor);
+    return cursor.at == cursor.end;
+}

@@ -23,6 +23,11 @@ int weft_json_find_string(const char *json, size_t len, const char *key, const c
  * not recurse. */
 bool weft_json_is_valid(const char *json, size_t len);
 
+/* Whether text is one JSON value, and so plainly that no parser can think otherwise: in UTF-8
+ * without escapes, numbers of a few digits, hardly nested, few members and no two of one name.
+ * False says nothing. */
+bool weft_json_is_plain(const char *json, size_t len);
+
 /* Find the member key of the outermost object, whatever its value is.
  *
  * ret_raw  points into json: the value as it is written, without spaces around it

@@ -79,8 +79,17 @@ void weft_job_free(struct weft_job *job)
     free(job);
 }
 
+static bool is_name_char(char c)
+{
+    char lower = (char)(c | 0x20);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= ':') || c == '.' || c == '_' ||
+           c == '-';
+}
+
 bool weft_job_name_is_valid(const char *text)
 {
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-");
+    size_t len = 0;
+    while (is_name_char(text[len]) && len <= WEFT_JOB_NAME_MAX)
+        len++;
     return len > 0 && len <= WEFT_JOB_NAME_MAX && text[len] == '\0';
 }

@@ -64,18 +64,13 @@ static int read_attempts(struct weft_reader *reader, const struct weft_member *m
 static int read_payload(struct weft_reader *reader, const struct weft_member *member, json_t *value)
 {
     struct weft_job_request *request = request_of(reader);
-    const char *raw = NULL;
-    size_t len = 0;
     (void)value;
-    int err = weft_json_find(reader->raw, reader->raw_len, member->name, &raw, &len);
-    if (err < 0) /* the parser took it for JSON with such a member */
-        return weft_refuse_member(reader, member, "cannot be read");
-    if (len > WEFT_JOB_PAYLOAD_MAX)
+    if (reader->raw_len > WEFT_JOB_PAYLOAD_MAX)
         return weft_refuse(reader, 413, "\"%s\" has more than %zu bytes", member->name,
                            WEFT_JOB_PAYLOAD_MAX);
     request->payload_kind = WEFT_JOB_PAYLOAD_JSON;
-    request->payload_len = len;
-    return weft_read_copy(reader, raw, len, &request->payload);
+    request->payload_len = reader->raw_len;
+    return weft_read_copy(reader, reader->raw, reader->raw_len, &request->payload);
 }
 
 static int read_bytes(struct weft_reader *reader, const struct weft_member *member, json_t *value)
@@ -366,7 +361,7 @@ enum {
 
 static const struct weft_member job_members[MEMBERS] = {
     [TASK] = {"task", weft_read_word, FIELD(task)},
-    [PAYLOAD] = {"payload", read_payload, .tree_max = WEFT_JOB_PAYLOAD_MAX},
+    [PAYLOAD] = {"payload", read_payload, .tree_max = WEFT_JOB_PAYLOAD_MAX, .as_written = true},
     [QUEUE] = {"queue", weft_read_word, FIELD(queue)},
     [PRIORITY] = {"priority", read_priority},
     [DELAY] = {"delay", weft_read_length, FIELD(delay_ns), 0, LENGTH_MAX},
@@ -429,14 +424,11 @@ static int check_together(struct weft_job_reader *reader)
 int weft_job_read_members(struct weft_job_reader *reader)
 {
     struct weft_reader *in = &reader->in;
-    int err = weft_object_check_sizes(in, job_members, MEMBERS);
-    json_t *root = err ? NULL : weft_reader_load(in, in->raw, in->raw_len, &err);
-    if (!root)
-        return err;
+    const char *raw = in->raw;
+    size_t len = in->raw_len;
+    if (raw[0] != '{')
+        return weft_refuse_no_object(in, raw, len, "a job must be a JSON object");
     reader->given = 0;
-    err = json_is_object(root)
-              ? weft_members_read(in, root, "", job_members, MEMBERS, &reader->given)
-              : weft_refuse(in, 422, "a job must be a JSON object");
-    json_decref(root);
+    int err = weft_object_read(in, raw, len, job_members, MEMBERS, &reader->given);
     return err ? err : check_together(reader);
 }

@@ -189,25 +189,21 @@ static int refuse_named(struct weft_reader *reader, const struct weft_json_membe
 static int check_size(struct weft_reader *reader, const struct weft_json_member *found,
                       const struct weft_member *member)
 {
-    size_t most = member && member->tree_max ? member->tree_max : WEFT_BODY_TREE_MAX;
+    size_t most = member->tree_max ? member->tree_max : WEFT_BODY_TREE_MAX;
     bool nested = found->raw[0] == '[' || found->raw[0] == '{';
     if (!nested || found->len <= most)
         return 0;
-    return weft_refuse(reader, 413, "\"%s\" has more than %zu bytes",
-                       member ? member->name : "an unknown member", most);
+    return weft_refuse(reader, 413, "\"%s\" has more than %zu bytes", member->name, most);
 }
 
-int weft_object_check_sizes(struct weft_reader *reader, const struct weft_member *members,
-                            size_t count)
+/* Most values are such strings: nothing is left for a parser to do. */
+static json_t *load_plain_string(struct weft_reader *reader, const struct weft_json_member *found,
+                                 int *ret_err)
 {
-    const char *at = reader->raw, *end = at + reader->raw_len;
-    struct weft_json_member found;
-    int err = 0;
-    if (reader->raw_len <= WEFT_BODY_TREE_MAX)
-        return 0;
-    while (!err && weft_json_next_member(&at, end, &found) > 0)
-        err = check_size(reader, &found, find_row(&found, members, count));
-    return err; /* whether it is JSON is for a parser to say */
+    json_t *value = json_stringn_nocheck(found->raw + 1, found->len - 2);
+    if (!value)
+        *ret_err = weft_refuse_memory(reader);
+    return value;
 }
 
 static int read_member(struct weft_reader *reader, const struct weft_json_member *found,
@@ -220,7 +216,12 @@ static int read_member(struct weft_reader *reader, const struct weft_json_member
     int err = check_size(reader, found, member);
     if (err)
         return err;
-    json_t *value = weft_reader_load(reader, found->raw, found->len, &err);
+    bool plain = weft_json_is_plain(found->raw, found->len);
+    if (plain && member->as_written)
+        return member->read(reader, member, NULL);
+    json_t *value = plain && found->raw[0] == '"'
+                        ? load_plain_string(reader, found, &err)
+                        : weft_reader_load(reader, found->raw, found->len, &err);
     if (value)
         err = member->read(reader, member, value);
     json_decref(value);
@@ -256,22 +257,28 @@ int weft_object_read(struct weft_reader *reader, const char *raw, size_t len,
     return 0;
 }
 
+int weft_refuse_no_object(struct weft_reader *reader, const char *raw, size_t len,
+                          const char *detail)
+{
+    int err = 0;
+    if (len > WEFT_BODY_TREE_MAX)
+        return weft_refuse(reader, 422, "%s", detail);
+    json_t *other = weft_reader_load(reader, raw, len, &err);
+    json_decref(other);
+    return other ? weft_refuse(reader, 422, "%s", detail) : err;
+}
+
 int weft_body_read(struct weft_reader *reader, const struct weft_member *members, size_t count,
                    uint32_t *given)
 {
     const char *at = reader->body, *end = at + reader->body_len;
-    int err = 0;
     while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
         at++;
     if (at == end)
         return weft_refuse(reader, 400, "the body is empty");
     if (*at == '{')
         return weft_object_read(reader, at, (size_t)(end - at), members, count, given);
-    if ((size_t)(end - at) > WEFT_BODY_TREE_MAX)
-        return weft_refuse(reader, 422, "the body must be a JSON object");
-    json_t *other = weft_reader_load(reader, at, (size_t)(end - at), &err);
-    json_decref(other);
-    return other ? weft_refuse(reader, 422, "the body must be a JSON object") : err;
+    return weft_refuse_no_object(reader, at, (size_t)(end - at), "the body must be a JSON object");
 }
 
 int weft_list_read(struct weft_reader *reader, const struct weft_member *member,

@@ -46,6 +46,7 @@ struct weft_member {
     size_t offset;
     int64_t least, most; /* of a number; most bytes of a text; nanoseconds of a length */
     size_t tree_max;     /* bytes of an array or object; 0: WEFT_BODY_TREE_MAX */
+    bool as_written;     /* read takes reader->raw; value, which may be NULL, says nothing */
 };
 
 /* JSON as it is written, not copied. */
@@ -80,13 +81,9 @@ json_t *weft_reader_load(struct weft_reader *reader, const char *raw, size_t len
 
 /* Read the members of an object that was parsed; one that has no row is refused. outer: what it is
  * itself a member of, "" for none. A bit of *given is set for each row whose member was there.
- * These four return 0, -EINVAL, -ENOMEM */
+ * These five return 0, -EINVAL, -ENOMEM */
 int weft_members_read(struct weft_reader *reader, json_t *object, const char *outer,
                       const struct weft_member *members, size_t count, uint32_t *given);
-
-/* Refuse reader->raw, an object that is to be parsed as a whole, if its tree would be large. */
-int weft_object_check_sizes(struct weft_reader *reader, const struct weft_member *members,
-                            size_t count);
 
 /* Read the members of an object without parsing it as a whole. */
 int weft_object_read(struct weft_reader *reader, const char *raw, size_t len,
@@ -95,6 +92,11 @@ int weft_object_read(struct weft_reader *reader, const char *raw, size_t len,
 /* The same for the body, which must be an object. */
 int weft_body_read(struct weft_reader *reader, const struct weft_member *members, size_t count,
                    uint32_t *given);
+
+/* Say what is wrong with a text that should be an object and does not begin like one: 400 when it
+ * is no JSON, else 422 with that sentence. */
+int weft_refuse_no_object(struct weft_reader *reader, const char *raw, size_t len,
+                          const char *detail);
 
 /* Go through a list of `least` to `most` elements: read is called with each. */
 int weft_list_read(struct weft_reader *reader, const struct weft_member *member,

@@ -255,7 +255,7 @@ static const struct weft_member settle_members[SETTLE_MEMBERS] = {
     [TOKEN] = {"token", read_token, FIELD(item.token)},
     [OUTCOME] = {"outcome", read_outcome},
     [RESULT] = {"result", weft_read_json, FIELD(result), .most = WEFT_JOB_RESULT_MAX,
-                .tree_max = WEFT_JOB_RESULT_MAX},
+                .as_written = true, .tree_max = WEFT_JOB_RESULT_MAX},
     [RESULT_BASE64] = {"result_base64", read_result, .most = WEFT_JOB_RESULT_MAX},
     [ERROR] = {"error", read_error, .most = ERROR_BYTES_MAX},
     [DELAY] = {"delay", weft_read_length, FIELD(item.delay_ns), 0, WEFT_SETTLE_DELAY_MAX},
@@ -344,7 +344,8 @@ static int read_extension(struct weft_reader *reader, void *context, size_t inde
         {"id", weft_read_uuid, FIELD(id)},
         {"token", read_token, FIELD(token)},
         {"lease", weft_read_length, FIELD(lease_ns), WEFT_LEASE_LEAST_NS, WEFT_LEASE_MOST_NS},
-        {"progress", weft_read_json, FIELD(progress), .most = WEFT_JOB_PROGRESS_MAX},
+        {"progress", weft_read_json, FIELD(progress), .most = WEFT_JOB_PROGRESS_MAX,
+         .as_written = true},
     };
     struct weft_extend_request *request = context;
     struct extend_target target = {0};

@@ -244,6 +244,82 @@ TEST(validity_is_what_jansson_says)
     CHECK(valid > 1000);
 }
 
+static bool is_plain(const char *json, size_t len)
+{
+    char *exact = malloc(len ? len : 1);
+    REQUIRE(exact);
+    memcpy(exact, json, len);
+    bool plain = weft_json_is_plain(exact, len);
+    free(exact);
+    return plain;
+}
+
+TEST(what_is_plain_is_told_from_what_a_parser_has_to_look_at)
+{
+    static const char *const plain[] = {
+        "null",
+        " true ",
+        "0",
+        "-12.50",
+        "\"text\"",
+        "\"\xc3\xa4\"",
+        "[]",
+        "{ }",
+        "[1, [2], {\"a\": [3, {}]}]",
+        "{\"a\":{\"a\":1},\"b\":\"\"}",
+    };
+    static const char *const others[] = {
+        "",
+        "{",
+        "[1,]",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "01",
+        "-",
+        "1.",
+        "nul",
+        "1 2",
+        "\"a",
+        "\"\x01\"",
+        "\"\xff\"",
+        "{\"a\":1,\"b\":2,\"a\":3}",
+        "\"\\n\"",
+        "1e9",
+        "1234567890123456",
+        "[[[[[1]]]]]",
+    };
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        CHECK(is_plain(plain[i], strlen(plain[i])));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        CHECK(!is_plain(others[i], strlen(others[i])));
+}
+
+TEST(what_is_plain_jansson_takes)
+{
+    static const char seed[] = "{\"a\": [1, -2.5, \"x\", true, null], \"b\": {\"c\": {}}}";
+    static const char letters[] = "{}[]\":,\\ -+.0123456789eEabctrufalsn\xc3\xa4";
+    struct weft_random random;
+    weft_random_seed(&random, 11);
+    unsigned plain = 0;
+    for (int round = 0; round < 200000; round++) {
+        char text[sizeof seed];
+        size_t len = sizeof seed - 1;
+        memcpy(text, seed, len);
+        for (uint64_t n = weft_random_below(&random, 4); n > 0; n--)
+            text[weft_random_below(&random, len)] =
+                letters[weft_random_below(&random, sizeof letters - 1)];
+        if (!is_plain(text, len))
+            continue;
+        json_t *root = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+        CHECK(root != NULL);
+        if (!root)
+            test_note("%.*s", (int)len, text);
+        json_decref(root);
+        plain++;
+    }
+    CHECK(plain > 1000);
+}
+
 /* A member's value of any kind, as text. */
 static void expect_value(const char *json, const char *wanted)
 {

@@ -484,13 +484,14 @@ TEST(what_is_not_json_is_told_with_its_place)
     refused("", 400, "the body is empty");
     refused(" \n\t ", 400, "the body is empty");
     refused("{\"task\":\"t\",}", 400,
-            "the body is not JSON at line 1, column 13: string or '}' expected near '}'");
+            "the body is not JSON at line 1, column 13: a member, \",\" or \"}\" is expected");
     refused("\n {\n \"task\" \"t\"}", 400,
-            "the body is not JSON at line 3, column 11: ':' expected near '\"t\"'");
+            "the body is not JSON at line 3, column 9: a member, \",\" or \"}\" is expected");
     refused("{\"task\":\"t\"} x", 400,
-            "the body is not JSON at line 1, column 14: end of file expected near 'x'");
-    refused("{\"task\":\"t\",\"task\":\"t\"}", 400,
-            "the body is not JSON at line 1, column 18: duplicate object key near '\"task\"'");
+            "the body is not JSON at line 1, column 14: something follows the object");
+    refused("{\"task\":\"t\",\"task\":\"t\"}", 400, "the member \"task\" is there twice");
+    refused("{\"task\":\"t\",\"payload\":{\"a\":{\"b\":1,\"b\":2}}}", 400,
+            "the body is not JSON at line 1, column 37: duplicate object key near '\"b\"'");
     refused("{\"task\":\"\xff\"}", 400,
             "the body is not JSON at line 1, column 9: unable to decode byte 0xff near '\"'");
     refused("{\"task\":\"t\",\"payload\":1e999}", 400,
@@ -551,7 +552,7 @@ TEST(in_an_array_errors_name_the_job)
     refused("[[{\"task\":\"a\"}]]", 422, "job 1: a job must be a JSON object");
     refused("[{\"task\":\"a\",\"timeout\":0}]", 422, "job 1: \"timeout\" must be more than 0");
     refused("[{\"task\":\"a\"},\n {\"task\":}]", 400,
-            "the body is not JSON at line 2, column 10: unexpected token near '}'");
+            "the body is not JSON at line 2, column 10: a member, \",\" or \"}\" is expected");
     refused("[{\"task\":\"a\"]", 400,
             "the body is not JSON at line 1, column 14: the array has no end");
     refused("[{\"task\":\"a\"},]", 400,
@@ -559,7 +560,7 @@ TEST(in_an_array_errors_name_the_job)
     refused("[,{\"task\":\"a\"}]", 400,
             "the body is not JSON at line 1, column 2: a job, \",\" or \"]\" is expected");
     refused("[{\"task\":\"a\"} {\"task\":\"b\"}]", 400,
-            "the body is not JSON at line 1, column 15: end of file expected near '{'");
+            "the body is not JSON at line 1, column 15: something follows the object");
     refused("[{\"task\":\"a\"}}", 400,
             "the body is not JSON at line 1, column 14: a job, \",\" or \"]\" is expected");
     refused("[{\"task\":\"a\"}", 400,
@@ -595,9 +596,9 @@ TEST(lines_are_as_many_jobs)
     refused_as(WEFT_JOB_BODY_LINES, "{\"task\":\"a\"}\n[{\"task\":\"b\"}]", 422,
                "line 2: a job must be a JSON object");
     refused_as(WEFT_JOB_BODY_LINES, "{\"task\":\"a\"}\n{\"task\":\n\"b\"}", 400,
-               "the body is not JSON at line 2, column 8: unexpected token near end of file");
+               "the body is not JSON at line 2, column 9: the object has no end");
     refused_as(WEFT_JOB_BODY_LINES, "{\"task\":\"a\"}{\"task\":\"b\"}", 400,
-               "the body is not JSON at line 1, column 13: end of file expected near '{'");
+               "the body is not JSON at line 1, column 13: something follows the object");
 }
 
 TEST(there_is_an_end_to_how_many)
@@ -755,7 +756,6 @@ TEST(what_would_be_a_large_tree_is_not_parsed)
         {"payload", "\"payload\" has more than 1048576 bytes"},
         {"after", "\"after\" has more than 136000 bytes"},
         {"headers", "\"headers\" has more than 65536 bytes"},
-        {"unheard-of", "\"an unknown member\" has more than 65536 bytes"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct weft_buffer text;

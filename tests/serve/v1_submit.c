@@ -510,7 +510,7 @@ TEST(what_is_no_job_is_refused_with_a_reason)
     } cases[] = {
         {400, "", "the body is empty"},
         {400, "  \n ", "the body is empty"},
-        {400, "{", "not JSON at line 1, column 1"},
+        {400, "{", "not JSON at line 1, column 2"},
         {400, "{\"task\":\"t\"", "not JSON"},
         {400, "{\"task\":\"t\"}{}", "not JSON"},
         {400, "{'task':'t'}", "not JSON"},
@@ -519,7 +519,7 @@ TEST(what_is_no_job_is_refused_with_a_reason)
         {400, "{\"task\":\"\xff\"}", "not JSON"},
         {400, "[{\"task\":\"t\"}", "the array has no end"},
         {400, "[{\"task\":\"t\"},]", "not JSON"},
-        {400, "{\"task\":\"t\",\"task\":\"t\"}", "duplicate"},
+        {400, "{\"task\":\"t\",\"task\":\"t\"}", "is there twice"},
         {422, "null", "a job must be a JSON object"},
         {422, "17", "a job must be a JSON object"},
         {422, "\"task\"", "a job must be a JSON object"},
