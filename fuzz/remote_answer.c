@@ -3,8 +3,8 @@
  * job and leases that keep what their headers promise.
  *
  * The first byte of the input says whether the rest is a job (even) or an answer to /v1/extend. */
+#include <base/json_scan.h>
 #include <broker/remote_internal.h>
-#include <job/json_scan.h>
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@ http://127.0.0.1:8001 and "python"; FILE is Python with more TASKS. SIGTERM or C
 under way end. WEFT_TOKEN may hold a token with the scope "work", WEFT_LEASE the seconds after which
 jobs run elsewhere if this worker dies (30). Leases are renewed by a thread of its own, so a task may
 take as long as it likes; one whose lease was lost, or that was cancelled, finds `stop` set."""
-import http.client, json, os, runpy, signal, sys, threading, urllib.request
+import json, os, runpy, signal, sys, threading, urllib.error, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 SERVER = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8001"
@@ -30,19 +30,23 @@ def until_heard(path, body):
     for _ in range(60):
         try:
             return call(path, body)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            print(path, error, file=sys.stderr)
+        except Exception as error:
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            print(path, error, error.read().decode() if refused else "", file=sys.stderr)
             threading.Event().wait(1)
+            if refused:  # and it will be again
+                break
     return []
 
 def run(job):
     token, stop = held[job["id"]]
-    outcome = {"id": job["id"], "token": token, "outcome": "complete"}
+    lease = {"id": job["id"], "token": token}
     try:
-        outcome["result"] = TASKS[job["task"]](job, stop)
-    except Exception as error:  # the server decides whether there is another attempt
-        outcome.update(outcome="fail", error=f"{type(error).__name__}: {error}")
-    until_heard("/v1/settle", {"jobs": [outcome]})
+        outcome = {"outcome": "complete", "result": TASKS[job["task"]](job, stop)}
+        json.dumps(outcome, allow_nan=False)  # what is no JSON is a failure as well
+    except BaseException as error:  # the server decides whether there is another attempt
+        outcome = {"outcome": "fail", "error": f"{type(error).__name__}: {error}"}
+    until_heard("/v1/settle", {"jobs": [lease | outcome]})
     del held[job["id"]]
     places.release()
 
@@ -51,8 +55,9 @@ def heartbeat():
         threading.Event().wait(LEASE_S / 3)
         leases = [{"id": id, "token": token, "lease": LEASE_S} for id, (token, _) in list(held.items())]
         for reply in until_heard("/v1/extend", {"jobs": leases}) if leases else []:
-            if (reply.get("cancel") or "error" in reply) and reply["id"] in held:
-                held[reply["id"]][1].set()
+            _, stop = held.get(reply["id"], (None, None))  # it may have ended meanwhile
+            if stop and (reply.get("cancel") or "error" in reply):
+                stop.set()
 
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda *_: ending.set())

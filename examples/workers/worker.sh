@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # A weft worker with curl and jq: worker.sh [SERVER [QUEUE]], by default http://127.0.0.1:8001 and
-# "shell". One job at a time; its task, "upper", says its text in capital letters. SIGTERM or Ctrl-C:
-# the job under way ends first. WEFT_TOKEN may hold a token with the scope "work".
+# "shell". One job at a time; its task, "upper", says its text in capital letters. SIGTERM: the job
+# under way ends first (Ctrl-C reaches its commands as well). WEFT_TOKEN may hold a token with the scope
+# "work".
 set -u
 server=${1:-http://127.0.0.1:8001} queue=${2:-shell} ending=
 trap 'ending=yes' TERM INT

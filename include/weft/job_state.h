@@ -48,6 +48,11 @@ WEFT_API const char *weft_job_event_name(enum weft_job_event event);
 /* Whether a job in this state is over: completed, cancelled or dead. */
 WEFT_API int weft_job_state_is_final(enum weft_job_state state);
 
+/* How long jobs that are over are kept. 0: 7 days, 7 days, 30 days; negative: for ever. */
+struct weft_jobs_retention {
+    int64_t completed_ns, cancelled_ns, dead_ns;
+};
+
 WEFT_END_DECLS
 
 #endif

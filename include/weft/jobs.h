@@ -88,11 +88,6 @@ struct weft_jobs_cron {
 
 /* ---- opening and running ------------------------------------------------------------- */
 
-/* How long finished jobs are kept. 0: 7 days, 7 days, 30 days; negative: for ever. */
-struct weft_jobs_retention {
-    int64_t completed_ns, cancelled_ns, dead_ns;
-};
-
 /* Zero or NULL means the default. What it points to is borrowed until weft_jobs_close. */
 struct weft_jobs_options {
     const char *broker; /* "sqlite:PATH", made when it does not exist; "memory:", gone at the close:

@@ -4,6 +4,7 @@
 #define WEFT_SERVE_H
 
 #include <weft/executors.h>
+#include <weft/job_state.h>
 #include <weft/task.h>
 
 WEFT_BEGIN_DECLS
@@ -30,9 +31,11 @@ struct weft_serve_options {
     const int64_t *steps_ns;
     int64_t grace_ns; /* after SIGTERM, for requests under way and running jobs together; 30 s */
     int64_t answer_timeout_ns; /* for a client to take an answer, or what comes on a stream; 30 s */
-    const char *token_file;    /* bearer token; needed for an address that is not loopback ... */
-    int insecure;              /* ... unless this is set */
-    const char *io;            /* reactor, see weft_run_options */
+    int64_t event_silence_ns;  /* a stream of events gives a sign of life at least so often; 15 s */
+    struct weft_jobs_retention retention;
+    const char *token_file; /* bearer token; needed for an address that is not loopback ... */
+    int insecure;           /* ... unless this is set */
+    const char *io;         /* reactor, see weft_run_options */
     /* Called once, when requests are answered, with the address in "host:port" form. */
     void (*ready)(void *context, const char *address);
     void *ready_context;

@@ -2,7 +2,7 @@
  * remote_job.c - a job as the server shows it (GET /v1/jobs/{id}) or leases it (POST /v1/lease). */
 #include "remote_internal.h"
 
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <stdlib.h>

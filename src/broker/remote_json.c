@@ -5,7 +5,7 @@
 
 #include <base/base64.h>
 #include <base/iso_time.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "remote_internal.h"
 
 #include <base/base64.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <weft/offload.h>
 #include <weft/scope.h>
@@ -314,7 +314,8 @@ static void append_settlement(struct weft_buffer *body, const struct weft_settle
     weft_buffer_append_format(body, ",\"outcome\":\"%s\"", outcome_of(item->event));
     if (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_SNOOZE)
         append_seconds(body, ",\"delay\":", item->delay_us > 0 ? item->delay_us : 0);
-    if (item->error && item->event != WEFT_JOB_COMPLETE)
+    if (item->error && (item->event == WEFT_JOB_RETRY || item->event == WEFT_JOB_DIE ||
+                        item->event == WEFT_JOB_CANCEL))
         append_text(body, ",\"error\":", item->error, strnlen(item->error, ERROR_LEN_MAX));
     if (item->event == WEFT_JOB_COMPLETE)
         append_bytes(body, "result", &item->result);

@@ -387,15 +387,28 @@ static int enqueue_one(struct sqlite_writer *writer, const struct weft_enqueue_b
     return rc;
 }
 
-static void refuse_rest(struct weft_enqueue_batch *batch, size_t refused)
+/* Nothing of the batch is there any more. When a duplicate is the reason, each of them is named:
+ * who repeats a request wants to hear of all its jobs. */
+static int refuse_all(struct sqlite_writer *writer, struct weft_enqueue_batch *batch,
+                      size_t refused, int64_t now_us)
 {
+    bool repeated = batch->items[refused].err == WEFT_EDUPLICATE;
+    int rc = SQLITE_OK;
     for (size_t i = 0; i < batch->count; i++) {
-        batch->items[i].claimed = false;
-        batch->items[i].lease_token = 0;
-        batch->items[i].state = WEFT_JOB_NONE;
+        struct weft_enqueue *item = &batch->items[i];
+        const char *key = repeated ? key_of(item->job->unique_key) : NULL;
+        bool there = false;
+        item->claimed = false;
+        item->lease_token = 0;
+        item->state = WEFT_JOB_NONE;
+        if (key && !rc)
+            rc = weft_sqlite_unique_find(writer, key, item->unique, now_us, &item->same, &there);
+        if (!there)
+            item->same = (struct weft_uuid){{0}};
         if (i != refused)
-            batch->items[i].err = -ECANCELED;
+            item->err = there ? WEFT_EDUPLICATE : -ECANCELED;
     }
+    return rc;
 }
 
 static int enqueue_atomically(struct sqlite_writer *writer, struct weft_enqueue_batch *batch,
@@ -406,8 +419,8 @@ static int enqueue_atomically(struct sqlite_writer *writer, struct weft_enqueue_
     for (size_t i = 0; !rc && i < batch->count; i++) {
         rc = enqueue_one(writer, batch, &batch->items[i], now_us);
         if (!rc && batch->items[i].err) {
-            refuse_rest(batch, i);
-            return weft_sqlite_part_undo(writer, &mark);
+            rc = weft_sqlite_part_undo(writer, &mark);
+            return rc ? rc : refuse_all(writer, batch, i, now_us);
         }
     }
     return rc ? rc : weft_sqlite_part_keep(writer);

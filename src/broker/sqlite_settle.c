@@ -86,13 +86,19 @@ static int settle_row(struct sqlite_writer *writer, const struct sqlite_row *row
     return weft_sqlite_finish(writer, row, event, &end, now_us);
 }
 
+/* What can be mended stays as it was found: all of it is, before the next try. */
+static bool can_be_mended(int err)
+{
+    return err == WEFT_EDUPLICATE || err == -EEXIST;
+}
+
 static void refuse_follow(struct weft_settlement *item, size_t refused)
 {
     for (size_t i = 0; i < item->follow_count; i++) {
         item->follow[i].claimed = false;
         item->follow[i].lease_token = 0;
         item->follow[i].state = WEFT_JOB_NONE;
-        if (i != refused)
+        if (i != refused && !can_be_mended(item->follow[i].err))
             item->follow[i].err = -ECANCELED;
     }
 }

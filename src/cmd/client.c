@@ -3,12 +3,14 @@
  * on a stack with room for a parser. */
 #include "client.h"
 
+#include <base/json_scan.h>
 #include <base/uuid.h>
 #include <weft/http_client.h>
 #include <weft/runtime.h>
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #define ADDRESS_LEN_MAX 2048
 #define DETAIL_BYTES    512
 #define CONFLICT        409
+#define WHOLE_MAX       1e15 /* up to which every whole number is one */
 
 void *need(void *memory)
 {
@@ -47,7 +50,8 @@ static bool is_address(const char *text)
     size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
                     : strncasecmp(text, "https://", 8) == 0 ? 8
                                                             : 0;
-    if (scheme == 0 || !text[scheme] || text[scheme] == '/' || strlen(text) > ADDRESS_LEN_MAX)
+    if (scheme == 0 || !text[scheme] || text[scheme] == '/' || strlen(text) > ADDRESS_LEN_MAX ||
+        strpbrk(text, "?#@"))
         return false;
     for (; *text; text++) {
         if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~')
@@ -106,6 +110,23 @@ void client_close(struct client *client)
 {
     free(client->server);
     free(client->token);
+}
+
+int client_run(const struct command *command, int argc, char **argv, void *arguments)
+{
+    const struct client_flags *flags = arguments;
+    struct settings settings;
+    struct client client = {0};
+    int status = options_read(command, argc, argv, arguments, &settings);
+    if (status == EXIT_OK)
+        status = client_open(&client, command->name, flags);
+    if (status == EXIT_OK) {
+        const struct client_call call = {&client, flags->json, arguments, settings.argument};
+        status = settings.action->run(&call);
+    }
+    client_close(&client);
+    settings_release(&settings);
+    return status == OPTIONS_HELPED ? EXIT_OK : status;
 }
 
 /* ---- asking ------------------------------------------------------------------------------ */
@@ -287,12 +308,16 @@ static char *tame(char *text)
     return text;
 }
 
-char *value_text(const json_t *value)
+/* Whole numbers look like some, however they were parsed. */
+static char *value_text(const json_t *value)
 {
+    double number = json_number_value(value);
     if (!value)
         return need(strdup(""));
     if (json_is_string(value))
         return tame(need(strdup(json_string_value(value))));
+    if (json_is_real(value) && fabs(number) < WHOLE_MAX && floor(number) == number)
+        return text_of_format("%.0f", number);
     return tame(need(json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))));
 }
 
@@ -313,6 +338,37 @@ char *member_time(const json_t *object, const char *name)
     return text;
 }
 
+long long member_count(const json_t *object, const char *name)
+{
+    return llround(json_number_value(json_object_get(object, name)));
+}
+
+/* JSON without the spaces between its parts. */
+static char *compact(const char *raw, size_t len)
+{
+    char *text = need(malloc(len + 1)), *to = text;
+    bool quoted = false;
+    for (size_t i = 0; i < len; i++) {
+        if (raw[i] == '"')
+            quoted = !quoted;
+        if (quoted || !isspace((unsigned char)raw[i]))
+            *to++ = raw[i];
+        if (quoted && raw[i] == '\\' && i + 1 < len)
+            *to++ = raw[++i];
+    }
+    *to = '\0';
+    return text;
+}
+
+char *answer_member(const struct answer *answer, const char *name)
+{
+    const char *raw;
+    size_t len;
+    if (weft_json_find(answer->body, answer->len, name, &raw, &len) < 0)
+        return NULL;
+    return compact(raw, len);
+}
+
 void print_raw(const struct answer *answer)
 {
     if (answer->len > 0)
@@ -320,37 +376,57 @@ void print_raw(const struct answer *answer)
 }
 
 /* A list of objects: one in each line. */
-static void print_list(int width, const char *name, const json_t *list)
+static void print_list(int width, const char *name, const struct weft_json_member *list)
 {
-    size_t i;
-    const json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        char *text = value_text(item);
-        (void)printf("%-*s  %s\n", width, i == 0 ? name : "", text);
+    const char *at = list->raw, *raw;
+    size_t len;
+    while (weft_json_next_element(&at, list->raw + list->len, &raw, &len) > 0) {
+        char *text = tame(compact(raw, len));
+        (void)printf("%-*s  %s\n", width, name, text);
         free(text);
+        name = "";
     }
 }
 
-void print_object(const json_t *object)
+static bool is_list_of_objects(const json_t *value)
 {
-    const char *name;
-    /* jansson's iteration takes no const. NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    json_t *value, *members = (json_t *)(uintptr_t)object;
+    return json_is_object(json_array_get(value, 0));
+}
+
+/* Strings as they are meant, all else as it was written. */
+static void print_member(int width, const char *name, const json_t *value,
+                         const struct weft_json_member *member)
+{
+    if (is_list_of_objects(value)) {
+        print_list(width, name, member);
+        return;
+    }
+    char *text =
+        json_is_string(value) ? value_text(value) : tame(compact(member->raw, member->len));
+    (void)printf("%-*s  %s\n", width, name, text);
+    free(text);
+}
+
+void print_object(const struct answer *answer)
+{
+    struct weft_json_member member;
+    const char *end = answer->body + answer->len;
     int width = 0;
-    json_object_foreach(members, name, value)
-    {
-        int len = (int)strlen(name);
-        width = len > width ? len : width;
+    for (const char *at = answer->body; weft_json_next_member(&at, end, &member) > 0;)
+        width = (int)member.name_len > width ? (int)member.name_len : width;
+    for (const char *at = answer->body; weft_json_next_member(&at, end, &member) > 0;) {
+        char *name = tame(need(strndup(member.name, member.name_len)));
+        print_member(width, name, json_object_get(answer->root, name), &member);
+        free(name);
     }
-    json_object_foreach(members, name, value)
-    {
-        char *label = tame(need(strdup(name))), *text = value_text(value);
-        if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
-            print_list(width, label, value);
-        else
-            (void)printf("%-*s  %s\n", width, label, text);
-        free(label);
-        free(text);
-    }
+}
+
+int client_tell(const struct client_call *call, int status, struct answer *answer)
+{
+    if (status == EXIT_OK && call->json)
+        print_raw(answer);
+    else if (status == EXIT_OK)
+        print_object(answer);
+    answer_release(answer);
+    return status;
 }

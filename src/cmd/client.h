@@ -10,6 +10,7 @@
 /* Of every such command, at the beginning of its own struct. */
 struct client_flags {
     const char *server, *token_file, *ca_file;
+    bool json; /* print what the server says; a worker has nothing to print */
 };
 
 #define CLIENT_SERVER "http://127.0.0.1:8001"
@@ -26,6 +27,9 @@ struct client_flags {
     {.name = "ca-file", .metavar = "FILE", .kind = OPTION_STRING,                                  \
      .offset = offsetof(type, member.ca_file),                                                     \
      .help = "authorities for https, PEM (default: the system's)"}
+#define CLIENT_JSON(type, member)                                                                  \
+    {.name = "json", .kind = OPTION_FLAG, .offset = offsetof(type, member.json),                   \
+     .help = "print what the server says"}
 // clang-format on
 
 #define CLIENT_ENVIRONMENT "server token-file ca-file json"
@@ -41,6 +45,20 @@ struct client {
  * sentence. Close it in every case. */
 int client_open(struct client *client, const char *command, const struct client_flags *flags);
 void client_close(struct client *client);
+
+/* What an action of a command works with. */
+struct client_call {
+    const struct client *client;
+    bool json;
+    const void *arguments; /* the command's own struct */
+    const char *argument;  /* the action's; NULL: it takes none */
+};
+
+/* All of a command that has actions: read what it is told, and run one of them.
+ *
+ * arguments  the command's own struct, which begins with its struct client_flags
+ * Returns    an exit code */
+int client_run(const struct command *command, int argc, char **argv, void *arguments);
 
 /* The first token of a file, which is the first word of a line that is no comment.
  * Returns EXIT_OK with *ret_token to be freed; EXIT_FAILED after a sentence */
@@ -81,16 +99,25 @@ void client_add_query(char **path, const char *name, const char *value);
 /* A member of an object as text: strings as they are, else JSON; "" when there is none. To be
  * freed. Control characters become spaces: a terminal may obey them. */
 char *member_text(const json_t *object, const char *name);
-char *value_text(const json_t *value);
+
+/* A member of what was answered as the server wrote it, without the spaces around and in it: no
+ * number loses a digit. NULL: there is none. To be freed. */
+char *answer_member(const struct answer *answer, const char *name);
+
+/* A count; 0 where there is none. */
+long long member_count(const json_t *object, const char *name);
 
 /* The time of a member, "2026-11-21 10:00:00" in UTC, or "-". To be freed. */
 char *member_time(const json_t *object, const char *name);
 
-/* Print an object for people, a member in each line. */
-void print_object(const json_t *object);
+/* Print an answer that is an object for people, a member in each line. */
+void print_object(const struct answer *answer);
 
 /* Print the body as it came. */
 void print_raw(const struct answer *answer);
+
+/* The one or the other, when there was an answer; releases it. Returns status. */
+int client_tell(const struct client_call *call, int status, struct answer *answer);
 
 /* ---- tables ------------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
 #include "client.h"
 #include "job_flags.h"
 
+#include <base/json_scan.h>
 #include <weft/base.h>
 #include <weft/schedule.h>
 
@@ -24,13 +25,7 @@ struct cron_arguments {
     struct job_flags job;
     const char *schedule, *zone, *missed, *task;
     uint64_t count;
-    bool paused, json;
-};
-
-struct cron_call {
-    const struct client *client;
-    const struct cron_arguments *arguments;
-    const char *name; /* of the schedule, or the expression of "next" */
+    bool paused;
 };
 
 /* ---- looking ----------------------------------------------------------------------------- */
@@ -58,12 +53,12 @@ static void print_crons(const json_t *crons)
         (void)printf("no schedules\n");
 }
 
-static int list(const struct cron_call *call)
+static int list(const struct client_call *call)
 {
     const struct question question = {.method = "GET", .path = "/v1/crons"};
     struct answer answer;
     int status = client_ask(call->client, &question, &answer);
-    if (status == EXIT_OK && call->arguments->json)
+    if (status == EXIT_OK && call->json)
         print_raw(&answer);
     else if (status == EXIT_OK)
         print_crons(json_object_get(answer.root, "crons"));
@@ -71,10 +66,10 @@ static int list(const struct cron_call *call)
     return status;
 }
 
-static int ask(const struct cron_call *call, const char *method, const char *action,
+static int ask(const struct client_call *call, const char *method, const char *action,
                const struct weft_buffer *body, struct answer *answer)
 {
-    char *path = client_path("/v1/crons", call->name, action);
+    char *path = client_path("/v1/crons", call->argument, action);
     const struct question question = {
         .method = method,
         .path = path,
@@ -86,27 +81,16 @@ static int ask(const struct cron_call *call, const char *method, const char *act
     return status;
 }
 
-/* Print the schedule that was answered with. */
-static int tell(const struct cron_call *call, int status, struct answer *answer)
-{
-    if (status == EXIT_OK && call->arguments->json)
-        print_raw(answer);
-    else if (status == EXIT_OK)
-        print_object(answer->root);
-    answer_release(answer);
-    return status;
-}
-
-static int show(const struct cron_call *call)
+static int show(const struct client_call *call)
 {
     struct answer answer;
     int status = ask(call, "GET", NULL, NULL, &answer);
-    return tell(call, status, &answer);
+    return client_tell(call, status, &answer);
 }
 
 /* ---- changing ---------------------------------------------------------------------------- */
 
-static int append_schedule(const struct cron_call *call, struct weft_buffer *body)
+static int append_schedule(const struct client_call *call, struct weft_buffer *body)
 {
     const struct cron_arguments *arguments = call->arguments;
     const char *command = call->client->command;
@@ -126,77 +110,78 @@ static int append_schedule(const struct cron_call *call, struct weft_buffer *bod
     return status;
 }
 
-static int set(const struct cron_call *call)
+static int put(const struct client_call *call, const struct weft_buffer *body,
+               struct answer *answer)
+{
+    if (!body->err)
+        return ask(call, "PUT", NULL, body, answer);
+    complain(call->client->command, "%s", weft_strerror(body->err));
+    return EXIT_FAILED;
+}
+
+static int set(const struct client_call *call)
 {
     struct weft_buffer body;
     struct answer answer = {0};
     weft_buffer_init(&body, BODY_BYTES_MAX);
     int status = append_schedule(call, &body);
-    if (status == EXIT_OK && body.err) {
-        complain(call->client->command, "%s", weft_strerror(body.err));
-        status = EXIT_FAILED;
-    }
     if (status == EXIT_OK)
-        status = ask(call, "PUT", NULL, &body, &answer);
+        status = put(call, &body, &answer);
     weft_buffer_deinit(&body);
-    return tell(call, status, &answer);
+    return client_tell(call, status, &answer);
 }
 
-/* The same schedule, but paused or not. Its job goes back as it came: only what stands around it is
- * taken apart. */
-static int set_paused(const struct cron_call *call, bool paused)
+/* The same schedule, but paused or not: each member goes back as it came. */
+static int set_paused(const struct client_call *call, bool paused)
 {
     static const char *const members[] = {"schedule", "zone", "missed", "job"};
     struct answer answer;
-    int status = ask(call, "GET", NULL, NULL, &answer);
-    if (status != EXIT_OK) {
-        answer_release(&answer);
-        return status;
-    }
-    json_t *root = need(json_pack("{sb}", "paused", paused));
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        json_t *value = json_object_get(answer.root, members[i]);
-        if (value)
-            (void)json_object_set(root, members[i], value);
-    }
-    char *text = need(json_dumps(root, JSON_COMPACT));
     struct weft_buffer body;
+    int status = ask(call, "GET", NULL, NULL, &answer);
     weft_buffer_init(&body, BODY_BYTES_MAX);
-    weft_buffer_append_string(&body, text);
-    free(text);
-    json_decref(root);
+    weft_buffer_append_string(&body, paused ? "{\"paused\":true" : "{\"paused\":false");
+    for (size_t i = 0; status == EXIT_OK && i < sizeof members / sizeof members[0]; i++) {
+        const char *raw;
+        size_t len;
+        if (weft_json_find(answer.body, answer.len, members[i], &raw, &len) < 0)
+            continue;
+        weft_buffer_append_format(&body, ",\"%s\":", members[i]);
+        weft_buffer_append(&body, raw, len);
+    }
+    weft_buffer_append_char(&body, '}');
     answer_release(&answer);
-    status = ask(call, "PUT", NULL, &body, &answer);
+    if (status == EXIT_OK)
+        status = put(call, &body, &answer);
     weft_buffer_deinit(&body);
-    return tell(call, status, &answer);
+    return client_tell(call, status, &answer);
 }
 
-static int pause_cron(const struct cron_call *call)
+static int pause_cron(const struct client_call *call)
 {
     return set_paused(call, true);
 }
 
-static int resume_cron(const struct cron_call *call)
+static int resume_cron(const struct client_call *call)
 {
     return set_paused(call, false);
 }
 
-static int remove_cron(const struct cron_call *call)
+static int remove_cron(const struct client_call *call)
 {
     struct answer answer;
     int status = ask(call, "DELETE", NULL, NULL, &answer);
     answer_release(&answer);
-    if (status == EXIT_OK && !call->arguments->json)
-        (void)printf("%s is removed\n", call->name);
+    if (status == EXIT_OK && !call->json)
+        (void)printf("%s is removed\n", call->argument);
     return status;
 }
 
-static int run_now(const struct cron_call *call)
+static int run_now(const struct client_call *call)
 {
     struct answer answer;
     int status = ask(call, "POST", "run", NULL, &answer);
     char *id = member_text(answer.root, "id");
-    if (status == EXIT_OK && call->arguments->json)
+    if (status == EXIT_OK && call->json)
         print_raw(&answer);
     else if (status == EXIT_OK)
         (void)printf("%s\n", id);
@@ -224,27 +209,27 @@ static void print_time(const struct weft_schedule_run *run, bool json)
     (void)printf(json ? "\"" : "\n");
 }
 
-static int next(const struct cron_call *call)
+static int next(const struct client_call *call)
 {
     const struct cron_arguments *arguments = call->arguments;
     const char *command = call->client->command;
     struct weft_schedule_run *runs = need(calloc(RUNS_MAX, sizeof *runs));
     char error[256] = "";
     size_t count = 0;
-    int err = weft_schedule_runs(call->name, arguments->zone, (int64_t)time(NULL) * SECOND_US, runs,
-                                 arguments->count, &count, error, sizeof error);
+    int err = weft_schedule_runs(call->argument, arguments->zone, (int64_t)time(NULL) * SECOND_US,
+                                 runs, arguments->count, &count, error, sizeof error);
     if (err)
         complain(command, "next: %s", error[0] ? error : weft_strerror(err));
     else if (count == 0)
         complain(command, "next: the schedule never runs again");
-    if (count > 0 && arguments->json)
+    if (count > 0 && call->json)
         (void)printf("[");
     for (size_t i = 0; i < count; i++) {
-        if (arguments->json && i > 0)
+        if (call->json && i > 0)
             (void)printf(", ");
-        print_time(&runs[i], arguments->json);
+        print_time(&runs[i], call->json);
     }
-    if (count > 0 && arguments->json)
+    if (count > 0 && call->json)
         (void)printf("]\n");
     free(runs);
     return err == 0 && count > 0 ? EXIT_OK : err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
@@ -253,34 +238,21 @@ static int next(const struct cron_call *call)
 /* ---- the command ------------------------------------------------------------------------- */
 
 static const struct action actions[] = {
-    {"list", NULL, "all schedules, the next first"},
-    {"show", "NAME", "one of them, with its job"},
-    {"set", "NAME", "make it, or make it another one"},
-    {"remove", "NAME", "it puts in no more jobs"},
-    {"run", "NAME", "put its job in now"},
-    {"pause", "NAME", "put in nothing until it is resumed"},
-    {"resume", "NAME", "go on, from now"},
-    {"next", "EXPR", "when an expression runs next; asks no server"},
-    {NULL, NULL, NULL},
+    {"list", NULL, "all schedules, the next first", list},
+    {"show", "NAME", "one of them, with its job", show},
+    {"set", "NAME", "make it, or make it another one", set},
+    {"remove", "NAME", "it puts in no more jobs", remove_cron},
+    {"run", "NAME", "put its job in now", run_now},
+    {"pause", "NAME", "put in nothing until it is resumed", pause_cron},
+    {"resume", "NAME", "go on, from now", resume_cron},
+    {"next", "EXPR", "when an expression runs next; asks no server", next},
+    {NULL, NULL, NULL, NULL},
 };
-static int (*const functions[])(const struct cron_call *) = {
-    list, show, set, remove_cron, run_now, pause_cron, resume_cron, next};
 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct cron_arguments arguments = {.job = JOB_FLAGS_DEFAULTS, .count = 5};
-    struct settings settings;
-    struct client client = {0};
-    int status = options_read(command, argc, argv, &arguments, &settings);
-    if (status == EXIT_OK)
-        status = client_open(&client, command->name, &arguments.client);
-    if (status == EXIT_OK) {
-        const struct cron_call call = {&client, &arguments, settings.argument};
-        status = functions[settings.action - actions](&call);
-    }
-    client_close(&client);
-    settings_release(&settings);
-    return status == OPTIONS_HELPED ? EXIT_OK : status;
+    return client_run(command, argc, argv, &arguments);
 }
 
 #define FIELD(member) offsetof(struct cron_arguments, member)
@@ -327,7 +299,7 @@ static const struct option options[] = {
      .only = "next",
      .help = "so many times (default 5)"},
     CLIENT_OPTIONS(struct cron_arguments, client),
-    {.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), .help = "print JSON"},
+    CLIENT_JSON(struct cron_arguments, client),
     {.name = NULL},
 };
 

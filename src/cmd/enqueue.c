@@ -24,7 +24,6 @@ struct enqueue_arguments {
     const char *ndjson;
     struct words after;
     int64_t delay_ns, wait_ns;
-    bool json;
 };
 
 /* ---- one job ----------------------------------------------------------------------------- */
@@ -47,8 +46,8 @@ static int tell_one(const struct client *client, const struct enqueue_arguments 
     if (json_is_true(json_object_get(answer->root, "duplicate")))
         complain(client->command, "a job that counts as the same is there already");
     if (arguments->wait_ns > 0)
-        status = wait_for_job(client, id, arguments->wait_ns, arguments->json);
-    else if (arguments->json)
+        status = wait_for_job(client, id, arguments->wait_ns, arguments->client.json);
+    else if (arguments->client.json)
         print_raw(answer);
     else
         (void)printf("%s\n", id);
@@ -88,8 +87,8 @@ static int enqueue_one(const struct client *client, const char *task,
 struct batch {
     const struct client *client;
     struct weft_buffer body;
-    size_t lines;         /* in body */
-    unsigned long before; /* lines before those */
+    size_t jobs, lines;                      /* in body; some lines are empty */
+    unsigned long jobs_before, lines_before; /* those */
     bool json;
     size_t refused;
 };
@@ -98,7 +97,7 @@ static void tell_line(struct batch *batch, size_t index, const json_t *job)
 {
     char *error = member_text(job, "error"), *id = member_text(job, "id");
     if (*error) {
-        complain(batch->client->command, "job %lu: %s", batch->before + index + 1, error);
+        complain(batch->client->command, "job %lu: %s", batch->jobs_before + index + 1, error);
         batch->refused++;
     } else if (!batch->json) {
         (void)printf("%s\n", id);
@@ -107,8 +106,16 @@ static void tell_line(struct batch *batch, size_t index, const json_t *job)
     free(id);
 }
 
-/* Send what has gathered. */
-static int flush(struct batch *batch)
+/* The server counts the lines of its request. */
+static void complain_place(const struct batch *batch)
+{
+    if (batch->lines_before > 0)
+        complain(batch->client->command,
+                 "lines are counted behind line %lu; the %lu jobs before are put in",
+                 batch->lines_before, batch->jobs_before);
+}
+
+static int send_lines(struct batch *batch)
 {
     const struct question question = {
         .method = "POST",
@@ -118,8 +125,6 @@ static int flush(struct batch *batch)
         .len = batch->body.len,
     };
     struct answer answer;
-    if (batch->lines == 0)
-        return EXIT_OK;
     int status = client_ask(batch->client, &question, &answer);
     if (status == EXIT_OK) {
         size_t i;
@@ -127,25 +132,31 @@ static int flush(struct batch *batch)
         json_array_foreach(json_object_get(answer.root, "jobs"), i, job) tell_line(batch, i, job);
         if (batch->json)
             print_raw(&answer);
-        batch->before += batch->lines;
-    } else if (batch->before > 0) {
-        complain(batch->client->command, "the first %lu jobs are put in", batch->before);
+    } else {
+        complain_place(batch);
     }
     answer_release(&answer);
-    weft_buffer_clear(&batch->body);
-    batch->lines = 0;
     return status;
 }
 
-static bool is_empty(const char *line)
+/* Send what has gathered. */
+static int flush(struct batch *batch)
 {
-    return line[strspn(line, " \t\r\n")] == '\0';
+    int status = batch->jobs > 0 ? send_lines(batch) : EXIT_OK;
+    weft_buffer_clear(&batch->body);
+    batch->jobs_before += batch->jobs;
+    batch->lines_before += batch->lines;
+    batch->jobs = batch->lines = 0;
+    return status;
+}
+
+static bool is_empty(const char *line, size_t len)
+{
+    return strspn(line, " \t\r\n") == len;
 }
 
 static int take_line(struct batch *batch, const char *line, size_t len)
 {
-    if (is_empty(line))
-        return EXIT_OK;
     if (len > LINE_BYTES_MAX) {
         complain(batch->client->command, "a line is longer than %zu bytes", LINE_BYTES_MAX);
         return EXIT_FAILED;
@@ -157,7 +168,9 @@ static int take_line(struct batch *batch, const char *line, size_t len)
         complain(batch->client->command, "%s", weft_strerror(batch->body.err));
         return EXIT_FAILED;
     }
-    bool full = ++batch->lines == LINES_MAX || batch->body.len >= LINES_BYTES;
+    batch->lines++;
+    batch->jobs += !is_empty(line, len);
+    bool full = batch->jobs == LINES_MAX || batch->body.len >= LINES_BYTES;
     return full ? flush(batch) : EXIT_OK;
 }
 
@@ -219,7 +232,7 @@ static int run(const struct command *command, int argc, char **argv)
     for (size_t i = 0; i < arguments.after.count && status == EXIT_OK; i++)
         status = client_check_id(&client, arguments.after.items[i]) ? EXIT_OK : EXIT_USAGE;
     if (status == EXIT_OK && arguments.ndjson)
-        status = enqueue_lines(&client, arguments.ndjson, arguments.json);
+        status = enqueue_lines(&client, arguments.ndjson, arguments.client.json);
     else if (status == EXIT_OK)
         status = enqueue_one(&client, settings.argument, &arguments);
     client_close(&client);
@@ -254,10 +267,7 @@ static const struct option options[] = {
      .offset = FIELD(ndjson),
      .help = "put in many jobs, one JSON object in each line; - for\n"
              "standard input"},
-    {.name = "json",
-     .kind = OPTION_FLAG,
-     .offset = FIELD(json),
-     .help = "print what the server says"},
+    CLIENT_JSON(struct enqueue_arguments, client),
     {.name = NULL},
 };
 

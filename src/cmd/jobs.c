@@ -5,26 +5,22 @@
 #include "client.h"
 #include "wait_job.h"
 
+#include <base/buffer.h>
+#include <weft/base.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_MAX 1000
+#define LIMIT_MAX         1000
+#define LISTING_BYTES_MAX ((size_t)80 << 20)
 
 struct jobs_arguments {
     struct client_flags client;
     const char *state, *queue, *task, *flow, *cursor;
     uint64_t limit;
     int64_t wait_ns;
-    bool json;
-};
-
-/* What an action works with. */
-struct jobs_call {
-    const struct client *client;
-    const struct jobs_arguments *arguments;
-    const char *id; /* NULL: the action takes none */
 };
 
 /* ---- list -------------------------------------------------------------------------------- */
@@ -54,10 +50,8 @@ static void print_jobs(const json_t *jobs, const char *next)
         table_add(&table, member_text(job, "state"));
         table_add(&table, member_text(job, "task"));
         table_add(&table, member_text(job, "queue"));
-        table_add(&table,
-                  text_of_format(
-                      "%lld/%lld", (long long)json_integer_value(json_object_get(job, "attempt")),
-                      (long long)json_integer_value(json_object_get(job, "max_attempts"))));
+        table_add(&table, text_of_format("%lld/%lld", member_count(job, "attempt"),
+                                         member_count(job, "max_attempts")));
         table_add(&table, member_time(job, "created_at"));
         table_add(&table, member_text(job, "error"));
     }
@@ -69,64 +63,95 @@ static void print_jobs(const json_t *jobs, const char *next)
         (void)printf("more: --cursor %s\n", next);
 }
 
+/* What has come of a list so far. */
+struct listing {
+    struct weft_buffer raw; /* the jobs as the server wrote them */
+    json_t *jobs;           /* the same, to be looked at */
+    char *next;             /* where to go on; NULL: that is all */
+};
+
+static void add_page(struct listing *listing, const struct answer *answer)
+{
+    char *jobs = answer_member(answer, "jobs");
+    const char *next = json_string_value(json_object_get(answer->root, "next"));
+    size_t len = jobs ? strlen(jobs) : 0;
+    if (len > 2) { /* without its brackets */
+        if (listing->raw.len > 0)
+            weft_buffer_append_char(&listing->raw, ',');
+        weft_buffer_append(&listing->raw, jobs + 1, len - 2);
+    }
+    (void)json_array_extend(listing->jobs, json_object_get(answer->root, "jobs"));
+    free(listing->next);
+    listing->next = next ? need(strdup(next)) : NULL;
+    free(jobs);
+}
+
+static void print_listing(struct listing *listing, bool json)
+{
+    if (!json) {
+        print_jobs(listing->jobs, listing->next);
+        return;
+    }
+    (void)printf("{\"jobs\":[%.*s],\"next\":", (int)listing->raw.len,
+                 listing->raw.data ? listing->raw.data : "");
+    if (listing->next)
+        (void)printf("\"%s\"}\n", listing->next);
+    else
+        (void)printf("null}\n");
+}
+
 /* A page may be short and have another one behind it. */
-static int list(const struct jobs_call *call)
+static int list(const struct client_call *call)
 {
     const struct jobs_arguments *arguments = call->arguments;
-    json_t *jobs = need(json_array());
-    char *next = arguments->cursor ? need(strdup(arguments->cursor)) : NULL;
+    struct listing listing = {.jobs = need(json_array())};
     int status = EXIT_OK;
+    weft_buffer_init(&listing.raw, LISTING_BYTES_MAX);
+    if (arguments->cursor)
+        listing.next = need(strdup(arguments->cursor));
     do {
-        char *path = list_path(arguments, arguments->limit - json_array_size(jobs), next);
+        char *path =
+            list_path(arguments, arguments->limit - json_array_size(listing.jobs), listing.next);
         const struct question question = {.method = "GET", .path = path};
         struct answer answer;
         status = client_ask(call->client, &question, &answer);
-        free(next);
-        next = NULL;
-        if (status == EXIT_OK) {
-            const char *cursor = json_string_value(json_object_get(answer.root, "next"));
-            next = cursor ? need(strdup(cursor)) : NULL;
-            (void)json_array_extend(jobs, json_object_get(answer.root, "jobs"));
-        }
+        if (status == EXIT_OK)
+            add_page(&listing, &answer);
         answer_release(&answer);
         free(path);
-    } while (status == EXIT_OK && next && json_array_size(jobs) < arguments->limit);
-    if (status == EXIT_OK && arguments->json) {
-        json_t *all = need(json_pack("{sOss?}", "jobs", jobs, "next", next));
-        char *text = need(json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(15)));
-        (void)printf("%s\n", text);
-        free(text);
-        json_decref(all);
-    } else if (status == EXIT_OK) {
-        print_jobs(jobs, next);
+    } while (status == EXIT_OK && listing.next && json_array_size(listing.jobs) < arguments->limit);
+    if (status == EXIT_OK && listing.raw.err) {
+        complain(call->client->command, "%s", weft_strerror(listing.raw.err));
+        status = EXIT_FAILED;
     }
-    free(next);
-    json_decref(jobs);
+    if (status == EXIT_OK)
+        print_listing(&listing, call->json);
+    weft_buffer_deinit(&listing.raw);
+    free(listing.next);
+    json_decref(listing.jobs);
     return status;
 }
 
 /* ---- one job ----------------------------------------------------------------------------- */
 
-static int ask(const struct jobs_call *call, const char *method, const char *action,
+static int ask(const struct client_call *call, const char *method, const char *action,
                struct answer *answer)
 {
-    char *path = client_path("/v1/jobs", call->id, action);
+    *answer = (struct answer){0};
+    if (!client_check_id(call->client, call->argument))
+        return EXIT_USAGE;
+    char *path = client_path("/v1/jobs", call->argument, action);
     const struct question question = {.method = method, .path = path};
     int status = client_ask(call->client, &question, answer);
     free(path);
     return status;
 }
 
-static int show(const struct jobs_call *call)
+static int show(const struct client_call *call)
 {
     struct answer answer;
     int status = ask(call, "GET", NULL, &answer);
-    if (status == EXIT_OK && call->arguments->json)
-        print_raw(&answer);
-    else if (status == EXIT_OK)
-        print_object(answer.root);
-    answer_release(&answer);
-    return status;
+    return client_tell(call, status, &answer);
 }
 
 static void print_errors(const json_t *errors)
@@ -147,36 +172,34 @@ static void print_errors(const json_t *errors)
         (void)printf("no attempt has failed\n");
 }
 
-static int errors(const struct jobs_call *call)
+static int errors(const struct client_call *call)
 {
     struct answer answer;
     int status = ask(call, "GET", NULL, &answer);
-    const json_t *list_of = json_object_get(answer.root, "errors");
-    if (status == EXIT_OK && call->arguments->json) {
-        char *text = list_of ? need(json_dumps(list_of, JSON_COMPACT)) : need(strdup("[]"));
-        (void)printf("%s\n", text);
-        free(text);
-    } else if (status == EXIT_OK) {
-        print_errors(list_of);
-    }
+    char *text = status == EXIT_OK && call->json ? answer_member(&answer, "errors") : NULL;
+    if (status == EXIT_OK && call->json)
+        (void)printf("%s\n", text ? text : "[]");
+    else if (status == EXIT_OK)
+        print_errors(json_object_get(answer.root, "errors"));
+    free(text);
     answer_release(&answer);
     return status;
 }
 
-static int tell_state(const struct jobs_call *call, int status, const struct answer *answer)
+static int tell_state(const struct client_call *call, int status, const struct answer *answer)
 {
     char *state = member_text(answer->root, "state");
-    if (status == EXIT_OK && call->arguments->json)
+    if (status == EXIT_OK && call->json)
         print_raw(answer);
     else if (status == EXIT_OK && json_is_true(json_object_get(answer->root, "cancelling")))
-        (void)printf("%s is %s, and told to end\n", call->id, state);
+        (void)printf("%s is %s, and told to end\n", call->argument, state);
     else if (status == EXIT_OK)
-        (void)printf("%s is %s\n", call->id, state);
+        (void)printf("%s is %s\n", call->argument, state);
     free(state);
     return status;
 }
 
-static int cancel(const struct jobs_call *call)
+static int cancel(const struct client_call *call)
 {
     struct answer answer;
     int status = tell_state(call, ask(call, "DELETE", NULL, &answer), &answer);
@@ -184,7 +207,7 @@ static int cancel(const struct jobs_call *call)
     return status;
 }
 
-static int retry(const struct jobs_call *call)
+static int retry(const struct client_call *call)
 {
     struct answer answer;
     int status = tell_state(call, ask(call, "POST", "retry", &answer), &answer);
@@ -192,42 +215,30 @@ static int retry(const struct jobs_call *call)
     return status;
 }
 
-static int wait_for(const struct jobs_call *call)
+static int wait_for(const struct client_call *call)
 {
-    return wait_for_job(call->client, call->id, call->arguments->wait_ns, call->arguments->json);
+    const struct jobs_arguments *arguments = call->arguments;
+    if (!client_check_id(call->client, call->argument))
+        return EXIT_USAGE;
+    return wait_for_job(call->client, call->argument, arguments->wait_ns, call->json);
 }
 
 /* ---- the command ------------------------------------------------------------------------- */
 
 static const struct action actions[] = {
-    {"list", NULL, "the newest first"},
-    {"show", "ID", "all that is known of a job"},
-    {"wait", "ID", "wait for its end and print its result"},
-    {"errors", "ID", "why its attempts failed"},
-    {"cancel", "ID", "do not run it, or tell it to end"},
-    {"retry", "ID", "run it now, or once more"},
-    {NULL, NULL, NULL},
+    {"list", NULL, "the newest first", list},
+    {"show", "ID", "all that is known of a job", show},
+    {"wait", "ID", "wait for its end and print its result", wait_for},
+    {"errors", "ID", "why its attempts failed", errors},
+    {"cancel", "ID", "do not run it, or tell it to end", cancel},
+    {"retry", "ID", "run it now, or once more", retry},
+    {NULL, NULL, NULL, NULL},
 };
-static int (*const functions[])(const struct jobs_call *) = {list,   show,   wait_for,
-                                                             errors, cancel, retry};
 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct jobs_arguments arguments = {.limit = 50, .wait_ns = WAIT_FOR_EVER};
-    struct settings settings;
-    struct client client = {0};
-    int status = options_read(command, argc, argv, &arguments, &settings);
-    if (status == EXIT_OK)
-        status = client_open(&client, command->name, &arguments.client);
-    if (status == EXIT_OK) {
-        const struct jobs_call call = {&client, &arguments, settings.argument};
-        status = call.id && !client_check_id(&client, call.id)
-                     ? EXIT_USAGE
-                     : functions[settings.action - actions](&call);
-    }
-    client_close(&client);
-    settings_release(&settings);
-    return status == OPTIONS_HELPED ? EXIT_OK : status;
+    return client_run(command, argc, argv, &arguments);
 }
 
 #define FIELD(member) offsetof(struct jobs_arguments, member)
@@ -279,7 +290,7 @@ static const struct option options[] = {
      .only = "wait",
      .help = "wait no longer than that (default: as long as it takes)"},
     CLIENT_OPTIONS(struct jobs_arguments, client),
-    {.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), .help = "print JSON"},
+    CLIENT_JSON(struct jobs_arguments, client),
     {.name = NULL},
 };
 

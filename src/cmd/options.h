@@ -59,11 +59,14 @@ struct option {
     const char *only;  /* the actions that it is for, between spaces; NULL: all */
 };
 
+struct client_call; /* see client.h */
+
 /* What a command can do, where that is several things: its first argument. */
 struct action {
     const char *name;     /* NULL ends a table; the first is what is done without a word */
     const char *argument; /* metavar of the argument behind it; NULL when it takes none */
     const char *summary;  /* at most 57 characters, without full stop */
+    int (*run)(const struct client_call *call); /* returns an exit code */
 };
 
 struct command {

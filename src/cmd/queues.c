@@ -3,10 +3,11 @@
 #include "commands.h"
 
 #include "client.h"
-#include "job_flags.h"
+#include "values.h"
+
+#include <base/buffer.h>
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,21 +18,9 @@ struct queues_arguments {
     struct client_flags client;
     uint64_t size_max, running_max, running_max_per_key, burst;
     const char *rate;
-    bool json;
-};
-
-struct queues_call {
-    const struct client *client;
-    const struct queues_arguments *arguments;
-    const char *queue;
 };
 
 /* ---- looking ----------------------------------------------------------------------------- */
-
-static long long count_of(const json_t *object, const char *name)
-{
-    return (long long)json_integer_value(json_object_get(object, name));
-}
 
 /* How long the oldest job waits: "-", "12s", "3m", "5h", "2d". */
 static char *age_of(const json_t *queue)
@@ -58,11 +47,11 @@ static void print_queues(const json_t *queues)
     {
         const json_t *jobs = json_object_get(queue, "jobs");
         table_add(&table, member_text(queue, "name"));
-        table_add(&table, text_of_format("%lld", count_of(queue, "waiting")));
-        table_add(&table, text_of_format("%lld", count_of(jobs, "running")));
-        table_add(&table, text_of_format("%lld", count_of(jobs, "retryable")));
-        table_add(&table, text_of_format("%lld", count_of(jobs, "dead")));
-        table_add(&table, text_of_format("%lld", count_of(jobs, "completed")));
+        table_add(&table, text_of_format("%lld", member_count(queue, "waiting")));
+        table_add(&table, text_of_format("%lld", member_count(jobs, "running")));
+        table_add(&table, text_of_format("%lld", member_count(jobs, "retryable")));
+        table_add(&table, text_of_format("%lld", member_count(jobs, "dead")));
+        table_add(&table, text_of_format("%lld", member_count(jobs, "completed")));
         table_add(&table, age_of(queue));
         table_add(&table,
                   need(strdup(json_is_true(json_object_get(queue, "paused")) ? "paused" : "")));
@@ -73,12 +62,12 @@ static void print_queues(const json_t *queues)
         (void)printf("no queues\n");
 }
 
-static int list(const struct queues_call *call)
+static int list(const struct client_call *call)
 {
     const struct question question = {.method = "GET", .path = "/v1/queues"};
     struct answer answer;
     int status = client_ask(call->client, &question, &answer);
-    if (status == EXIT_OK && call->arguments->json)
+    if (status == EXIT_OK && call->json)
         print_raw(&answer);
     else if (status == EXIT_OK)
         print_queues(json_object_get(answer.root, "queues"));
@@ -87,9 +76,9 @@ static int list(const struct queues_call *call)
 }
 
 /* Ask about one queue, and print what it is like then. */
-static int ask(const struct queues_call *call, const char *method, const struct weft_buffer *body)
+static int ask(const struct client_call *call, const char *method, const struct weft_buffer *body)
 {
-    char *path = client_path("/v1/queues", call->queue, NULL);
+    char *path = client_path("/v1/queues", call->argument, NULL);
     const struct question question = {
         .method = method,
         .path = path,
@@ -98,23 +87,18 @@ static int ask(const struct queues_call *call, const char *method, const struct 
     };
     struct answer answer;
     int status = client_ask(call->client, &question, &answer);
-    if (status == EXIT_OK && call->arguments->json)
-        print_raw(&answer);
-    else if (status == EXIT_OK)
-        print_object(answer.root);
-    answer_release(&answer);
     free(path);
-    return status;
+    return client_tell(call, status, &answer);
 }
 
-static int show(const struct queues_call *call)
+static int show(const struct client_call *call)
 {
     return ask(call, "GET", NULL);
 }
 
 /* ---- changing ---------------------------------------------------------------------------- */
 
-static int change(const struct queues_call *call, const char *json)
+static int change(const struct client_call *call, const char *json)
 {
     struct weft_buffer body;
     weft_buffer_init(&body, 1024);
@@ -124,12 +108,12 @@ static int change(const struct queues_call *call, const char *json)
     return status;
 }
 
-static int pause_queue(const struct queues_call *call)
+static int pause_queue(const struct client_call *call)
 {
     return change(call, "{\"paused\":true}");
 }
 
-static int resume_queue(const struct queues_call *call)
+static int resume_queue(const struct client_call *call)
 {
     return change(call, "{\"paused\":false}");
 }
@@ -143,18 +127,17 @@ static void append_limit(struct weft_buffer *body, const char *name, uint64_t va
 /* A number from 0 up; NULL: none was given. */
 static bool append_rate(struct weft_buffer *body, const char *text)
 {
-    char *end;
+    double rate = 0;
     if (!text)
         return true;
-    double rate = strtod(text, &end);
-    if (*end || !isfinite(rate) || rate < 0 || !strchr("0123456789.", *text))
+    if (!parse_number(text, &rate))
         return false;
     weft_buffer_append_string(body, body->len > 1 ? ",\"rate\":" : "\"rate\":");
     weft_buffer_append_json_double(body, rate);
     return true;
 }
 
-static int set(const struct queues_call *call)
+static int set(const struct client_call *call)
 {
     const struct queues_arguments *arguments = call->arguments;
     struct weft_buffer body;
@@ -182,15 +165,13 @@ static int set(const struct queues_call *call)
 /* ---- the command ------------------------------------------------------------------------- */
 
 static const struct action actions[] = {
-    {"list", NULL, "all queues"},
-    {"show", "QUEUE", "one of them, with its limits"},
-    {"pause", "QUEUE", "nothing is taken from it"},
-    {"resume", "QUEUE", "jobs are taken from it again"},
-    {"set", "QUEUE", "change its limits; 0: no such limit"},
-    {NULL, NULL, NULL},
+    {"list", NULL, "all queues", list},
+    {"show", "QUEUE", "one of them, with its limits", show},
+    {"pause", "QUEUE", "nothing is taken from it", pause_queue},
+    {"resume", "QUEUE", "jobs are taken from it again", resume_queue},
+    {"set", "QUEUE", "change its limits; 0: no such limit", set},
+    {NULL, NULL, NULL, NULL},
 };
-static int (*const functions[])(const struct queues_call *) = {list, show, pause_queue,
-                                                               resume_queue, set};
 
 static int run(const struct command *command, int argc, char **argv)
 {
@@ -198,18 +179,7 @@ static int run(const struct command *command, int argc, char **argv)
                                          .running_max = NO_NUMBER,
                                          .running_max_per_key = NO_NUMBER,
                                          .burst = NO_NUMBER};
-    struct settings settings;
-    struct client client = {0};
-    int status = options_read(command, argc, argv, &arguments, &settings);
-    if (status == EXIT_OK)
-        status = client_open(&client, command->name, &arguments.client);
-    if (status == EXIT_OK) {
-        const struct queues_call call = {&client, &arguments, settings.argument};
-        status = functions[settings.action - actions](&call);
-    }
-    client_close(&client);
-    settings_release(&settings);
-    return status == OPTIONS_HELPED ? EXIT_OK : status;
+    return client_run(command, argc, argv, &arguments);
 }
 
 #define FIELD(member) offsetof(struct queues_arguments, member)
@@ -250,10 +220,7 @@ static const struct option options[] = {
      .only = "set",
      .help = "jobs begun at once in spite of the rate"},
     CLIENT_OPTIONS(struct queues_arguments, client),
-    {.name = "json",
-     .kind = OPTION_FLAG,
-     .offset = FIELD(json),
-     .help = "print what the server says"},
+    CLIENT_JSON(struct queues_arguments, client),
     {.name = NULL},
 };
 

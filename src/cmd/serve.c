@@ -9,11 +9,14 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define DAY_NS (24 * (3600 * WEFT_SEC))
+
 struct serve_arguments {
     const char *listen, *broker, *token_file, *io, *config;
     uint64_t workers, concurrency, job_concurrency, queue_size;
     int64_t steps_ns[WEFT_SERVE_STEPS];
     int64_t grace_ns;
+    struct weft_jobs_retention retention;
     struct words load;
     bool insecure;
 };
@@ -26,7 +29,7 @@ static void print_ready(void *context, const char *address)
     (void)printf("weft serves on http://%s\n", address);
     (void)printf("try: curl -s http://%s/process -H 'Content-Type: application/json' ", address);
     if (arguments->token_file)
-        (void)printf("-H \"Authorization: Bearer $(cat %s)\" ", arguments->token_file);
+        (void)printf("-H 'Authorization: Bearer TOKEN' ");
     (void)printf("-d '{\"text\": \"hello\"}'\n");
     (void)fflush(stdout);
 }
@@ -48,6 +51,7 @@ static int serve(const struct command *command, struct serve_arguments *argument
         .steps_ns = arguments->steps_ns,
         /* 0 would mean the default; who asks for no grace gets the shortest one. */
         .grace_ns = arguments->grace_ns ? arguments->grace_ns : 1,
+        .retention = arguments->retention,
         .token_file = arguments->token_file,
         .insecure = arguments->insecure,
         .io = arguments->io,
@@ -72,6 +76,7 @@ static int run(const struct command *command, int argc, char **argv)
         .queue_size = 100000,
         .steps_ns = {2 * WEFT_SEC, WEFT_SEC, 500 * WEFT_MSEC},
         .grace_ns = 30 * WEFT_SEC,
+        .retention = {7 * DAY_NS, 7 * DAY_NS, 30 * DAY_NS},
     };
     struct settings settings;
     struct task_sections sections = {.child = NULL};
@@ -151,6 +156,24 @@ static const struct option options[] = {
      .offset = FIELD(grace_ns),
      .help = "after SIGTERM, how long running jobs may go on\n"
              "(default 30s); what is left runs at the next start"},
+    {.name = "keep-completed",
+     .metavar = "T",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(retention.completed_ns),
+     .min = 1,
+     .help = "how long completed jobs can be looked at (default 7d)"},
+    {.name = "keep-cancelled",
+     .metavar = "T",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(retention.cancelled_ns),
+     .min = 1,
+     .help = "the same for cancelled ones (default 7d)"},
+    {.name = "keep-dead",
+     .metavar = "T",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(retention.dead_ns),
+     .min = 1,
+     .help = "and for dead ones, which can begin again (default 30d)"},
     {.name = "insecure",
      .kind = OPTION_FLAG,
      .offset = FIELD(insecure),

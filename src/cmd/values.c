@@ -77,7 +77,7 @@ bool parse_durations(const char *text, int64_t *ret_ns, size_t count)
     return true;
 }
 
-bool parse_rate(const char *text, double *ret_rate)
+bool parse_number(const char *text, double *ret_number)
 {
     char *end;
     /* strtod alone would take spaces, signs, "inf", "nan" and hexadecimal. */
@@ -85,7 +85,16 @@ bool parse_rate(const char *text, double *ret_rate)
         return false;
     errno = 0;
     double value = strtod(text, &end);
-    if (errno || *end != '\0' || !(value >= RATE_MIN))
+    if (errno || *end != '\0')
+        return false;
+    *ret_number = value;
+    return true;
+}
+
+bool parse_rate(const char *text, double *ret_rate)
+{
+    double value;
+    if (!parse_number(text, &value) || value < RATE_MIN)
         return false;
     *ret_rate = value;
     return true;

@@ -18,6 +18,9 @@ bool parse_size(const char *text, uint64_t *ret_bytes);
 /* Exactly count durations (base/duration.h) between commas. */
 bool parse_durations(const char *text, int64_t *ret_ns, size_t count);
 
+/* A decimal number from 0 up. */
+bool parse_number(const char *text, double *ret_number);
+
 /* A decimal number from 0.001 up. */
 bool parse_rate(const char *text, double *ret_rate);
 

@@ -37,18 +37,15 @@ static void print_bytes(const char *base64)
     free(bytes);
 }
 
-static void print_result(const json_t *job)
+static void print_result(const struct answer *answer)
 {
-    const char *base64 = json_string_value(json_object_get(job, "result_base64"));
-    const json_t *result = json_object_get(job, "result");
-    if (base64) {
+    const char *base64 = json_string_value(json_object_get(answer->root, "result_base64"));
+    char *result = answer_member(answer, "result");
+    if (base64)
         print_bytes(base64);
-    } else if (result) {
-        char *text =
-            need(json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15)));
-        (void)printf("%s\n", text);
-        free(text);
-    }
+    else if (result)
+        (void)printf("%s\n", result);
+    free(result);
 }
 
 static int tell(const struct client *client, const char *id, const struct answer *answer, bool json)
@@ -58,7 +55,7 @@ static int tell(const struct client *client, const char *id, const struct answer
     if (json)
         print_raw(answer);
     else if (completed)
-        print_result(answer->root);
+        print_result(answer);
     if (!completed)
         complain(client->command, "job %s is %s%s%s", id, state, *error ? ": " : "", error);
     free(state);

@@ -44,10 +44,9 @@ static int read_queue(const char *command, const char *text, struct weft_work_qu
 static int read_queues(const char *command, const char *words, struct weft_work_queue *queues,
                        size_t *count)
 {
-    char *copy = need(strdup(words)), *save = NULL;
+    char *copy = need(strdup(words)), *rest = copy, *word;
     int status = EXIT_OK;
-    for (char *word = strtok_r(copy, ",", &save); word && status == EXIT_OK;
-         word = strtok_r(NULL, ",", &save)) {
+    while (status == EXIT_OK && (word = strsep(&rest, ","))) {
         if (*count == WEFT_WORK_QUEUES_MAX) {
             complain(command, "--queues: there can be at most %d", WEFT_WORK_QUEUES_MAX);
             status = EXIT_USAGE;

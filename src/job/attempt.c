@@ -3,7 +3,7 @@
 #include <job/attempt.h>
 
 #include <base/buffer.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <stdarg.h>

@@ -71,7 +71,8 @@ struct weft_enqueue_batch {
     struct weft_enqueue *items;
     size_t count;
     bool atomic;      /* all or none: when one is refused the others get -ECANCELED. A duplicate is
-                         refused, too */
+                         refused, too, and then so are all others that are there already: their
+                         `same` says where; none for one that doubles another of the batch */
     int64_t worker;   /* for claim: in the registry, 0: none */
     int64_t lease_us; /* for claim, as in weft_claim */
 };
@@ -146,6 +147,12 @@ struct weft_broker_event {
     enum weft_job_state from, to; /* from NONE: it was put in, and event means nothing */
     uint16_t attempt;
 };
+
+/* Whether it is a job's step: neither of these two kinds. */
+static inline bool weft_broker_event_is_step(const struct weft_broker_event *event)
+{
+    return event->event != WEFT_JOB_DUE || event->from != event->to;
+}
 
 /* --- management --- */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * builtin.c - see builtin.h. What sleeps holds one stack page meanwhile: payloads are read in
  * functions of their own, which are not there during the waits. */
+#include <base/json_scan.h>
 #include <job/attempt.h>
 #include <job/builtin.h>
-#include <job/json_scan.h>
 
 #include <base/buffer.h>
 #include <base/time.h>

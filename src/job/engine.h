@@ -158,28 +158,33 @@ int weft_engine_wait_or(struct weft_engine *engine, const struct weft_uuid *id, 
 
 /* --- for workers elsewhere --- */
 
-/* Being told when queues of the broker may have something to claim:
+/* Being told when there may be something for a claim:
  *
- *     weft_queue_watch_begin(&watch, engine, queues, count);
+ *     weft_queue_watch_begin(&watch, engine, &claim);
  *     for (;;) {
  *         weft_queue_watch_look(&watch);
- *         if (something can be claimed) break;
+ *         if (the broker's claim has found something) break;
  *         weft_select(weft_queue_watch_case(&watch), ...);
  *     }
  *     weft_queue_watch_end(&watch);
  *
- * What becomes available after the look is told by the case, during the claim as well. Of a broker
- * that has no events nothing is told. */
+ * What becomes available after the look is told by the case, during the claim as well: of each job
+ * to one of those whose queues and tasks fit, so that a crowd that waits costs nobody anything. Who
+ * ends without having looked at what it was told leaves it to the others. Of a broker that has no
+ * events nothing is told. */
 struct weft_queue_watch {
     struct weft_link link; /* in the engine's list */
-    const char *const *queues;
-    size_t count;
+    struct weft_engine *engine;
+    const struct weft_claim *claim;
     struct weft_wake wake;
+    bool told; /* since the last look */
+    bool busy; /* looks: rather tell somebody who waits */
 };
 
-/* Returns 0, or what weft_wake_init does. queues: borrowed until end. Never suspend. */
+/* Returns 0, or what weft_wake_init does. Of the claim, which is borrowed until end, queues, tasks
+ * and what came of it are read. Never suspend. */
 int weft_queue_watch_begin(struct weft_queue_watch *watch, struct weft_engine *engine,
-                           const char *const *queues, size_t count);
+                           const struct weft_claim *claim);
 void weft_queue_watch_look(struct weft_queue_watch *watch);
 struct weft_case weft_queue_watch_case(struct weft_queue_watch *watch);
 void weft_queue_watch_end(struct weft_queue_watch *watch);

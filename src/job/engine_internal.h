@@ -254,8 +254,10 @@ struct weft_engine {
 
 /* --- watch.c --- */
 
-/* Tell those who watch a queue; NULL: any queue. */
+/* Tell all who watch a queue; NULL: any queue. */
 void weft_watches_tell(struct weft_engine *engine, const char *queue);
+/* Tell one of them that there is a job of this task. */
+void weft_watches_tell_one(struct weft_engine *engine, const char *queue, const char *task);
 
 /* --- engine.c --- */
 

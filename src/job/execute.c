@@ -7,9 +7,9 @@
  * retold in the words of a handler. */
 #include "engine_internal.h"
 
+#include <base/json_scan.h>
 #include <job/children.h>
 #include <job/exec.h>
-#include <job/json_scan.h>
 #ifdef WEFT_HAVE_WEBHOOKS
 #include <job/webhook_send.h>
 #endif

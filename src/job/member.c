@@ -5,8 +5,8 @@
  * what is to be said, what is heard, what it prints. */
 #include <job/member.h>
 
+#include <base/json_scan.h>
 #include <base/time.h>
-#include <job/json_scan.h>
 #include <weft/io.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>

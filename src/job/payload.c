@@ -2,7 +2,7 @@
  * payload.c - the payload and the headers of a job as JSON, read when the handler first asks. */
 #include <job/attempt.h>
 
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <stdint.h>

@@ -26,14 +26,27 @@ static bool is_others(const struct weft_engine *engine, const struct weft_broker
     return engine->tasks && event->task && !weft_engine_handler(engine, event->task);
 }
 
+/* The end of a job lets others begin where so many may run at once, and it is not known which. */
+static void tell_watches(struct weft_engine *engine, const struct weft_broker_event *event,
+                         const struct weft_engine_queue *queue)
+{
+    bool ended = event->from == WEFT_JOB_RUNNING && (!queue || queue->limited);
+    if (ended || !event->task)
+        weft_watches_tell(engine, event->queue);
+    else if (event->to == WEFT_JOB_AVAILABLE)
+        weft_watches_tell_one(engine, event->queue, event->task);
+}
+
 /* Returns 0, -ENOMEM: everything has to be looked at. */
 static int rouse(struct weft_engine *engine, const struct weft_broker_event *event)
 {
     struct weft_engine_queue *queue;
-    weft_watches_tell(engine, event->queue);
     int err = weft_engine_queue(engine, event->queue, &queue);
-    if (err || !queue)
+    if (err)
         return err;
+    tell_watches(engine, event, queue);
+    if (!queue)
+        return 0;
     bool available = event->to == WEFT_JOB_AVAILABLE && !is_others(engine, event);
     bool ended = event->from == WEFT_JOB_RUNNING && queue->limited;
     if (is_about_queue(event))

@@ -18,7 +18,6 @@
 
 #define STREAMS_MAX 100
 #define BATCH       128
-#define SILENCE_NS  (15 * WEFT_SEC) /* after which a comment tells that the connection lives */
 #define PIECE_MAX   ((size_t)1 << 20)
 
 struct stream {
@@ -28,22 +27,25 @@ struct stream {
     bool one_job;
     struct weft_uuid id;
     uint64_t after;
+    int64_t sign_ns; /* when a sign of life is due */
     struct weft_broker_event *events;
     struct weft_buffer piece;
 };
 
+static bool is_about_queue(const struct weft_broker_event *event)
+{
+    return weft_uuid_is_none(&event->id);
+}
+
 static bool is_wanted(const struct stream *stream, const struct weft_broker_event *event)
 {
+    if (!weft_broker_event_is_step(event) && !is_about_queue(event))
+        return false; /* a consumer's business */
     if (stream->one_job && memcmp(&stream->id, &event->id, sizeof event->id) != 0)
         return false;
     if (stream->task && (!event->task || strcmp(stream->task, event->task) != 0))
         return false;
     return !stream->queue || strcmp(stream->queue, event->queue) == 0;
-}
-
-static bool is_about_queue(const struct weft_broker_event *event)
-{
-    return weft_uuid_is_none(&event->id);
 }
 
 static const char *name_of(const struct weft_broker_event *event)
@@ -78,8 +80,18 @@ static int send_piece(struct stream *stream)
     int err = stream->piece.err;
     if (!err && stream->piece.len > 0)
         err = weft_http_stream_write(stream->exchange, stream->piece.data, stream->piece.len);
+    if (stream->piece.len > 0)
+        stream->sign_ns = weft_now() + stream->api->settings->event_silence_ns;
     weft_buffer_clear(&stream->piece);
     return err;
+}
+
+/* The connection lives, and everything up to this event was looked at: who comes back need not ask
+ * for it again. An id without data is no event, but is remembered as one's. */
+static int send_sign(struct stream *stream)
+{
+    weft_buffer_append_format(&stream->piece, ":\nid: %" PRIu64 "\n\n", stream->after);
+    return send_piece(stream);
 }
 
 static int send_events(struct stream *stream, int count)
@@ -88,6 +100,8 @@ static int send_events(struct stream *stream, int count)
         if (is_wanted(stream, &stream->events[i]))
             append_event(&stream->piece, &stream->events[i]);
     stream->after = stream->events[count - 1].number;
+    if (stream->piece.len == 0 && weft_now() >= stream->sign_ns)
+        return send_sign(stream);
     return send_piece(stream);
 }
 
@@ -98,12 +112,6 @@ static int send_gap(struct stream *stream, uint64_t oldest)
                               ",\"next\":%" PRIu64 "}\n\n",
                               oldest, stream->after, oldest + 1);
     stream->after = oldest;
-    return send_piece(stream);
-}
-
-static int send_comment(struct stream *stream)
-{
-    weft_buffer_append_string(&stream->piece, ":\n\n");
     return send_piece(stream);
 }
 
@@ -126,17 +134,17 @@ static int send_all(void *arg)
 {
     struct stream *stream = arg;
     struct weft_broker *broker = stream->api->broker;
-    int err = send_comment(stream);
+    int err = send_sign(stream);
     while (!err) {
         uint64_t oldest = 0;
         int count = broker->ops->events(broker, stream->after, stream->events, BATCH,
-                                        weft_now() + SILENCE_NS, &oldest);
+                                        stream->sign_ns, &oldest);
         if (count > 0)
             err = send_events(stream, count);
         else if (count == -ESTALE)
             err = send_gap(stream, oldest);
         else if (count == -ETIMEDOUT)
-            err = send_comment(stream);
+            err = send_sign(stream);
         else
             err = count;
     }

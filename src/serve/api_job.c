@@ -262,12 +262,21 @@ static void reply_over(struct weft_http_exchange *exchange, enum weft_job_state 
     weft_http_reply_error(exchange, 409, detail);
 }
 
+#define REASON_BYTES (WEFT_TOKEN_NAME_MAX + 32)
+
+static const char *reason_of(const struct weft_api *api, const struct weft_http_exchange *exchange,
+                             char reason[REASON_BYTES])
+{
+    (void)snprintf(reason, REASON_BYTES, "cancelled by %s", weft_api_who(api, exchange));
+    return reason;
+}
+
 static void delete_job(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    char reason[WEFT_TOKEN_NAME_MAX + 32];
-    (void)snprintf(reason, sizeof reason, "cancelled by %s", weft_api_who(api, exchange));
-    struct weft_cancel call = {.id = weft_api_path_id(exchange), .reason = reason};
+    char reason[REASON_BYTES];
+    struct weft_cancel call = {.id = weft_api_path_id(exchange),
+                               .reason = reason_of(api, exchange, reason)};
     int err = api->broker->ops->cancel(api->broker, &call);
     if (err == -EALREADY) {
         reply_over(exchange, call.state);
@@ -379,7 +388,10 @@ static void get_flow(struct weft_http_exchange *exchange, void *context)
 static void delete_flow(struct weft_http_exchange *exchange, void *context)
 {
     struct weft_api *api = context;
-    struct weft_cancel call = {.kind = WEFT_CANCEL_FLOW, .id = weft_api_path_id(exchange)};
+    char reason[REASON_BYTES];
+    struct weft_cancel call = {.kind = WEFT_CANCEL_FLOW,
+                               .id = weft_api_path_id(exchange),
+                               .reason = reason_of(api, exchange, reason)};
     int err = api->broker->ops->cancel(api->broker, &call);
     if (err == -ENOENT)
         weft_http_reply_error(exchange, 404, "there is no such flow");

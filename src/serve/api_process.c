@@ -5,66 +5,37 @@
 #include <serve/api.h>
 
 #include <base/buffer.h>
-#include <job/json_scan.h>
+#include <base/json_scan.h>
+#include <serve/api_body.h>
 #include <serve/api_json.h>
+#include <serve/members.h>
 
 #include <errno.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <string.h>
-
-#define DEPTH_MAX 32 /* of brackets in a body; jansson recurses, and stacks are small */
 
 /* --- POST /process --- */
 
-static void refuse_json(struct weft_http_exchange *exchange, const json_error_t *error)
+/* Members that it does not know are its clients' own. */
+static int parse_process(void *ret_nothing, const char *body, size_t len,
+                         struct weft_refusal *ret_refusal)
 {
-    if (!error->text[0]) { /* what the library says when memory is out */
-        weft_api_refuse_job(exchange, -ENOMEM);
-        return;
-    }
-    /* JSON all the same, but with a number that no double can hold. */
-    bool overflow = json_error_code(error) == json_error_numeric_overflow;
-    char detail[sizeof error->text + 64];
-    (void)snprintf(detail, sizeof detail, "the body %s: %s",
-                   overflow ? "cannot be read" : "is not JSON", error->text);
-    weft_http_reply_error(exchange, 400, detail);
-}
-
-/* Check the body of a request; answer and return false when it is no good. */
-static bool check_body(struct weft_http_exchange *exchange, const char *body, size_t len)
-{
-    if (len == 0) {
-        weft_http_reply_error(exchange, 400, "the body is empty");
-        return false;
-    }
-    if (weft_json_too_deep(body, len, DEPTH_MAX)) {
-        weft_http_reply_error(exchange, 400, "the JSON is nested too deeply");
-        return false;
-    }
-    json_error_t error = {0}; /* where the library leaves it unset */
-    /* Integers may have any length: nobody here computes with them. */
-    const size_t flags =
-        JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
-    json_t *root = json_loadb(body, len, flags, &error);
-    if (!root) {
-        refuse_json(exchange, &error);
-        return false;
-    }
-    if (memchr(body, '\0', len)) { /* the library passes over one behind a number */
-        json_decref(root);
-        weft_http_reply_error(exchange, 400, "the body is not JSON: a NUL character");
-        return false;
-    }
+    struct weft_reader reader = {.refusal = ret_refusal, .body = body, .body_len = len};
+    int err = 0;
+    (void)ret_nothing;
+    if (len == 0)
+        return weft_refuse(&reader, 400, "the body is empty");
+    json_t *root = weft_reader_load(&reader, body, len, &err);
+    if (!root)
+        return err;
     const json_t *text = json_object_get(root, "text");
-    const char *fault = !json_is_object(root)   ? "the body must be a JSON object"
-                        : !text                 ? "the field \"text\" is missing"
-                        : !json_is_string(text) ? "the field \"text\" must be a string"
-                                                : NULL;
+    if (!json_is_object(root))
+        err = weft_refuse(&reader, 422, "the body must be a JSON object");
+    else if (!text)
+        err = weft_refuse(&reader, 422, "the field \"text\" is missing");
+    else if (!json_is_string(text))
+        err = weft_refuse(&reader, 422, "the field \"text\" must be a string");
     json_decref(root);
-    if (fault)
-        weft_http_reply_error(exchange, 422, fault);
-    return !fault;
+    return err;
 }
 
 static uint64_t waiting_total(const struct weft_api *api)
@@ -105,7 +76,7 @@ static void post_process(struct weft_http_exchange *exchange, void *context)
     struct weft_api *api = context;
     struct weft_submission job = {.task = "process", .priority = -1, .payload.json = true};
     job.payload.data = weft_http_body(exchange, &job.payload.len);
-    if (!check_body(exchange, job.payload.data, job.payload.len))
+    if (!weft_api_read_body(exchange, parse_process, NULL))
         return;
     unsigned worker = 0;
     int err = submit(api, &job, &worker);

@@ -9,16 +9,10 @@
 #include <weft/runtime.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-static void append_queue(struct weft_buffer *body, const struct weft_queue_info *info,
-                         int64_t now_us)
+static void append_settings(struct weft_buffer *body, const struct weft_queue_settings *settings)
 {
-    const struct weft_queue_settings *settings = &info->settings;
-    weft_buffer_append_char(body, '{');
-    weft_api_text(body, "name", info->name);
     weft_api_bool(body, "paused", settings->paused);
     weft_api_number(body, "size_max",
                     settings->size_max ? settings->size_max : WEFT_QUEUE_SIZE_DEFAULT);
@@ -27,6 +21,14 @@ static void append_queue(struct weft_buffer *body, const struct weft_queue_info 
     weft_api_key(body, "rate");
     weft_buffer_append_json_double(body, settings->rate_per_s);
     weft_api_number(body, "burst", settings->burst);
+}
+
+static void append_queue(struct weft_buffer *body, const struct weft_queue_info *info,
+                         int64_t now_us)
+{
+    weft_buffer_append_char(body, '{');
+    weft_api_text(body, "name", info->name);
+    append_settings(body, &info->settings);
     weft_api_counts(body, "jobs", info->jobs);
     weft_api_number(body, "waiting", weft_job_states_waiting(info->jobs));
     weft_api_seconds(body, "oldest_seconds",
@@ -89,28 +91,29 @@ static int parse_change(void *ret_change, const char *body, size_t len,
 
 /* Change what was asked for, and leave the rest as it is. */
 static int change_queue(struct weft_api *api, const char *name,
-                        const struct weft_queue_change *change)
+                        const struct weft_queue_change *change,
+                        struct weft_queue_settings *ret_settings)
 {
     struct weft_queue_info info = {0};
     int err = api->broker->ops->queue_find(api->broker, name, &info);
     if (err && err != -ENOENT)
         return err;
     weft_queue_change_apply(change, &info.settings);
+    *ret_settings = info.settings;
     return api->broker->ops->queue_set(api->broker, name, &info.settings);
 }
 
-/* What was changed, for the audit log: the body as it came, on one line. */
+/* What holds from now on, for the audit log: in our words, as a body can be long for no reason. */
 static void audit_change(struct weft_http_exchange *exchange, struct weft_api *api,
-                         const char *name)
+                         const char *name, const struct weft_queue_settings *settings)
 {
-    char detail[256];
-    size_t len;
-    const char *text = weft_http_body(exchange, &len);
-    (void)snprintf(detail, sizeof detail, "%.*s", (int)(len < 250 ? len : 250), text);
-    for (char *c = detail; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    weft_api_audit(api, exchange, "queue_set", name, detail);
+    struct weft_buffer detail;
+    weft_buffer_init(&detail, WEFT_API_REPLY_MAX);
+    weft_buffer_append_char(&detail, '{');
+    append_settings(&detail, settings);
+    weft_buffer_append(&detail, "}", 2);
+    weft_api_audit(api, exchange, "queue_set", name, detail.err ? NULL : detail.data);
+    weft_buffer_deinit(&detail);
 }
 
 static void patch_queue(struct weft_http_exchange *exchange, void *context)
@@ -118,6 +121,7 @@ static void patch_queue(struct weft_http_exchange *exchange, void *context)
     struct weft_api *api = context;
     const char *name = weft_http_param(exchange, "queue");
     struct weft_queue_change change;
+    struct weft_queue_settings settings;
     if (!weft_job_name_is_valid(name)) {
         weft_http_reply_error(exchange, 422, "this cannot be the name of a queue");
         return;
@@ -126,7 +130,7 @@ static void patch_queue(struct weft_http_exchange *exchange, void *context)
         return;
     int err = weft_mutex_lock(&api->settings_turn, WEFT_FOREVER);
     if (!err) {
-        err = change_queue(api, name, &change);
+        err = change_queue(api, name, &change, &settings);
         (void)weft_mutex_unlock(&api->settings_turn);
     }
     if (err) {
@@ -134,7 +138,7 @@ static void patch_queue(struct weft_http_exchange *exchange, void *context)
         return;
     }
     weft_api_note_store(api, 0);
-    audit_change(exchange, api, name);
+    audit_change(exchange, api, name, &settings);
     reply_queue(exchange, api, name);
 }
 

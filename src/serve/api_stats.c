@@ -122,7 +122,8 @@ static int add_engine(struct weft_metrics *page, const struct weft_api *api)
         {"weft_store_errors_total", "Calls to the store that failed.", WEFT_METRIC_COUNTER,
          counts.broker_errors},
     };
-    int err = 0;
+    int err = add(page, "weft_event_streams", "Streams of events that are open.", WEFT_METRIC_GAUGE,
+                  api->streams);
     for (size_t i = 0; !err && i < sizeof rows / sizeof *rows; i++)
         err = add(page, rows[i].family, rows[i].help, rows[i].type, (double)rows[i].value);
     return err;

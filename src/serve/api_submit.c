@@ -68,9 +68,10 @@ static bool set_idempotency(struct weft_http_exchange *exchange,
             weft_api_refuse_job(exchange, -ENOMEM);
             return false;
         }
-        (void)snprintf(text, IDEMPOTENCY_SPAN,
-                       submissions->requests.single ? "idempotency:%s" : "idempotency:%s#%zu", key,
-                       i);
+        if (submissions->requests.single)
+            (void)snprintf(text, IDEMPOTENCY_SPAN, WEFT_JOB_IDEMPOTENCY_KEYS ":%s", key);
+        else
+            (void)snprintf(text, IDEMPOTENCY_SPAN, WEFT_JOB_IDEMPOTENCY_KEYS "%zu:%s", i, key);
         item->unique_key = text;
         item->unique = (struct weft_unique){.window_us = DAY_US, .states = ALL_STATES};
     }
@@ -124,16 +125,22 @@ static void check_repeated(struct weft_api *api, const struct weft_submissions *
 
 /* --- answering --- */
 
+/* Of a job that is there already. One that doubles another of a request that was refused is not. */
+static bool is_there(const struct weft_submission *item)
+{
+    return item->err == WEFT_EDUPLICATE && !weft_uuid_is_none(&item->id);
+}
+
 static void append_accepted(struct weft_buffer *body, const struct weft_submission *item)
 {
     weft_buffer_append_char(body, '{');
-    if (!item->err || item->err == WEFT_EDUPLICATE)
+    if (!item->err || is_there(item))
         weft_api_id(body, "id", &item->id);
     if (!item->err) {
         weft_api_text(body, "state", weft_job_state_name(item->state));
         if (!weft_uuid_is_none(&item->flow))
             weft_api_id(body, "flow", &item->flow);
-    } else if (item->err == WEFT_EDUPLICATE) {
+    } else if (is_there(item)) {
         weft_api_bool(body, "duplicate", true);
     } else {
         weft_api_number(body, "status", (uint64_t)weft_api_status_of(item->err));
@@ -159,16 +166,27 @@ static void reply_single(struct weft_http_exchange *exchange, const struct weft_
     weft_api_reply_status(exchange, item->err ? 200 : 201, &body);
 }
 
-/* Of a batch that was to be put in as a whole: the error that is the reason. */
+/* Of a batch that was to be put in as a whole: the error that is the reason. Who repeats it, but
+ * not as it was, has made a mistake; that others are there already is none. */
 static int reason_of(const struct weft_submissions *submissions)
 {
     int reason = 0;
     for (size_t i = 0; i < submissions->requests.count; i++) {
         int err = weft_submissions_at(submissions, i)->err;
-        if (err && (!reason || reason == -ECANCELED))
+        if (err && (!reason || reason == -ECANCELED || err == -EKEYREJECTED))
             reason = err;
     }
     return reason;
+}
+
+/* Whether this is a request again that went in before, under its key. */
+static bool is_repeated(const struct weft_http_exchange *exchange,
+                        const struct weft_submissions *submissions)
+{
+    bool repeated = weft_http_header(exchange, "Idempotency-Key");
+    for (size_t i = 0; repeated && i < submissions->requests.count; i++)
+        repeated = is_there(weft_submissions_at(submissions, i));
+    return repeated;
 }
 
 static void reply_batch(struct weft_http_exchange *exchange,
@@ -178,9 +196,9 @@ static void reply_batch(struct weft_http_exchange *exchange,
     for (size_t i = 0; i < count; i++) {
         int err = weft_submissions_at(submissions, i)->err;
         accepted += err == 0;
-        refused += err != 0 && err != WEFT_EDUPLICATE;
+        refused += err != 0 && !is_there(weft_submissions_at(submissions, i));
     }
-    int reason = atomic ? reason_of(submissions) : 0;
+    int reason = atomic && !is_repeated(exchange, submissions) ? reason_of(submissions) : 0;
     struct weft_buffer body;
     weft_buffer_init(&body, WEFT_API_REPLY_MAX);
     weft_buffer_append_char(&body, '{');

@@ -44,7 +44,7 @@ static int claim_or_wait(struct weft_http_exchange *exchange, struct weft_api *a
 {
     struct weft_queue_watch watch;
     int64_t deadline_ns = weft_now() + request->wait_ns;
-    int err = weft_queue_watch_begin(&watch, api->engine, claim->queues, claim->queues_count);
+    int err = weft_queue_watch_begin(&watch, api->engine, claim);
     if (err)
         return err;
     bool again = true;
@@ -283,8 +283,7 @@ static void post_extend(struct weft_http_exchange *exchange, void *context)
 
 /* What one item needs beside its settlement. */
 struct settling {
-    struct weft_job job;    /* id and token; */
-    struct weft_job *found; /* with the job's facts, for "fail" */
+    struct weft_job job; /* id and token */
     struct weft_follow_jobs *follow;
 };
 
@@ -314,17 +313,18 @@ static void fill_settlement(struct weft_settlement *settlement, struct settling 
         settlement->error = "cancelled by its worker";
 }
 
-/* A failure: is there another attempt, and when? */
+/* A failure: is there another attempt, and when? The job, which may be large, is looked at and let
+ * go: a request has a thousand of them. */
 static int judge(struct weft_api *api, const struct weft_settle_item *item,
-                 struct settling *settling, struct weft_settlement *settlement)
+                 struct weft_settlement *settlement)
 {
-    int err = api->broker->ops->find(api->broker, &item->id, &settling->found);
-    if (err == -ENOENT || (!err && settling->found->lease_token != item->token))
-        return 0; /* settling it will say that the lease is lost */
+    struct weft_job *job;
+    int err = api->broker->ops->find(api->broker, &item->id, &job);
     if (err)
-        return err;
+        return err == -ENOENT ? 0 : err; /* settling it will say that the lease is lost */
     settlement->delay_us = item->delay_ns < 0 ? -1 : item->delay_ns / 1000;
-    weft_engine_judge(api->engine, settling->found, settlement);
+    weft_engine_judge(api->engine, job, settlement);
+    weft_job_free(job);
     return 0;
 }
 
@@ -333,7 +333,7 @@ static int prepare(struct weft_api *api, struct weft_settle_item *item, struct s
 {
     fill_settlement(settlement, settling, item);
     if (item->fails)
-        return judge(api, item, settling, settlement);
+        return judge(api, item, settlement);
     if (item->follow.count > 0)
         return weft_follow_jobs_make(&settling->follow, api->engine, &item->follow, settlement);
     return 0;
@@ -386,10 +386,8 @@ static void settle(struct weft_http_exchange *exchange, struct weft_api *api,
         weft_api_refuse(api, exchange, err);
     else
         reply_settled(exchange, settlements, count);
-    for (size_t i = 0; settling && i < count; i++) {
-        weft_job_free(settling[i].found);
+    for (size_t i = 0; settling && i < count; i++)
         weft_follow_jobs_free(settling[i].follow);
-    }
     free(settling);
     free(settlements);
 }

@@ -4,7 +4,7 @@
  * Every job is parsed by itself, so that no more than one of them is ever held as a tree, and one
  * way leads from arrays, lines and single objects. What lies between the jobs of an array is
  * checked here, all else by the parser: together that is the whole body. */
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 #include <serve/job_reader.h>
 
 #include <errno.h>

@@ -24,7 +24,8 @@
 #define WEFT_JOB_WORD_MAX          128u    /* bytes of names: A-Z a-z 0-9 _ . : - */
 #define WEFT_JOB_REQUEST_KEY_MAX   255u    /* bytes of keys: UTF-8 without control characters */
 #define WEFT_JOB_CONTENT_TYPE_MAX  255u
-#define WEFT_JOB_DEPTH_MAX         32u /* of brackets in a job; more: 400 */
+#define WEFT_JOB_IDEMPOTENCY_KEYS  "idempotency:" /* how no unique key of a client's begins */
+#define WEFT_JOB_DEPTH_MAX         32u            /* of brackets in a job; more: 400 */
 #define WEFT_JOB_LENGTH_MAX_NS     (INT64_C(36525) * 86400 * 1000000000) /* 100 years */
 
 struct weft_job_header {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * job_members.c - the members of a job object, one table row each. See job_json.h for what they
  * are, job_reader.h for whom this works. */
+#include <base/json_scan.h>
 #include <job/job.h>
-#include <job/json_scan.h>
 #include <serve/job_reader.h>
 
 #include <errno.h>
@@ -163,10 +163,20 @@ static int read_states(struct weft_reader *reader, const struct weft_member *mem
     return 0;
 }
 
+static int read_unique_key(struct weft_reader *reader, const struct weft_member *member,
+                           json_t *value)
+{
+    static const char ours[] = WEFT_JOB_IDEMPOTENCY_KEYS;
+    int err = weft_read_key(reader, member, value);
+    if (!err && strncmp(json_string_value(value), ours, sizeof ours - 1) == 0)
+        err = weft_refuse_member(reader, member, "must not begin with \"%s\"", ours);
+    return err;
+}
+
 static int read_unique(struct weft_reader *reader, const struct weft_member *member, json_t *value)
 {
     static const struct weft_member members[] = {
-        {"unique.key", weft_read_key, FIELD(unique_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
+        {"unique.key", read_unique_key, FIELD(unique_key), .most = WEFT_JOB_REQUEST_KEY_MAX},
         {"unique.window", weft_read_length, FIELD(unique_window_ns), LENGTH_MIN, LENGTH_MAX},
         {"unique.states", read_states, 0},
     };
@@ -404,6 +414,10 @@ static int check_together(struct weft_job_reader *reader)
                                job_members[belongs[i].whole].name);
     if (request->timeout_ns && request->soft_timeout_ns > request->timeout_ns)
         return weft_refuse(&reader->in, 422, "\"soft_timeout\" is longer than \"timeout\"");
+    if (request->expires_in_ns && request->expires_in_ns <= request->delay_ns)
+        return weft_refuse(&reader->in, 422, "\"expires_in\" is over before \"delay\" is");
+    if (request->expires_at_us && request->expires_at_us <= request->run_at_us)
+        return weft_refuse(&reader->in, 422, "\"expires_at\" is not after \"run_at\"");
     return 0;
 }
 

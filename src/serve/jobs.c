@@ -5,6 +5,7 @@
 #include <broker/sqlite.h>
 #include <job/builtin.h>
 #include <serve/broker_name.h>
+#include <serve/retention.h>
 #include <serve/schedules.h>
 
 #include <weft/offload.h>
@@ -100,15 +101,9 @@ static int open_store(const struct open_call *call)
     return weft_sqlite_open(&call->jobs->broker, &sqlite, call->error, call->error_bytes);
 }
 
-static int64_t retained_us(int64_t asked_ns)
-{
-    return asked_ns > 0 && asked_ns < 1000 ? 1 : asked_ns < 0 ? -1 : asked_ns / 1000;
-}
-
 static int open_engine(const struct open_call *call)
 {
     struct weft_jobs *jobs = call->jobs;
-    const struct weft_jobs_retention *retention = &call->options->retention;
     const struct weft_engine_options options = {
         .broker = jobs->broker,
         .handlers = jobs->tasks.handlers.items,
@@ -118,9 +113,7 @@ static int open_engine(const struct open_call *call)
         .consumers_count = 1,
         .maintain_ns = MAINTAIN_NS,
         .leave_unknown = true, /* a task of an older or newer version of the program */
-        .retention = {.completed_us = retained_us(retention->completed_ns),
-                      .cancelled_us = retained_us(retention->cancelled_ns),
-                      .dead_us = retained_us(retention->dead_ns)},
+        .retention = weft_retention_of(&call->options->retention),
         .log = jobs->sink.write ? &jobs->log : NULL,
         .seed = call->options->seed,
     };

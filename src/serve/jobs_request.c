@@ -4,7 +4,7 @@
  */
 #include <serve/jobs_internal.h>
 
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -266,7 +266,7 @@ static void take_answer(struct weft_jobs_request *request, const struct weft_sub
     request->err = item->err;
     request->reason = item->err ? reason_of(item->err) : NULL;
     request->state = item->state;
-    if (!item->err || item->err == WEFT_EDUPLICATE)
+    if (!item->err || (item->err == WEFT_EDUPLICATE && !weft_uuid_is_none(&item->id)))
         weft_uuid_format(&item->id, request->id);
 }
 

@@ -50,13 +50,6 @@ static int read_events(struct weft_jobs_watch *watch, int64_t deadline_ns)
     return 0;
 }
 
-/* Others tell consumers to look at a queue again, and change no job. */
-static bool is_step(const struct weft_broker_event *event)
-{
-    return !(event->event == WEFT_JOB_DUE && event->from == WEFT_JOB_AVAILABLE &&
-             event->to == WEFT_JOB_AVAILABLE);
-}
-
 static void show(const struct weft_broker_event *event, struct weft_jobs_event *ret_event)
 {
     *ret_event = (struct weft_jobs_event){
@@ -84,7 +77,7 @@ int weft_jobs_watch_next(struct weft_jobs_watch *watch, struct weft_jobs_event *
             continue;
         }
         const struct weft_broker_event *event = &watch->events[watch->next++];
-        if (is_step(event)) {
+        if (weft_broker_event_is_step(event)) {
             show(event, ret_event);
             return 0;
         }

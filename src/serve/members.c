@@ -6,9 +6,9 @@
 #include <base/buffer.h>
 #include <base/duration.h>
 #include <base/iso_time.h>
+#include <base/json_scan.h>
 #include <base/words.h>
 #include <job/job.h>
-#include <job/json_scan.h>
 
 #include <errno.h>
 #include <math.h>
@@ -498,11 +498,16 @@ int weft_read_base64(struct weft_reader *reader, const struct weft_member *membe
     return 0;
 }
 
+bool weft_is_text(const json_t *value, const char *text)
+{
+    return json_is_string(value) && json_string_length(value) == strlen(text) &&
+           strcmp(json_string_value(value), text) == 0;
+}
+
 int weft_find_word(json_t *value, const char *const *words)
 {
-    const char *text = json_string_value(value);
-    for (int i = 0; text && words[i]; i++)
-        if (strlen(words[i]) == json_string_length(value) && strcmp(words[i], text) == 0)
+    for (int i = 0; words[i]; i++)
+        if (weft_is_text(value, words[i]))
             return i;
     return -ENOENT;
 }

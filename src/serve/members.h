@@ -131,6 +131,8 @@ int weft_read_copy(struct weft_reader *reader, const char *text, size_t len, con
 /* The bytes of base64, with a NUL behind, in the arena; more than `most`: 413. */
 int weft_read_base64(struct weft_reader *reader, const struct weft_member *member, json_t *value,
                      const char **ret_bytes, size_t *ret_len);
+/* Whether it is this string. */
+bool weft_is_text(const json_t *value, const char *text);
 /* One of some words: its index in a list that NULL ends, or -ENOENT. */
 int weft_find_word(json_t *value, const char *const *words);
 

@@ -6,6 +6,7 @@
 #include <serve/api.h>
 #include <serve/job_log.h>
 #include <serve/log.h>
+#include <serve/retention.h>
 #include <serve/schedules.h>
 #include <serve/settings.h>
 #include <serve/tasks.h>
@@ -195,17 +196,18 @@ static int open_engine(struct service *service)
     int err = weft_consumers_init(consumers, service->api.broker, settings);
     if (err)
         return refuse(service, err, "cannot set up the queues: %s", weft_strerror(err));
-    err =
-        weft_engine_open(&service->api.engine, &(struct weft_engine_options){
-                                                   .broker = service->api.broker,
-                                                   .handlers = service->tasks.handlers.items,
-                                                   .handlers_count = service->tasks.handlers.count,
-                                                   .children = service->tasks.children,
-                                                   .consumers = consumers->options,
-                                                   .consumers_count = consumers->workers + 1,
-                                                   .leave_unknown = true, /* for /v1/lease */
-                                                   .log = &service->log,
-                                               });
+    err = weft_engine_open(&service->api.engine,
+                           &(struct weft_engine_options){
+                               .broker = service->api.broker,
+                               .handlers = service->tasks.handlers.items,
+                               .handlers_count = service->tasks.handlers.count,
+                               .children = service->tasks.children,
+                               .consumers = consumers->options,
+                               .consumers_count = consumers->workers + 1,
+                               .leave_unknown = true, /* for /v1/lease */
+                               .retention = weft_retention_of(&service->options->retention),
+                               .log = &service->log,
+                           });
     return err ? refuse(service, err, "cannot start the job engine: %s", weft_strerror(err)) : 0;
 }
 

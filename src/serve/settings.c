@@ -84,6 +84,8 @@ static int check_numbers(struct weft_serve_settings *settings,
     settings->grace_ns = options->grace_ns ? options->grace_ns : 30 * WEFT_SEC;
     settings->answer_timeout_ns =
         options->answer_timeout_ns ? options->answer_timeout_ns : 30 * WEFT_SEC;
+    settings->event_silence_ns =
+        options->event_silence_ns ? options->event_silence_ns : 15 * WEFT_SEC;
     if (settings->workers > WORKERS_MAX)
         return refuse(-EINVAL, error, error_bytes, "there can be at most %u workers", WORKERS_MAX);
     if (settings->concurrency > CONCURRENCY_MAX || settings->job_concurrency > CONCURRENCY_MAX)
@@ -93,6 +95,8 @@ static int check_numbers(struct weft_serve_settings *settings,
         return refuse(-EINVAL, error, error_bytes, "the grace period cannot be negative");
     if (settings->answer_timeout_ns < 0)
         return refuse(-EINVAL, error, error_bytes, "the time for answers cannot be negative");
+    if (settings->event_silence_ns < 0)
+        return refuse(-EINVAL, error, error_bytes, "a silence cannot be negative");
     for (int i = 0; i < WEFT_SERVE_STEPS; i++) {
         settings->steps_ns[i] = options->steps_ns ? options->steps_ns[i] : steps_ns[i];
         if (settings->steps_ns[i] < 0 || settings->steps_ns[i] > 24 * (3600 * WEFT_SEC))

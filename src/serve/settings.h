@@ -15,7 +15,7 @@ struct weft_serve_settings {
     const char *database_path; /* points into the options */
     unsigned workers, concurrency, queue_size, job_concurrency;
     int64_t steps_ns[WEFT_SERVE_STEPS];
-    int64_t grace_ns, answer_timeout_ns;
+    int64_t grace_ns, answer_timeout_ns, event_silence_ns;
     struct weft_tokens tokens; /* none: everybody on this machine may do everything */
 };
 

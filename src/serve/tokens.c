@@ -12,7 +12,8 @@
 #include <strings.h>
 
 #define LINE_MAX_BYTES (WEFT_TOKEN_MAX + WEFT_TOKEN_NAME_MAX + 128)
-#define SPACE          " \t\r\n"
+#define FILE_MAX_BYTES ((size_t)256 << 10)
+#define SPACE          " \t\r"
 
 static const struct {
     const char *name;
@@ -121,30 +122,61 @@ static int parse_line(const struct reading *reading, char *line, struct weft_tok
     return 1;
 }
 
-static int read_lines(struct reading *reading, FILE *file, struct weft_tokens *tokens)
+/* Of two tokens that are one, the scopes of one would be an accident. */
+static int add_token(const struct reading *reading, struct weft_tokens *tokens,
+                     const struct weft_token *token)
 {
-    char line[LINE_MAX_BYTES];
-    int result = 0;
-    while (result >= 0 && fgets(line, sizeof line, file)) {
+    if (tokens->count == WEFT_TOKENS_MAX)
+        return refuse(reading, -EINVAL, "there are more than %d tokens", WEFT_TOKENS_MAX);
+    for (size_t i = 0; i < tokens->count; i++)
+        if (strcmp(tokens->tokens[i].text, token->text) == 0)
+            return refuse(reading, -EINVAL, "this token is there already");
+    tokens->tokens[tokens->count++] = *token;
+    return 0;
+}
+
+static int read_line(const struct reading *reading, char *line, struct weft_tokens *tokens)
+{
+    struct weft_token token = {.may = 0};
+    if (strlen(line) > LINE_MAX_BYTES)
+        return refuse(reading, -EINVAL, "it is too long");
+    int result = parse_line(reading, line, &token);
+    if (result > 0)
+        result = add_token(reading, tokens, &token);
+    explicit_bzero(&token, sizeof token);
+    return result;
+}
+
+static int read_lines(struct reading *reading, char *text, struct weft_tokens *tokens)
+{
+    int err = 0;
+    for (char *line = strsep(&text, "\n"); line && !err; line = strsep(&text, "\n")) {
         reading->line++;
-        size_t len = strlen(line);
-        if (len + 1 == sizeof line && line[len - 1] != '\n')
-            return refuse(reading, -EINVAL, "it is too long");
-        struct weft_token token;
-        result = parse_line(reading, line, &token);
-        if (result == 1 && tokens->count == WEFT_TOKENS_MAX)
-            return refuse(reading, -EINVAL, "there are more than %d tokens", WEFT_TOKENS_MAX);
-        if (result == 1)
-            tokens->tokens[tokens->count++] = token;
-        explicit_bzero(&token, sizeof token);
+        err = read_line(reading, line, tokens);
     }
-    explicit_bzero(line, sizeof line);
-    if (result < 0)
-        return result;
+    if (err)
+        return err;
     reading->line = 0;
-    if (ferror(file))
-        return refuse(reading, -EIO, "cannot be read");
     return tokens->count > 0 ? 0 : refuse(reading, -EINVAL, "holds no token");
+}
+
+/* The whole of it, with a NUL behind, to be wiped. */
+static int read_text(struct reading *reading, char *text)
+{
+    FILE *file = fopen(reading->path, "re");
+    if (!file)
+        return refuse(reading, -errno, "cannot be read: %s", weft_strerror(-errno));
+    size_t len = fread(text, 1, FILE_MAX_BYTES + 1, file);
+    int failed = ferror(file);
+    (void)fclose(file);
+    text[len] = '\0';
+    if (failed)
+        return refuse(reading, -EIO, "cannot be read");
+    if (len > FILE_MAX_BYTES)
+        return refuse(reading, -EINVAL, "has more than %zu bytes", FILE_MAX_BYTES);
+    if (memchr(text, '\0', len))
+        return refuse(reading, -EINVAL, "has a NUL character in it");
+    return 0;
 }
 
 int weft_tokens_read(struct weft_tokens *ret_tokens, const char *path, char *error,
@@ -152,16 +184,19 @@ int weft_tokens_read(struct weft_tokens *ret_tokens, const char *path, char *err
 {
     struct reading reading = {.path = path, .error = error, .error_bytes = error_bytes};
     struct weft_tokens tokens = {.tokens = calloc(WEFT_TOKENS_MAX, sizeof *tokens.tokens)};
-    if (!tokens.tokens)
-        return refuse(&reading, -ENOMEM, "cannot be read: %s", weft_strerror(-ENOMEM));
-    FILE *file = fopen(path, "re");
+    char *text = malloc(FILE_MAX_BYTES + 2);
     int err = 0;
-    if (!file)
-        err = refuse(&reading, -errno, "cannot be read: %s", weft_strerror(-errno));
+    if (!tokens.tokens || !text) {
+        err = -ENOMEM;
+        (void)refuse(&reading, err, "cannot be read: %s", weft_strerror(err));
+    }
     if (!err)
-        err = read_lines(&reading, file, &tokens);
-    if (file)
-        (void)fclose(file);
+        err = read_text(&reading, text);
+    if (!err)
+        err = read_lines(&reading, text, &tokens);
+    if (text)
+        explicit_bzero(text, FILE_MAX_BYTES + 2);
+    free(text);
     if (err)
         weft_tokens_release(&tokens);
     else

@@ -3,7 +3,8 @@
  *
  * One token per line, "TOKEN [SCOPE,SCOPE...] [NAME]"; empty lines and what follows "#" do not
  * count. Scopes are read, enqueue, work and admin, which is all of them; without any, a token is
- * for everything. The name stands in the audit log. */
+ * for everything. The name stands in the audit log. A file has at most 256 KiB, and each token
+ * once. */
 #ifndef WEFT_SERVE_TOKENS_H
 #define WEFT_SERVE_TOKENS_H
 

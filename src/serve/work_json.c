@@ -140,29 +140,59 @@ static int check_held(struct weft_reader *reader, uint32_t given)
 
 /* ---- settle ----------------------------------------------------------------------------- */
 
+/* The rows of the table below, in their order. */
+enum {
+    ID,
+    TOKEN,
+    OUTCOME,
+    RESULT,
+    RESULT_BASE64,
+    ERROR,
+    DELAY,
+    ENQUEUE,
+    SETTLE_MEMBERS
+};
+
+#define BIT(row) (UINT32_C(1) << (row))
+#define ALWAYS   (BIT(ID) | BIT(TOKEN) | BIT(OUTCOME))
+
+static const struct outcome {
+    const char *name;
+    enum weft_job_event event;
+    bool fails;   /* it is by the attempts that are left what it is */
+    uint32_t may; /* have these beside what all have */
+} outcomes[] = {
+    {"complete", WEFT_JOB_COMPLETE, false, BIT(RESULT) | BIT(RESULT_BASE64) | BIT(ENQUEUE)},
+    {"fail", WEFT_JOB_RETRY, true, BIT(ERROR) | BIT(DELAY)},
+    {"retry", WEFT_JOB_RETRY, false, BIT(ERROR) | BIT(DELAY)},
+    {"die", WEFT_JOB_DIE, false, BIT(ERROR)},
+    {"discard", WEFT_JOB_DIE, false, BIT(ERROR)},
+    {"snooze", WEFT_JOB_SNOOZE, false, BIT(DELAY)},
+    {"release", WEFT_JOB_RELEASE, false, 0},
+    {"cancel", WEFT_JOB_CANCEL, false, BIT(ERROR)},
+};
+
 /* An item with what its members say together. */
 struct settle_target {
     struct weft_settle_item item;
+    const struct outcome *outcome;
     struct weft_raw result, enqueue;
 };
 
 static int read_outcome(struct weft_reader *reader, const struct weft_member *member, json_t *value)
 {
-    static const char *const names[] = {"complete", "fail",    "retry",  "die", "discard",
-                                        "snooze",   "release", "cancel", NULL};
-    static const enum weft_job_event events[] = {
-        WEFT_JOB_COMPLETE, WEFT_JOB_RETRY,  WEFT_JOB_RETRY,   WEFT_JOB_DIE,
-        WEFT_JOB_DIE,      WEFT_JOB_SNOOZE, WEFT_JOB_RELEASE, WEFT_JOB_CANCEL,
-    };
     struct settle_target *target = reader->target;
-    int i = weft_find_word(value, names);
-    if (i < 0)
-        return weft_refuse_member(reader, member,
-                                  "must be complete, fail, retry, die, discard, snooze, release "
-                                  "or cancel");
-    target->item.event = events[i];
-    target->item.fails = i == 1;
-    return 0;
+    for (size_t i = 0; i < ROWS(outcomes); i++) {
+        if (!weft_is_text(value, outcomes[i].name))
+            continue;
+        target->outcome = &outcomes[i];
+        target->item.event = outcomes[i].event;
+        target->item.fails = outcomes[i].fails;
+        return 0;
+    }
+    return weft_refuse_member(reader, member,
+                              "must be complete, fail, retry, die, discard, snooze, release "
+                              "or cancel");
 }
 
 /* A reason is for people: one with a NUL in it is none the worse. */
@@ -218,37 +248,42 @@ static int read_follow(struct weft_reader *reader, struct weft_settle_request *r
     return 0;
 }
 
+#define FIELD(name) offsetof(struct settle_target, name)
+
+static const struct weft_member settle_members[SETTLE_MEMBERS] = {
+    [ID] = {"id", weft_read_uuid, FIELD(item.id)},
+    [TOKEN] = {"token", read_token, FIELD(item.token)},
+    [OUTCOME] = {"outcome", read_outcome},
+    [RESULT] = {"result", weft_read_json, FIELD(result), .most = WEFT_JOB_RESULT_MAX,
+                .as_written = true, .tree_max = WEFT_JOB_RESULT_MAX},
+    [RESULT_BASE64] = {"result_base64", read_result, .most = WEFT_JOB_RESULT_MAX},
+    [ERROR] = {"error", read_error, .most = ERROR_BYTES_MAX},
+    [DELAY] = {"delay", weft_read_length, FIELD(item.delay_ns), 0, WEFT_SETTLE_DELAY_MAX},
+    [ENQUEUE] = {"enqueue", weft_read_raw, FIELD(enqueue)},
+};
+
 static int check_settlement(struct weft_reader *reader, uint32_t given,
                             const struct settle_target *target)
 {
     int err = check_held(reader, given);
-    if (!err && target->item.event == WEFT_JOB_EVENTS)
-        err = weft_refuse(reader, 422, "\"outcome\" is missing");
-    if (!err && target->result.text && target->item.result.data)
-        err = weft_refuse(reader, 422, "\"result\" and \"result_base64\" exclude each other");
-    if (!err && target->enqueue.text && target->item.event != WEFT_JOB_COMPLETE)
-        err = weft_refuse(reader, 422, "\"enqueue\" means nothing without \"complete\"");
-    return err;
+    if (err)
+        return err;
+    if (!target->outcome)
+        return weft_refuse(reader, 422, "\"outcome\" is missing");
+    uint32_t idle = given & ~(ALWAYS | target->outcome->may);
+    if (idle)
+        return weft_refuse(reader, 422, "\"%s\" means nothing with \"%s\"",
+                           settle_members[__builtin_ctz(idle)].name, target->outcome->name);
+    if (target->result.text && target->item.result.data)
+        return weft_refuse(reader, 422, "\"result\" and \"result_base64\" exclude each other");
+    return 0;
 }
-
-#define FIELD(name) offsetof(struct settle_target, name)
 
 static int read_settlement(struct weft_reader *reader, void *context, size_t index,
                            const struct weft_raw *raw)
 {
-    static const struct weft_member members[] = {
-        {"id", weft_read_uuid, FIELD(item.id)},
-        {"token", read_token, FIELD(item.token)},
-        {"outcome", read_outcome},
-        {"result", weft_read_json, FIELD(result), .most = WEFT_JOB_RESULT_MAX, .as_written = true,
-         .tree_max = WEFT_JOB_RESULT_MAX},
-        {"result_base64", read_result, .most = WEFT_JOB_RESULT_MAX},
-        {"error", read_error, .most = ERROR_BYTES_MAX},
-        {"delay", weft_read_length, FIELD(item.delay_ns), 0, WEFT_SETTLE_DELAY_MAX},
-        {"enqueue", weft_read_raw, FIELD(enqueue)},
-    };
     struct weft_settle_request *request = context;
-    struct settle_target target = {.item = {.event = WEFT_JOB_EVENTS, .delay_ns = -1}};
+    struct settle_target target = {.item = {.delay_ns = -1}};
     uint32_t given = 0;
     struct weft_settle_item *items = with_room(request->items, index, sizeof *items);
     if (!items)
@@ -257,7 +292,7 @@ static int read_settlement(struct weft_reader *reader, void *context, size_t ind
     reader->what = "job";
     reader->number = (uint32_t)index + 1;
     reader->target = &target;
-    int err = weft_object_read(reader, raw->text, raw->len, members, ROWS(members), &given);
+    int err = weft_object_read(reader, raw->text, raw->len, settle_members, SETTLE_MEMBERS, &given);
     if (!err)
         err = check_settlement(reader, given, &target);
     if (!err && target.enqueue.text)

@@ -293,6 +293,42 @@ FIBER_TEST(an_atomic_batch_is_put_in_as_a_whole_or_not_at_all)
     fixture_close(broker);
 }
 
+FIBER_TEST(of_a_refused_atomic_batch_all_that_are_there_already_are_named)
+{
+    struct weft_broker *broker = fixture_open();
+    struct weft_job jobs[4];
+    struct weft_enqueue items[4] = {{0}};
+    static const char *const keys[] = {"new", "a", NULL, "b"};
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = fixture_job(broker);
+        jobs[i].unique_key = keys[i];
+        items[i].job = &jobs[i];
+    }
+    CHECK_EQUAL(fixture_enqueue(broker, &jobs[1]), 0);
+    CHECK_EQUAL(fixture_enqueue(broker, &jobs[3]), 0);
+    struct weft_job again[2] = {fixture_job(broker), fixture_job(broker)};
+    again[0].unique_key = "a";
+    again[1].unique_key = "b";
+    items[1].job = &again[0];
+    items[3].job = &again[1];
+    CHECK_EQUAL(fixture_enqueue_batch(broker, items, 4, true), 0);
+    CHECK_EQUAL(items[0].err, -ECANCELED);
+    CHECK_EQUAL(items[1].err, WEFT_EDUPLICATE);
+    CHECK_EQUAL(items[2].err, -ECANCELED);
+    CHECK_EQUAL(items[3].err, WEFT_EDUPLICATE);
+    CHECK(memcmp(&items[1].same, &jobs[1].id, sizeof jobs[1].id) == 0);
+    CHECK(memcmp(&items[3].same, &jobs[3].id, sizeof jobs[3].id) == 0);
+    /* One that doubles another of the batch is nowhere. */
+    struct weft_enqueue doubled[] = {{.job = &jobs[0]}, {.job = &again[0]}};
+    again[0].unique_key = "new";
+    CHECK_EQUAL(fixture_enqueue_batch(broker, doubled, 2, true), 0);
+    CHECK_EQUAL(doubled[0].err, -ECANCELED);
+    CHECK_EQUAL(doubled[1].err, WEFT_EDUPLICATE);
+    CHECK(weft_uuid_is_none(&doubled[1].same));
+    CHECK_EQUAL(fixture_finish_all(broker, "default"), 2);
+    fixture_close(broker);
+}
+
 FIBER_TEST(a_refused_atomic_batch_leaves_no_trace_in_counts_and_keys)
 {
     struct weft_broker *broker = fixture_open();

@@ -421,6 +421,8 @@ if has jobs; then
     expect 2 err "weft jobs: 'x' is no id of a job" jobs show x
     expect 2 err "weft jobs: --limit: '0' is not a number between 1 and 1000" jobs --limit 0
     expect 2 err "weft jobs: --server: 'localhost' is no address" jobs --server localhost
+    expect 2 err 'is no address; write it like' jobs --server 'http://127.0.0.1:1/?a=b'
+    expect 2 err 'is no address; write it like' jobs --server 'http://me@127.0.0.1:1'
     expect 1 err 'weft jobs: none cannot be opened: No such file' jobs --token-file none
     printf '# nothing\n\n' >tokens
     expect 1 err 'weft jobs: tokens has no token in it' jobs --token-file tokens
@@ -440,6 +442,7 @@ if has jobs; then
     expect 1 err "weft enqueue: no answer from $away: " enqueue noop --server $away
     expect 2 err 'weft queues: set: nothing is to be set' queues set mail --server $away
     expect 2 err "weft queues: --rate: '-1' is not a number from 0 up" queues set mail --rate -1
+    expect 2 err "weft queues: --rate: '0x10' is not a number" queues set mail --rate 0x10
     expect 2 err "weft queues: 'pause' takes no --burst" queues pause mail --burst 1
     expect 1 err "weft queues: no answer from $away: " queues pause mail --server $away
     expect 2 err 'weft cron: set: --schedule is missing' cron set a --task noop
@@ -453,6 +456,8 @@ if has jobs; then
     expect 1 err "weft cron: no answer from $away: " cron --server $away
     expect 2 err 'weft worker: there are no tasks to work on' worker --server $away
     expect 2 err "--queues: 'a=0' is no queue with a weight" worker --queues b,a=0
+    expect 2 err "--queues: '' is no queue with a weight" worker --builtin --queues ,
+    expect 2 err "--queues: '' is no queue with a weight" worker --builtin --queues a,,b
     expect 2 err 'the queue a is named twice' worker --builtin --queues a,b --queues a
     expect 2 err '"*" is no name of a queue' worker --builtin --queues '*'
     expect 2 err "--order: 'best' is neither weighted nor strict" worker --order best
@@ -531,13 +536,41 @@ if has jobs && has serve; then
     awk 'BEGIN { for (i = 0; i < 10001; i++) print "{\"task\":\"noop\",\"queue\":\"many\",\"delay\":3600}" }' |
         "$weft" enqueue --ndjson - >out 2>err && [ "$(sort -u out | wc -l)" -eq 10001 ]
     ok $? 'and puts in more than fit into one request'
-    printf '{"task":"noop"}\n{"tusk":1}\n' >lines
-    expect 1 err 'line 2: unknown member "tusk"' enqueue --ndjson lines
+    printf '{"task":"noop"}\n\n{"tusk":1}\n' >lines
+    expect 1 err 'line 3: unknown member "tusk"' enqueue --ndjson lines
+    grep -q 'lines are counted' err
+    ok $((! $?)) 'lines of the first request are those of the file'
+    awk 'BEGIN { for (i = 0; i < 10000; i++) print "\n{\"task\":\"noop\",\"delay\":3600}"; print "{\"tusk\":1}" }' >lines
+    expect 1 err 'line 1: unknown member "tusk"' enqueue --ndjson lines
+    grep -q 'lines are counted behind line 20000; the 10000 jobs before are put in' err
+    ok $? 'and it is said where others begin'
+    printf '\0{"task":"noop"}\n' >lines
+    expect 1 err 'line 1, ' enqueue --ndjson lines
     printf '{"seconds": 0.01}' >payload
     says null enqueue sleep --payload @payload --wait 60s
     "$weft" enqueue sleep --payload - --wait 60s <payload >out 2>err && [ "$(cat out)" = null ]
     ok $? 'weft enqueue --payload - reads standard input'
     expect_json enqueue noop --wait 60s --json
+    # No number loses a digit on its way to people.
+    digits='{"n":123456789012345678901234567890,"x":0.12345678901234567890}'
+    id=$("$weft" enqueue digits --payload "$digits" --queue digits)
+    expect 0 out "payload       $digits" jobs show "$id"
+    grep -q '^priority      5$' out
+    ok $? 'and others are as they were'
+    expect 0 out "$id  available  digits  digits  0/3" jobs --queue digits
+    if command -v curl >/dev/null; then
+        token=$(curl -s "$WEFT_SERVER/v1/lease" -d '{"queues":["digits"]}' -H 'Content-Type: application/json' |
+            sed 's/.*"token":"\([0-9]*\)".*/\1/')
+        curl -s "$WEFT_SERVER/v1/extend" -H 'Content-Type: application/json' -o out \
+            -d "{\"jobs\":[{\"id\":\"$id\",\"token\":\"$token\",\"progress\":$digits}]}"
+        expect 0 out "\"attempt\":1,\"max_attempts\":3," jobs --queue digits --json
+        expect 0 out "\"progress\":$digits" jobs --queue digits --json
+        curl -s "$WEFT_SERVER/v1/settle" -H 'Content-Type: application/json' -o out \
+            -d "{\"jobs\":[{\"id\":\"$id\",\"token\":\"$token\",\"outcome\":\"complete\",\"result\": [ $digits, \"a b\\\" c\" ]}]}"
+        says "[$digits,\"a b\\\" c\"]" jobs wait "$id"
+    else
+        skip 'results keep their digits' 'there is no curl'
+    fi
 
     expect 0 out 'many' queues
     expect_json queues --json
@@ -552,12 +585,12 @@ if has jobs && has serve; then
     expect 1 err 'there is no queue of this name' queues show none
 
     expect 0 out 'Europe/Berlin' cron set nightly --schedule '0 2 * * *' --zone Europe/Berlin \
-        --task noop --queue cron --payload '{"a": 1}' --missed skip
+        --task noop --queue cron --payload '{"a": 1.10, "b": 12345678901234567890123}' --missed skip
     expect 0 out 'nightly' cron
     expect_json cron --json
-    expect 0 out '{"a": 1}' cron show nightly
+    expect 0 out '{"a":1.10,"b":12345678901234567890123}' cron show nightly
     expect 0 out 'paused      true' cron pause nightly
-    expect 0 out '{"a": 1}' cron show nightly
+    expect 0 out '{"a":1.10,"b":12345678901234567890123}' cron show nightly
     expect 0 out 'missed      skip' cron resume nightly
     id=$("$weft" cron run nightly)
     says null jobs wait "$id" --wait 60s
@@ -591,6 +624,8 @@ if has jobs && has serve; then
     printf '# a comment\n\nadminadminadminadmin\n' >admin
     chmod 600 tokens reader admin
     start_server --broker "sqlite:$work/tokens.db" --token-file tokens
+    grep -q "^try: .* -H 'Authorization: Bearer TOKEN' " serve.out
+    ok $? 'the line to try has a place for a token'
     expect 1 err 'a bearer token is needed, and it must be the right one (--token-file)' jobs
     expect 0 out 'no jobs' jobs --token-file reader
     expect 1 err 'this token lacks the scope "enqueue"' enqueue noop --token-file reader

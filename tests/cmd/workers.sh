@@ -58,8 +58,10 @@ fails() { # fails TEXT ARGUMENTS...: the job is dead, with that among its errors
     ok $? "weft enqueue $*: $text" worker.err
 }
 
-start_worker() { # a program, its queue
-    "$1" "$WEFT_SERVER" "$2" >worker.out 2>worker.err &
+start_worker() { # a program, its queue, what else it is told
+    program=$1
+    shift
+    "$program" "$WEFT_SERVER" "$@" >worker.out 2>worker.err &
     worker=$!
     running="$running$worker "
 }
@@ -79,7 +81,12 @@ export WEFT_SERVER
 ok $? 'a server starts' serve.err
 
 if command -v python3 >/dev/null; then
-    start_worker "$workers/worker.py" python
+    # What tasks should not do.
+    cat >more.py <<'END'
+import sys
+TASKS = {"set": lambda job, stop: {1, 2}, "nan": lambda job, stop: float("nan"), "exit": lambda job, stop: sys.exit(3)}
+END
+    start_worker "$workers/worker.py" python more.py
     says '{"words":3}' word_count --queue python --payload '{"text": "one two three"}'
     for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
         echo "{\"task\":\"word_count\",\"queue\":\"python\",\"payload\":{\"text\":\"$i x\"}}"
@@ -91,6 +98,9 @@ if command -v python3 >/dev/null; then
     done <ids
     ok $status 'worker.py does many' worker.err
     fails 'KeyError' word_count --queue python --payload '{}'
+    fails 'TypeError: Object of type set is not JSON serializable' set --queue python
+    fails 'ValueError: Out of range float values are not JSON compliant' nan --queue python
+    fails 'SystemExit: 3' exit --queue python
     stop $worker
     ok $? 'worker.py ends with 0 after SIGTERM' worker.err
 else

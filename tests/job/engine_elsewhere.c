@@ -119,14 +119,91 @@ static bool is_told(struct weft_queue_watch *watch)
     return chosen == 0;
 }
 
+FIBER_TEST(of_many_who_wait_one_is_told_of_a_job)
+{
+    static const char *const queues[] = {"q"};
+    const struct weft_claim claim = {.queues = queues, .queues_count = 1, .next_us = INT64_MAX};
+    struct world world = {0};
+    open_shared(&world);
+    (void)weft_sleep(WEFT_SEC);
+    struct weft_queue_watch watches[3];
+    for (int i = 0; i < 3; i++)
+        REQUIRE(weft_queue_watch_begin(&watches[i], world.engine, &claim) == 0);
+    (void)put(&world, "q", "theirs");
+    CHECK(is_told(&watches[0]));
+    CHECK(!is_told(&watches[1]));
+    (void)put(&world, "q", "theirs");
+    CHECK(is_told(&watches[1]));
+    CHECK(!is_told(&watches[2]));
+    weft_queue_watch_look(&watches[0]); /* somebody who waits goes before one who looks */
+    (void)put(&world, "q", "theirs");
+    CHECK(is_told(&watches[2]));
+    weft_queue_watch_look(&watches[1]);
+    weft_queue_watch_look(&watches[2]);
+    (void)put(&world, "q", "theirs");
+    (void)weft_sleep(WEFT_SEC);
+    CHECK(is_told(&watches[0])); /* there is nobody else */
+    CHECK(!is_told(&watches[1]));
+    CHECK(!is_told(&watches[2]));
+    weft_queue_watch_end(&watches[0]); /* and left without a look */
+    CHECK(is_told(&watches[1]) && is_told(&watches[2]));
+    weft_queue_watch_end(&watches[1]);
+    weft_queue_watch_end(&watches[2]);
+    world_close(&world, 0);
+}
+
+FIBER_TEST(a_watch_is_told_of_tasks_that_it_wants)
+{
+    static const char *const queues[] = {"q"}, *const a[] = {"a"}, *const b[] = {"theirs"};
+    const struct weft_claim others = {
+        .queues = queues, .queues_count = 1, .tasks = a, .tasks_count = 1, .next_us = INT64_MAX};
+    const struct weft_claim theirs = {
+        .queues = queues, .queues_count = 1, .tasks = b, .tasks_count = 1, .next_us = INT64_MAX};
+    struct world world = {0};
+    open_shared(&world);
+    (void)weft_sleep(WEFT_SEC);
+    struct weft_queue_watch other, their;
+    REQUIRE(weft_queue_watch_begin(&other, world.engine, &others) == 0);
+    REQUIRE(weft_queue_watch_begin(&their, world.engine, &theirs) == 0);
+    (void)put(&world, "q", "theirs");
+    CHECK(is_told(&their));
+    CHECK(!is_told(&other));
+    /* Settings concern everybody. */
+    weft_queue_watch_look(&their);
+    CHECK_EQUAL(world.broker->ops->queue_set(world.broker, "q", &(struct weft_queue_settings){0}),
+                0);
+    CHECK(is_told(&their) && is_told(&other));
+    weft_queue_watch_end(&other);
+    weft_queue_watch_end(&their);
+    world_close(&world, 0);
+}
+
+FIBER_TEST(who_was_to_claim_after_a_while_leaves_it_to_others)
+{
+    static const char *const queues[] = {"q"};
+    const struct weft_claim none = {.queues = queues, .queues_count = 1, .next_us = INT64_MAX};
+    const struct weft_claim soon = {.queues = queues, .queues_count = 1, .next_us = 500000};
+    struct world world = {0};
+    open_shared(&world);
+    (void)weft_sleep(WEFT_SEC);
+    struct weft_queue_watch stays, leaves;
+    REQUIRE(weft_queue_watch_begin(&stays, world.engine, &none) == 0);
+    REQUIRE(weft_queue_watch_begin(&leaves, world.engine, &soon) == 0);
+    weft_queue_watch_end(&leaves);
+    CHECK(is_told(&stays));
+    weft_queue_watch_end(&stays);
+    world_close(&world, 0);
+}
+
 FIBER_TEST(a_watch_tells_of_its_queues_until_somebody_looks)
 {
     static const char *const queues[] = {"a", "b"};
+    const struct weft_claim claim = {.queues = queues, .queues_count = 2, .next_us = INT64_MAX};
     struct world world = {0};
     open_shared(&world);
     (void)weft_sleep(WEFT_SEC);
     struct weft_queue_watch watch;
-    REQUIRE(weft_queue_watch_begin(&watch, world.engine, queues, 2) == 0);
+    REQUIRE(weft_queue_watch_begin(&watch, world.engine, &claim) == 0);
     CHECK(!is_told(&watch));
     (void)put(&world, "c", "theirs");
     CHECK(!is_told(&watch));

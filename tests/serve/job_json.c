@@ -407,6 +407,12 @@ TEST(times_need_their_zone)
     }
     member_refused("\"run_at\":\"2030-01-31T08:00:00Z\",\"delay\":1",
                    "\"delay\" and \"run_at\" exclude each other");
+    member_refused("\"expires_in\":5,\"delay\":5", "\"expires_in\" is over before \"delay\" is");
+    member_refused("\"delay\":\"1h\",\"expires_in\":\"59m\"",
+                   "\"expires_in\" is over before \"delay\" is");
+    member_refused(
+        "\"run_at\":\"2030-01-31T09:00:00+01:00\",\"expires_at\":\"2030-01-31T08:00:00Z\"",
+        "\"expires_at\" is not after \"run_at\"");
     member_refused("\"expires_in\":5,\"expires_at\":\"2030-01-31T08:00:00Z\"",
                    "\"expires_at\" and \"expires_in\" exclude each other");
 }

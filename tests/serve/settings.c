@@ -41,6 +41,7 @@ TEST(defaults_are_those_of_the_header)
     CHECK_EQUAL(settings.steps_ns[2], WEFT_SEC / 2);
     CHECK_EQUAL(settings.grace_ns, 30 * WEFT_SEC);
     CHECK_EQUAL(settings.answer_timeout_ns, 30 * WEFT_SEC);
+    CHECK_EQUAL(settings.event_silence_ns, 15 * WEFT_SEC);
     CHECK_EQUAL(settings.tokens.count, 0);
     CHECK_EQUAL(settings.job_concurrency, 1000);
 }
@@ -108,6 +109,7 @@ TEST(numbers_have_limits)
     refused(&(struct weft_serve_options){.steps_ns = negative}, "a step");
     refused(&(struct weft_serve_options){.grace_ns = -1}, "grace");
     refused(&(struct weft_serve_options){.answer_timeout_ns = -1}, "answers");
+    refused(&(struct weft_serve_options){.event_silence_ns = -1}, "silence");
 }
 
 TEST(brokers_that_are_not_known_are_refused)

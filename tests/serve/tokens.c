@@ -6,17 +6,24 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int read_text(const char *text, struct weft_tokens *tokens, char *error, size_t bytes)
+static int read_bytes(const char *text, size_t len, struct weft_tokens *tokens, char *error,
+                      size_t bytes)
 {
     char path[200];
     (void)snprintf(path, sizeof path, "%s/tokens", test_directory());
     FILE *file = fopen(path, "wb");
     REQUIRE(file);
-    (void)fputs(text, file);
+    REQUIRE(fwrite(text, 1, len, file) == len);
     (void)fclose(file);
     return weft_tokens_read(tokens, path, error, bytes);
+}
+
+static int read_text(const char *text, struct weft_tokens *tokens, char *error, size_t bytes)
+{
+    return read_bytes(text, strlen(text), tokens, error, bytes);
 }
 
 TEST(a_single_word_is_a_token_for_everything)
@@ -65,6 +72,9 @@ TEST(what_is_no_token_file_is_refused_with_its_line)
         {"0123456789abcdef read,\xc3\xa4\n", "scopes are"},
         {"0123456789abcdef read name more\n", "behind the name"},
         {"0123456789abcde\x01f\n", "a token is one word"},
+        {"0123456789abcdef read\n\n0123456789abcdef admin\n",
+         "line 3: this token is there already"},
+        {"0123456789abcdef\n0123456789abcdef\n", "line 2: this token is there already"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct weft_tokens tokens;
@@ -82,6 +92,28 @@ TEST(what_is_no_token_file_is_refused_with_its_line)
     CHECK(!strstr(error, "xxx")); /* secrets are not repeated */
     CHECK_EQUAL(weft_tokens_read(&tokens, "/nonexistent/tokens", error, sizeof error), -ENOENT);
     CHECK(strstr(error, "/nonexistent/tokens"));
+}
+
+TEST(what_is_no_text_is_no_token_file)
+{
+    static const char bytes[] = "0123456789abcdef read\0,admin\nfedcba9876543210 read\n";
+    struct weft_tokens tokens;
+    char error[300] = "";
+    CHECK_EQUAL(read_bytes(bytes, sizeof bytes - 1, &tokens, error, sizeof error), -EINVAL);
+    CHECK(strstr(error, "NUL"));
+    /* As a file is after the power was cut while it was written. */
+    CHECK_EQUAL(read_bytes("\0\0\0\0", 4, &tokens, error, sizeof error), -EINVAL);
+    CHECK(strstr(error, "NUL"));
+    error[0] = '\0';
+    CHECK_EQUAL(weft_tokens_read(&tokens, "/dev/zero", error, sizeof error), -EINVAL);
+    CHECK(strstr(error, "more than"));
+    CHECK_EQUAL(weft_tokens_read(&tokens, test_directory(), error, sizeof error), -EIO);
+    char *large = malloc(300000);
+    REQUIRE(large);
+    memset(large, '\n', 300000);
+    CHECK_EQUAL(read_bytes(large, 300000, &tokens, error, sizeof error), -EINVAL);
+    CHECK(strstr(error, "more than"));
+    free(large);
 }
 
 TEST(there_is_a_limit_to_tokens)

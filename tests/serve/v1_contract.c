@@ -297,7 +297,9 @@ static const struct deed {
     {"cancelFlow", "{\"task\":\"t\",\"group\":\"g\"}", "DELETE", "/v1/flows/", "", NULL, 200,
      "cancel_flow", ""},
     {"changeQueue", NULL, "PATCH", "/v1/queues/q", "", "{\"paused\":\n\ttrue}", 200, "queue_set",
-     "{\"paused\":  true}"},
+     "{\"paused\":true,\"size_max\":1000000,\"running_max\":0,\"running_max_per_key\":0,\"rate\":0."
+     "0,"
+     "\"burst\":0}"},
     {"setCron", NULL, "PUT", "/v1/crons/c", "",
      "{\"schedule\":\"0 9 * * *\",\"job\":{\"task\":\"t\"}}", 200, "cron_set", "0 9 * * *"},
     {"runCron", NULL, "POST", "/v1/crons/c/run", "", NULL, 201, "cron_run", ""},

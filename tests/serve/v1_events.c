@@ -3,13 +3,11 @@
  * does not read. */
 #include "v1.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #define STREAMS_MAX 100
 
@@ -128,6 +126,35 @@ static void expect(struct stream *stream, const char *name, const char *id, cons
     json_decref(event.data);
 }
 
+/* A sign of life: the number up to which all was looked at. */
+static long long next_sign(struct stream *stream)
+{
+    char line[2000];
+    long long number = -1;
+    while (next_line(stream, line, sizeof line) && *line) {
+        CHECK(*line == ':' || strncmp(line, "id: ", 4) == 0);
+        if (*line != ':')
+            number = strtoll(line + 4, NULL, 10);
+    }
+    return number;
+}
+
+/* Whether so many streams are open before half a minute is over. */
+static bool streams_come_to(const char *count)
+{
+    int64_t until_ms = 0;
+    char line[80];
+    bool found = false;
+    (void)snprintf(line, sizeof line, "\nweft_event_streams %s\n", count);
+    while (!found && look_again(&until_ms)) {
+        struct reply reply;
+        http_get(&server, "/metrics", &reply);
+        found = reply.body && strstr(reply.body, line);
+        reply_free(&reply);
+    }
+    return found;
+}
+
 /* ---- what is told ------------------------------------------------------------------------- */
 
 TEST(every_change_is_told_in_its_order)
@@ -220,6 +247,66 @@ TEST(whoever_comes_back_goes_on_where_it_was)
     stream_open(&stream, "", ""); /* who says nothing begins now */
     const char *now = v1_put(&server, "{'task':'t'}");
     expect(&stream, "enqueue", now, "", "available");
+    stream_close(&stream);
+    close_server();
+}
+
+TEST(who_was_cut_off_before_anything_happened_misses_nothing)
+{
+    struct stream stream;
+    char path[80];
+    open_server("early.db");
+    stream_open(&stream, "", "");
+    long long place = next_sign(&stream);
+    CHECK(place > 0);
+    stream_close(&stream);
+    const char *missed = v1_put(&server, "{'task':'t'}");
+    (void)snprintf(path, sizeof path, "?after=%lld", place);
+    stream_open(&stream, path, "");
+    CHECK_EQUAL(next_sign(&stream), place);
+    expect(&stream, "enqueue", missed, "", "available");
+    stream_close(&stream);
+    close_server();
+}
+
+/* Without a pause in which nothing happens at all. */
+TEST(who_wants_little_of_much_hears_that_the_stream_lives_and_how_far_it_is)
+{
+    struct stream stream;
+    int64_t until_ms = 0;
+    struct weft_serve_options options = {.event_silence_ns = 300 * WEFT_MSEC};
+    server_start(&server, "little.db", &options);
+    stream_open(&stream, "?queue=quiet", "");
+    long long begin = next_sign(&stream);
+    struct pollfd readable = {.fd = stream.fd, .events = POLLIN};
+    do
+        (void)v1_put(&server, "{'task':'t','queue':'loud'}");
+    while (poll(&readable, 1, 0) == 0 && look_again(&until_ms));
+    CHECK(readable.revents & POLLIN);
+    CHECK(next_sign(&stream) > begin);
+    stream_close(&stream);
+    close_server();
+}
+
+TEST(a_job_that_is_let_go_by_the_limit_of_its_key_takes_no_step)
+{
+    struct stream stream;
+    open_server("held.db");
+    v1_ok(&server, "PATCH", "/v1/queues/q", 200, "{'running_max_per_key':1}");
+    const char *one = v1_put(&server, "{'task':'t','queue':'q','limit_key':'k'}");
+    const char *other = v1_put(&server, "{'task':'t','queue':'q','limit_key':'k'}");
+    stream_open(&stream, "", "");
+    json_t *leased = v1_lease(&server, "q");
+    json_t *none = v1(&server, "POST", "/v1/lease", 200, "{'queues':['q']}");
+    CHECK_EQUAL(json_array_size(v1_at(none, "jobs")), 0);
+    json_decref(none);
+    json_decref(v1_settle(&server, leased, "complete", ""));
+    json_decref(leased);
+    leased = v1_lease(&server, "q");
+    json_decref(leased);
+    expect(&stream, "claim", one, "available", "running");
+    expect(&stream, "complete", one, "running", "completed");
+    expect(&stream, "claim", other, "available", "running");
     stream_close(&stream);
     close_server();
 }
@@ -373,7 +460,7 @@ TEST(who_does_not_read_is_cut_off_and_holds_up_nobody)
     stream_open(&quick, "", "");
     const char *id = v1_put(&server, "{'task':'t'}");
     expect(&quick, "enqueue", id, "", "available");
-    (void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    CHECK(streams_come_to("1"));
     size_t seen = 0;
     while (next_event(&slow, &event)) {
         json_decref(event.data);

@@ -30,14 +30,16 @@ static const char *make(const char *state)
 {
     const char *id = v1_put(&server, "{'task':'t','queue':'%s'%s}", state,
                             strcmp(state, "scheduled") == 0 ? ",\"delay\":3600" : "");
-    static const char *const outcomes[][2] = {
-        {"running", NULL}, {"completed", "complete"}, {"retryable", "retry"}, {"dead", "die"}};
+    static const char *const outcomes[][3] = {{"running", NULL, ""},
+                                              {"completed", "complete", ""},
+                                              {"retryable", "retry", ",'delay':3600"},
+                                              {"dead", "die", ""}};
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
         if (strcmp(state, outcomes[i][0]) != 0)
             continue;
         json_t *leased = v1_lease(&server, state);
         if (outcomes[i][1])
-            json_decref(v1_settle(&server, leased, outcomes[i][1], ",'delay':3600"));
+            json_decref(v1_settle(&server, leased, outcomes[i][1], outcomes[i][2]));
         json_decref(leased);
     }
     if (strcmp(state, "cancelled") == 0)

@@ -259,12 +259,15 @@ TEST(changes_at_the_same_time_do_not_undo_each_other)
 TEST(what_was_changed_by_hand_is_written_down)
 {
     open_server("audit.db");
-    v1_ok(&server, "PATCH", "/v1/queues/q", 200, "{\n 'paused': true\n}");
+    /* However a body is blown up, what it did can be read. */
+    v1_ok(&server, "PATCH", "/v1/queues/q", 200, "{%300s'paused': true,'\\u0072ate':0.5}", "");
     json_t *audit = v1(&server, "GET", "/v1/audit?limit=1", 200, NULL);
     CHECK_TEXT(audit, "entries.0.who", "local");
     CHECK_TEXT(audit, "entries.0.action", "queue_set");
     CHECK_TEXT(audit, "entries.0.target", "q");
-    CHECK_TEXT(audit, "entries.0.detail", "{  \"paused\": true }");
+    CHECK_TEXT(audit, "entries.0.detail",
+               "{\"paused\":true,\"size_max\":1000000,\"running_max\":0,"
+               "\"running_max_per_key\":0,\"rate\":0.5,\"burst\":0}");
     json_decref(audit);
     close_server();
 }

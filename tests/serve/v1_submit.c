@@ -349,10 +349,61 @@ TEST(a_graph_that_comes_twice_with_its_key_goes_in_once)
     json_decref(first);
     json_decref(again);
     CHECK_EQUAL(stored(), 3);
-    /* As a whole: that it was there already is said. */
-    again = v1_send(&server, "POST", "/v1/jobs?atomic=true", 409, NULL, key, body, strlen(body));
+    close_server();
+}
+
+TEST(a_whole_that_comes_twice_with_its_key_is_answered_as_it_was_put_in)
+{
+    open_server("whole.db");
+    static const char key[] = "Idempotency-Key: whole\r\n", path[] = "/v1/jobs?atomic=true";
+    static const char body[] = "[{\"task\":\"t\"},{\"task\":\"u\"},{\"task\":\"v\"}]";
+    json_t *first = v1_send(&server, "POST", path, 200, NULL, key, body, strlen(body));
+    CHECK_EQUAL(v1_number(first, "accepted"), 3);
+    json_t *again = v1_send(&server, "POST", path, 200, NULL, key, body, strlen(body));
     CHECK_EQUAL(v1_number(again, "accepted"), 0);
+    CHECK_EQUAL(v1_number(again, "refused"), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(v1_is(again, v1_path("jobs.%d.id", i), v1_text(first, v1_path("jobs.%d.id", i))));
+        CHECK(json_is_true(v1_at(again, v1_path("jobs.%d.duplicate", i))));
+    }
     json_decref(again);
+    /* One that holds more is another one, of which nothing goes in. */
+    static const char more[] =
+        "[{\"task\":\"t\"},{\"task\":\"u\"},{\"task\":\"v\"},{\"task\":\"w\"}]";
+    again = v1_send(&server, "POST", path, 409, NULL, key, more, strlen(more));
+    CHECK(v1_is(again, "jobs.2.id", v1_text(first, "jobs.2.id")));
+    CHECK_EQUAL(v1_number(again, "jobs.3.status"), 409);
+    json_decref(again);
+    static const char other[] = "[{\"task\":\"t\"},{\"task\":\"other\"},{\"task\":\"v\"}]";
+    json_decref(v1_send(&server, "POST", path, 422, NULL, key, other, strlen(other)));
+    CHECK_EQUAL(stored(), 3);
+    json_decref(first);
+    close_server();
+}
+
+TEST(a_job_that_doubles_another_of_its_own_request_is_not_there)
+{
+    open_server("doubles.db");
+    json_t *answer = v1(&server, "POST", "/v1/jobs?atomic=true", 409,
+                        "[{'task':'a','unique':{'key':'u'}},{'task':'b','unique':{'key':'u'}}]");
+    CHECK(!v1_at(answer, "jobs.1.id"));
+    CHECK_EQUAL(v1_number(answer, "jobs.1.status"), 409);
+    CHECK_EQUAL(v1_number(answer, "refused"), 2);
+    json_decref(answer);
+    CHECK_EQUAL(stored(), 0);
+    close_server();
+}
+
+TEST(keys_of_requests_and_of_jobs_are_nobody_elses)
+{
+    open_server("apart.db");
+    json_decref(submit(200, NULL, "Idempotency-Key: a\r\n", "[{\"task\":\"t\"}]"));
+    json_decref(submit(201, NULL, "Idempotency-Key: a#0\r\n", "{\"task\":\"other\"}"));
+    json_decref(submit(201, NULL, "Idempotency-Key: 0:a\r\n", "{\"task\":\"other\"}"));
+    v1_refused(&server, "POST", "/v1/jobs", 422, "must not begin with",
+               "{'task':'t','unique':{'key':'idempotency:0:a'}}");
+    v1_ok(&server, "POST", "/v1/jobs", 201, "{'task':'t','unique':{'key':'idempotency'}}");
+    CHECK_EQUAL(stored(), 4);
     close_server();
 }
 

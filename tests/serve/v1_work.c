@@ -391,7 +391,21 @@ TEST(what_is_no_settlement_is_refused_with_its_place)
                    ",'outcome':'complete','result_base64':'A'");
     settle_refused(422, "exclude each other",
                    ",'outcome':'complete','result':1,'result_base64':''");
-    settle_refused(422, "means nothing without", ",'outcome':'fail','enqueue':[{'task':'t'}]");
+    settle_refused(422, "job 2: \"enqueue\" means nothing with \"fail\"",
+                   ",'outcome':'fail','enqueue':[{'task':'t'}]");
+    settle_refused(422, "\"result\" means nothing with \"fail\"", ",'outcome':'fail','result':1");
+    settle_refused(422, "\"result_base64\" means nothing with \"retry\"",
+                   ",'outcome':'retry','result_base64':''");
+    settle_refused(422, "\"error\" means nothing with \"complete\"",
+                   ",'outcome':'complete','error':'no'");
+    settle_refused(422, "\"delay\" means nothing with \"complete\"",
+                   ",'outcome':'complete','delay':1");
+    settle_refused(422, "\"delay\" means nothing with \"die\"", ",'outcome':'die','delay':1");
+    settle_refused(422, "\"error\" means nothing with \"snooze\"",
+                   ",'outcome':'snooze','error':'later'");
+    settle_refused(422, "\"delay\" means nothing with \"release\"",
+                   ",'delay':1,'outcome':'release'");
+    settle_refused(422, "\"delay\" means nothing with \"cancel\"", ",'outcome':'cancel','delay':1");
     settle_refused(422, "\"enqueue\": there is no job", ",'outcome':'complete','enqueue':[]");
     settle_refused(422, "\"enqueue\" must be a list", ",'outcome':'complete','enqueue':{}");
     settle_refused(422, "\"enqueue\": job 1: \"task\" is missing",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * json_scan.c - see json_scan.h. */
-#include <job/json_scan.h>
+#include <base/json_scan.h>
 
 #include <base/buffer.h>
 

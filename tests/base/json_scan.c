@@ -2,8 +2,8 @@
  * json_scan.c - finding a string in JSON without a parser's memory; whatever the bytes are. */
 #include "test.h"
 
+#include <base/json_scan.h>
 #include <base/random.h>
-#include <job/json_scan.h>
 
 #include <errno.h>
 #include <jansson.h>

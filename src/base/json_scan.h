@@ -2,8 +2,8 @@
  * json_scan.h - look at JSON without building a tree.
  *
  * Needs no memory and hardly any stack, so it works on the small stacks of jobs as well. */
-#ifndef WEFT_JOB_JSON_SCAN_H
-#define WEFT_JOB_JSON_SCAN_H
+#ifndef WEFT_BASE_JSON_SCAN_H
+#define WEFT_BASE_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
