@@ -42,8 +42,8 @@ struct weft_mock_options {
      *     100ms   fixed:100ms   uniform:50ms,150ms   lognormal:MEDIAN,SIGMA[,MAX]
      *     pareto:MIN,ALPHA[,MAX]
      *
-     * All at most 60s, which is MAX by itself. NULL: 100 ms for /users and /error-simulation, 150 ms
-     * for /orders, 200 ms for /webhooks/process, and 0 for everything else */
+     * All at most 60s, which is MAX by itself. NULL: 100 ms for /users and /error-simulation, 150
+     * ms for /orders, 200 ms for /webhooks/process, and 0 for everything else */
     const char *latency;
     double error_rate;      /* the share of them that is a 500; 0 to 1 */
     double reset_rate;      /* ... that is no answer, or half of one, and a reset; 0 to 1 */
