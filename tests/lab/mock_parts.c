@@ -363,6 +363,6 @@ TEST(a_site_that_is_too_large_is_refused)
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.depth = 31}, 1));
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.links = 101}, 1));
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = 1.5}, 1));
-    CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = NAN}, 1));
+    CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = (double)NAN}, 1));
     CHECK(!weft_mock_site_init(&site, &(struct weft_mock_site_options){.pages = 10000000}, 1));
 }
