@@ -180,6 +180,9 @@ TEST(the_tail_is_cut_where_it_is_said)
     CHECK_EQUAL(drawn[DRAWS - 1], WEFT_MOCK_LATENCY_MAX_NS);
     CHECK(drawn[0] >= 0);
     free(drawn);
+    drawn = draw_many("pareto:0,0.01");
+    CHECK_EQUAL(drawn[DRAWS - 1], 0);
+    free(drawn);
 }
 
 /* ---- quotas and limits ------------------------------------------------------------------- */
