@@ -24,6 +24,9 @@ bool parse_number(const char *text, double *ret_number);
 /* A decimal number from 0.001 up. */
 bool parse_rate(const char *text, double *ret_rate);
 
+/* A decimal number from 0 to 1, or from 0% to 100%. */
+bool parse_share(const char *text, double *ret_share);
+
 /* -20 to 19. */
 bool parse_nice(const char *text, int *ret_nice);
 
