@@ -399,16 +399,21 @@ void weft_http_transfer_unreachable(struct weft_http_transfer *transfer)
         weft_http_names_fail(&engine->names, host, weft_worker_now(engine->worker));
 }
 
-/* A connection turned out to be closed, or to take no more requests. libcurl begins again by itself
- * where it sees that by reading, but not by sending, and 7.88 only five times in the life of a
- * handle. */
+/* A connection turned out to be closed, or to take no more requests, and no byte of a response has
+ * come. libcurl begins again by itself where it sees that by reading, but not by sending, and 7.88
+ * only five times in the life of a handle. On a connection of its own a request begins again only
+ * where HTTP/2 has refused it, not where the network broke: the server may be at it. */
 static bool begins_again(const struct weft_http_transfer *transfer, CURLcode code)
 {
+    long os_error = 0;
+    bool ended = code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING;
     bool broke = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_HTTP2 ||
                  code == CURLE_HTTP2_STREAM;
-    bool kept = transfer->connections == 0 || transfer->engine->options.http2;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
+    bool refused = transfer->engine->options.http2 && broke && os_error == 0;
+    bool useless = transfer->connections == 0 ? broke || ended : refused;
     bool untouched = transfer->status == 0 && !transfer->question.fresh;
-    return transfer->rewinds || (broke && kept && untouched && transfer->connected);
+    return transfer->rewinds || (useless && untouched && transfer->connected);
 }
 
 static int read_failure(struct weft_http_transfer *transfer, CURLcode code)
