@@ -126,8 +126,8 @@ FIBER_TEST(a_body_that_is_not_what_it_says_is_told)
         "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nContent-Encoding: sdch\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: br\r\n"
-        "Content-Length: 5\r\n\r\nhello",
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: br\r\n"
+         "Content-Length: 5\r\n\r\nhello"),
     };
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
         struct origin origin;
