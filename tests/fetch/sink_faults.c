@@ -143,8 +143,8 @@ static int put_some(struct weft_sink *sink, unsigned *put)
     int err = 0;
     for (unsigned i = 0; i < 20 && err == 0; i++) {
         struct weft_fetch_result result = box_result(*put);
-        result.body = result.url;
-        result.body_len = strlen(result.url);
+        result.body = "a body of one to three bytes";
+        result.body_len = 1 + i % 3;
         err = weft_sink_put(sink, &result, WEFT_FOREVER);
         *put += err == 0;
     }
