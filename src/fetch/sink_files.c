@@ -123,11 +123,11 @@ static int make_digest(struct sink_item *item)
     if (!EVP_Digest(result->body, result->body_len, digest, &len, EVP_sha256(), NULL) ||
         2 * len + 1 != sizeof item->digest)
         return -ENOMEM;
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         item->digest[2 * i] = hex[digest[i] >> 4];
         item->digest[2 * i + 1] = hex[digest[i] & 15];
     }
-    item->digest[2 * len] = '\0';
+    item->digest[sizeof item->digest - 1] = '\0';
     item->result.body_digest = item->digest;
     return 0;
 }
