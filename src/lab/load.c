@@ -186,7 +186,7 @@ static int run_clients(struct load *load)
     int err = weft_group_init(&load->client_group, &(struct weft_group_options){.name = "load"});
     if (err)
         return err;
-    load->shared.connecting = load->connections;
+    load->shared.connecting = load->shared.driving = load->connections;
     for (unsigned i = 0; i < load->connections && err == 0; i++) {
         const struct weft_spawn_options options = {.name = "connection",
                                                    .worker = WEFT_WORKER((int)(i % load->workers))};
@@ -278,6 +278,8 @@ static int run_load(void *arg)
                     err == -EADDRNOTAVAIL ? "No such host, or no free port on this one"
                                           : weft_strerror(err));
     err = weft_channel_init(&shared->gate, 1, 0);
+    if (err == 0)
+        err = weft_channel_init(&shared->end, 1, 0);
     if (err)
         return fail(load, err, "out of memory");
     err = find_method(load);
@@ -290,6 +292,7 @@ static int run_load(void *arg)
     if (err)
         (void)fail(load, err, "the load was broken off: %s", weft_strerror(err));
     weft_channel_deinit(&shared->gate);
+    weft_channel_deinit(&shared->end);
     return err;
 }
 

@@ -410,17 +410,35 @@ static int exchange(struct weft_load_client *client)
 
 /* ---- the fiber ------------------------------------------------------------------------- */
 
+/* Count one client less, and wait until there are none. Returns 1 to the last of them, who is to
+ * close the gate; 0, -ECANCELED */
+static int wait_for_others(unsigned *count, struct weft_channel *gate)
+{
+    char nothing;
+    if (__atomic_sub_fetch(count, 1, __ATOMIC_ACQ_REL) == 0)
+        return 1;
+    int err = weft_receive(gate, &nothing, WEFT_FOREVER);
+    return err == -ECANCELED ? err : 0;
+}
+
 /* The last client to connect starts the clock for all. */
 static int wait_for_start(struct weft_load_shared *shared)
 {
-    char nothing;
-    if (__atomic_sub_fetch(&shared->connecting, 1, __ATOMIC_ACQ_REL) > 0) {
-        int err = weft_receive(&shared->gate, &nothing, WEFT_FOREVER);
-        return err == -ECANCELED ? err : 0;
-    }
+    int last = wait_for_others(&shared->connecting, &shared->gate);
+    if (last <= 0)
+        return last;
     weft_load_schedule_start(&shared->schedule, weft_now());
     (void)weft_channel_close(&shared->gate, -EPIPE);
     return 0;
+}
+
+/* The server has as many connections to the end as were asked for. */
+static int wait_for_end(struct weft_load_shared *shared)
+{
+    int last = wait_for_others(&shared->driving, &shared->end);
+    if (last > 0)
+        (void)weft_channel_close(&shared->end, -EPIPE);
+    return last < 0 ? last : 0;
 }
 
 static int drive(struct weft_load_client *client)
@@ -438,7 +456,7 @@ static int drive(struct weft_load_client *client)
             err = exchange(client);
         } else if (err == 0) {
             if (!client->has_turn)
-                return 0;
+                return wait_for_end(shared);
             err = weft_sleep_until(client->turn.due_ns);
             client->now_ns = weft_now();
         }
@@ -450,6 +468,9 @@ int weft_load_client_run(void *arg)
 {
     struct weft_load_client *client = arg;
     int err = drive(client);
-    disconnect(client); /* on its own thread */
+    /* On its own thread. The shard keeps how many there were until the end. */
+    if (client->fd >= 0)
+        (void)weft_close(client->fd);
+    client->fd = -1;
     return err;
 }

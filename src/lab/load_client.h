@@ -25,6 +25,8 @@ struct weft_load_shared {
     struct weft_load_schedule schedule;
     unsigned connecting;      /* clients that are not at the gate yet; atomic */
     struct weft_channel gate; /* closed when all are: then the clock starts */
+    unsigned driving;         /* clients that may have another request; atomic */
+    struct weft_channel end;  /* closed when none has: until then connections stay open */
 };
 
 /* What the clients on one thread have in common, and count. On cache lines of its own. */

@@ -369,6 +369,14 @@ if has serve; then
         expect 0 out 'from intended start   from sending' load "$address/healthz" --rate 100/200ms,200/200ms
         grep -q '^200/s ' out && grep -q '^intended ' out && ! grep -q "$(printf '\033')" err
         ok $? 'weft load shows the steps, and nothing live where there is no terminal'
+        if command -v script >/dev/null; then
+            TERM=xterm script -qec "'$weft' load '$address/healthz' --rate 100/500ms" screen \
+                </dev/null >/dev/null 2>&1 && grep -q '^.*connections 64' screen &&
+                grep -q "$(printf '\033')\\[4A" screen && grep -q '^succeeded   50,' screen
+            ok $? 'weft load shows how it goes on a terminal'
+        else
+            skip 'weft load shows how it goes on a terminal' 'script is not installed'
+        fi
         expect 1 err 'not-started is 0, and fails from 0' load "$address/healthz" --rate 100/100ms \
             --fail-if 'not-started>=0'
         expect 0 out 'warm-up ' load "$address/healthz" --requests 50 --warmup 50ms --pipeline 4 \

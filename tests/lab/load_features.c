@@ -258,6 +258,23 @@ TEST(the_warm_up_is_told_apart)
     stop(fixture);
 }
 
+/* Five requests keep five of eight connections busy; the others are not closed before the end. */
+TEST(connections_stay_open_to_the_end)
+{
+    struct fixture *fixture = start(answer_fixed);
+    struct weft_load_result result = load(&(struct weft_load_options){.url = fixture->url,
+                                                                      .method = "GET",
+                                                                      .requests = 5,
+                                                                      .rate_per_s = 100,
+                                                                      .connections = 8,
+                                                                      .workers = 2});
+    CHECK_EQUAL(result.total.succeeded, 5);
+    REQUIRE(result.seconds_count > 0);
+    CHECK_EQUAL(result.seconds[result.seconds_count - 1].connected, 8);
+    weft_load_result_release(&result);
+    stop(fixture);
+}
+
 TEST(every_step_has_its_row)
 {
     static const struct weft_load_step steps[] = {
