@@ -275,13 +275,13 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 static int make_order(struct making *making)
 {
     struct weft_load_targets *targets = making->targets;
-    uint64_t divisor = 0, sum = 0;
+    uint64_t divisor = targets->items[0].line.weight, sum = 0;
     for (size_t i = 0; i < targets->count; i++) {
         divisor = common_divisor(targets->items[i].line.weight, divisor);
         sum += targets->items[i].line.weight;
     }
     size_t len = sum / divisor, at = 0;
-    if (len > WEFT_LOAD_ORDER_MAX)
+    if (len == 0 || len > WEFT_LOAD_ORDER_MAX)
         return fail(making, -EINVAL,
                     "the weights add up to more than %d (without their common divisor)",
                     WEFT_LOAD_ORDER_MAX);

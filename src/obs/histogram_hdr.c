@@ -39,7 +39,7 @@ static void put_be(struct weft_buffer *buffer, uint64_t value, unsigned bytes)
 
 static void put_word(struct weft_buffer *buffer, int64_t value)
 {
-    uint64_t left = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+    uint64_t left = ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
     for (unsigned i = 1; i < WORD_BYTES_MAX && left >= 0x80; i++) {
         weft_buffer_append_char(buffer, (char)(left | 0x80));
         left >>= 7;
@@ -81,7 +81,7 @@ static void put_stored(struct weft_buffer *buffer, const char *data, size_t len)
     do {
         size_t piece = len < STORED_MAX ? len : STORED_MAX;
         unsigned size = (unsigned)piece;
-        weft_buffer_append_char(buffer, piece == len);
+        weft_buffer_append_char(buffer, piece == len ? 1 : 0);
         put_be(buffer, (size & 0xff) << 8 | size >> 8, 2);
         put_be(buffer, ~((size & 0xff) << 8 | size >> 8) & 0xffff, 2);
         weft_buffer_append(buffer, data, piece);
