@@ -153,13 +153,14 @@ struct weft_load_result {
  * allows POST, the load is POST with the body {"text": "load {i}"}.
  *
  * SIGINT or SIGTERM that the caller has blocked (weft_signal_block) ends the load early; what was
- * measured is returned.
+ * measured is returned, unless the clock had not started yet.
  *
  * ret_result set only on success; give it back with weft_load_result_release
  * ret_error  receives, on failure, one sentence for people, truncated to error_bytes
  * Returns    0, also when every request failed; -EINVAL (options), -EMFILE (descriptor limit too
  *            low for the connections), -ECONNREFUSED and the like when the server cannot be
- *            reached at all, -ENOENT and the like (the file)
+ *            reached at all, -ECANCELED (a signal before the clock started), -ENOENT and the
+ *            like (the file)
  * Threads    starts a runtime on the calling thread */
 WEFT_API int weft_load(const struct weft_load_options *options, struct weft_load_result *ret_result,
                        char *ret_error, size_t error_bytes);

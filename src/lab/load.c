@@ -44,10 +44,11 @@ struct load {
     struct weft_load_shard *shards; /* one a worker */
     struct weft_load_client *clients;
     struct weft_load_watch watch;
-    struct weft_group client_group;
+    struct weft_group group; /* of what a signal ends: the preparation, then the connections */
+    bool group_open;
     char host[NI_MAXHOST];
-    int64_t started_us; /* an estimate made before, exact to the connecting */
-    bool stopped;       /* by a signal */
+    int64_t epoch_us; /* when the fibers' clock was 0, since 1970 */
+    bool stopped;     /* by a signal */
     char *error;
     size_t error_bytes;
 };
@@ -177,44 +178,37 @@ static int stop_on_signal(void *arg)
         return 0;
     load->stopped = true;
     weft_load_schedule_stop(&load->shared.schedule, weft_now());
-    weft_group_cancel(&load->client_group, 0);
+    if (load->group_open)
+        weft_group_cancel(&load->group, 0);
     return 0;
 }
 
-static int run_clients(struct load *load)
+/* Run what spawn_all starts in load->group, until it has ended or a signal comes. */
+static int run_group(struct load *load, int (*spawn_all)(struct load *))
 {
-    int err = weft_group_init(&load->client_group, &(struct weft_group_options){.name = "load"});
+    int err = weft_group_init(&load->group, &(struct weft_group_options){.name = "load"});
     if (err)
         return err;
-    load->shared.connecting = load->shared.driving = load->connections;
-    for (unsigned i = 0; i < load->connections && err == 0; i++) {
-        const struct weft_spawn_options options = {.name = "connection",
-                                                   .worker = WEFT_WORKER((int)(i % load->workers))};
-        err =
-            weft_spawn_with(&load->client_group, weft_load_client_run, &load->clients[i], &options);
-    }
+    load->group_open = true;
+    err = load->stopped ? 0 : spawn_all(load);
     if (err)
-        weft_group_cancel(&load->client_group, 0);
-    int result = weft_group_wait(&load->client_group);
+        weft_group_cancel(&load->group, 0);
+    int result = weft_group_wait(&load->group);
+    load->group_open = false;
     if (load->stopped)
         return 0;
     return err ? err : result;
 }
 
-/* Clients, and beside them what only watches. */
-static int run_all(struct load *load)
+static int spawn_clients(struct load *load)
 {
-    struct weft_group watchers;
-    int signals[2];
-    int err = weft_group_init(&watchers, &(struct weft_group_options){.name = "watchers"});
-    if (err)
-        return err;
-    err = weft_spawn(&watchers, weft_load_watch_run, &load->watch);
-    if (err == 0 && blocked_signals(signals) > 0)
-        err = weft_spawn(&watchers, stop_on_signal, load);
-    if (err == 0)
-        err = run_clients(load);
-    weft_group_close(&watchers);
+    int err = 0;
+    load->shared.connecting = load->shared.driving = load->connections;
+    for (unsigned i = 0; i < load->connections && err == 0; i++) {
+        const struct weft_spawn_options options = {.name = "connection",
+                                                   .worker = WEFT_WORKER((int)(i % load->workers))};
+        err = weft_spawn_with(&load->group, weft_load_client_run, &load->clients[i], &options);
+    }
     return err;
 }
 
@@ -266,48 +260,73 @@ static int find_method(struct load *load)
     return weft_load_targets_replace(&load->shared.targets, options, "POST", PROBE_BODY);
 }
 
-/* The first fiber. */
-static int run_load(void *arg)
+static int prepare(void *arg)
 {
     struct load *load = arg;
-    struct weft_load_shared *shared = &load->shared;
-    struct timespec now;
-    int err = weft_load_reach(shared, load->host);
+    const struct weft_load_shared *shared = &load->shared;
+    int err = weft_load_reach(&load->shared, load->host);
     if (err)
         return fail(load, err, "cannot connect to %s port %u: %s", shared->host, shared->port,
                     err == -EADDRNOTAVAIL ? "No such host, or no free port on this one"
                                           : weft_strerror(err));
-    err = weft_channel_init(&shared->gate, 1, 0);
-    if (err == 0)
-        err = weft_channel_init(&shared->end, 1, 0);
-    if (err)
-        return fail(load, err, "out of memory");
     err = find_method(load);
+    return err ? err : open_clients(load);
+}
+
+static int spawn_preparation(struct load *load)
+{
+    return weft_spawn(&load->group, prepare, load);
+}
+
+/* What can be stopped, with what watches beside it. */
+static int run_watched(struct load *load, struct weft_group *watchers)
+{
+    int signals[2];
+    int err = blocked_signals(signals) > 0 ? weft_spawn(watchers, stop_on_signal, load) : 0;
     if (err == 0)
-        err = open_clients(load);
+        err = run_group(load, spawn_preparation);
+    if (err == 0 && !load->stopped)
+        err = weft_spawn(watchers, weft_load_watch_run, &load->watch);
+    if (err == 0 && !load->stopped)
+        err = run_group(load, spawn_clients);
+    return err;
+}
+
+/* The first fiber. */
+static int run_load(void *arg)
+{
+    struct load *load = arg;
+    struct weft_group watchers;
+    struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    load->started_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    load->epoch_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - weft_now() / 1000;
+    int err = weft_channel_init(&load->shared.gate, 1, 0);
     if (err == 0)
-        err = run_all(load);
+        err = weft_channel_init(&load->shared.end, 1, 0);
+    if (err == 0)
+        err = weft_group_init(&watchers, &(struct weft_group_options){.name = "watchers"});
     if (err)
+        return err;
+    err = run_watched(load, &watchers);
+    weft_group_close(&watchers);
+    weft_channel_deinit(&load->shared.gate);
+    weft_channel_deinit(&load->shared.end);
+    if (err && load->error_bytes > 0 && load->error[0] == '\0')
         (void)fail(load, err, "the load was broken off: %s", weft_strerror(err));
-    weft_channel_deinit(&shared->gate);
-    weft_channel_deinit(&shared->end);
+    if (err == 0 && load->shared.schedule.start_ns == 0)
+        return fail(load, -ECANCELED, "interrupted before the load began");
     return err;
 }
 
 static int sum_up(struct load *load, struct weft_load_result *ret_result)
 {
-    struct weft_load_schedule *schedule = &load->shared.schedule;
     struct weft_load_result result;
-    if (schedule->start_ns == 0) /* stopped while it was still connecting */
-        schedule->start_ns = schedule->end_ns;
     int err =
         weft_load_result_make(&result, &load->shared, load->shards, load->workers, &load->watch);
     if (err)
         return fail(load, err, "out of memory");
     result.connections = load->connections;
-    result.started_us = load->started_us;
+    result.started_us = load->epoch_us + load->shared.schedule.start_ns / 1000;
     result.stopped = load->stopped;
     *ret_result = result;
     return 0;

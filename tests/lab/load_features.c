@@ -338,6 +338,14 @@ static bool answer_and_interrupt(struct fixture *fixture, int fd, unsigned numbe
     return fixture_send(fd, OK_RESPONSE);
 }
 
+static bool answer_and_interrupt_at_once(struct fixture *fixture, int fd, unsigned number,
+                                         const char *text)
+{
+    (void)fixture, (void)fd, (void)number, (void)text;
+    (void)kill(getpid(), SIGTERM);
+    return true;
+}
+
 TEST(an_interrupt_ends_the_load_on_every_thread)
 {
     static const int interrupt = SIGTERM;
@@ -355,6 +363,22 @@ TEST(an_interrupt_ends_the_load_on_every_thread)
     CHECK(result.elapsed_ns < 100 * WEFT_SEC);
     CHECK(result.steps[0].intended < 500000);
     weft_load_result_release(&result);
+    stop(fixture);
+}
+
+/* Nobody answers the first GET, which looks for the method. */
+TEST(an_interrupt_before_the_clock_starts_is_an_error)
+{
+    static const int interrupt = SIGTERM;
+    struct weft_load_result result = {.resent = 77};
+    char error[300] = "";
+    REQUIRE(weft_signal_block(&interrupt, 1) == 0);
+    struct fixture *fixture = start(answer_and_interrupt_at_once);
+    CHECK_EQUAL(weft_load(&(struct weft_load_options){.url = fixture->url, .requests = 5}, &result,
+                          error, sizeof error),
+                -ECANCELED);
+    CHECK(strstr(error, "interrupted before the load began"));
+    CHECK_EQUAL(result.resent, 77);
     stop(fixture);
 }
 
