@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * load_response.c - where responses end, however they are framed and however they are cut. */
+#include <base/random.h>
 #include <lab/load_response.h>
 
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct vector {
@@ -322,5 +324,70 @@ TEST(bodies_do_not_count_as_head)
             progress = feed(&response, piece, sizeof piece);
         CHECK_EQUAL(progress, WEFT_LOAD_COMPLETE);
         CHECK(response.keep_alive);
+    }
+}
+
+/* ---- at random ------------------------------------------------------------------------- */
+
+#define PIECES_MAX 40
+
+/* What a connection makes of a text: how responses end, and where. */
+struct found {
+    char text[4096];
+    size_t len;
+};
+
+/* Feed text in pieces that are at most so long. With memory, what one response teaches is kept for
+ * the next; without, each is parsed. */
+static void find_all(struct found *found, const char *text, size_t len, size_t piece, bool memory)
+{
+    struct weft_load_response response;
+    size_t at = 0;
+    init(&response);
+    begin(&response);
+    found->len = 0;
+    while (at < len) {
+        size_t count = piece < len - at ? piece : len - at;
+        enum weft_load_progress progress = feed(&response, text + at, count);
+        at += count - left;
+        if (progress == WEFT_LOAD_MORE)
+            continue;
+        found->len += (size_t)snprintf(
+            found->text + found->len, sizeof found->text - found->len, "%d %d %d at %zu\n",
+            (int)progress, progress == WEFT_LOAD_COMPLETE ? response.status : 0,
+            progress == WEFT_LOAD_COMPLETE && response.keep_alive,
+            progress == WEFT_LOAD_COMPLETE && response.keep_alive ? at : 0);
+        if (progress != WEFT_LOAD_COMPLETE || !response.keep_alive)
+            return;
+        if (!memory)
+            known = (struct weft_load_known){0};
+        begin(&response);
+    }
+}
+
+TEST(what_is_remembered_never_changes_what_is_found)
+{
+    struct weft_random random;
+    weft_random_seed(&random, 11);
+    for (int round = 0; round < 3000; round++) {
+        char text[PIECES_MAX * 100];
+        size_t len = 0;
+        uint64_t responses = 1 + weft_random_below(&random, PIECES_MAX - 1);
+        /* Few kinds, so that they come again; now and then a byte is another. */
+        uint64_t kinds = 1 + weft_random_below(&random, 4);
+        for (uint64_t i = 0; i < responses; i++) {
+            static const size_t order[] = {0, 2, 8, 3, 9, 4, 5};
+            const char *piece = vectors[order[weft_random_below(&random, kinds)]].text;
+            memcpy(text + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        for (uint64_t i = weft_random_below(&random, 4); i > 0; i--)
+            text[weft_random_below(&random, len)] = (char)weft_random_below(&random, 128);
+        struct found with, without, small;
+        find_all(&with, text, len, len, true);
+        find_all(&without, text, len, len, false);
+        find_all(&small, text, len, 1 + weft_random_below(&random, 60), true);
+        CHECK(with.len == without.len && memcmp(with.text, without.text, with.len) == 0);
+        CHECK(with.len == small.len && memcmp(with.text, small.text, with.len) == 0);
     }
 }
