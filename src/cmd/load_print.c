@@ -200,8 +200,7 @@ void load_print_comparison(const struct weft_load_comparison *comparison)
                  comparison->failed_after * 100);
     (void)printf("%-15s%13u%13u\n", "runs", comparison->runs_before, comparison->runs_after);
     if (comparison->runs_before < 2 || comparison->runs_after < 2)
-        (void)printf("\none run a side shows no difference: whether the ratio is chance is not "
-                     "known\n");
+        (void)printf("\nwith one run on a side it is not known whether the ratios are chance\n");
     if (comparison->differences[0])
         (void)printf("\nthe loads are not the same: %s\n", comparison->differences);
 }

@@ -63,6 +63,14 @@ static double per_second(uint64_t count, int64_t length_ns)
     return length_ns > 0 ? (double)count * 1e9 / (double)length_ns : 0;
 }
 
+/* What was asked for; of a ramp, which may have been cut off, the mean. */
+static double intended_per_s(const struct weft_load_step *step, uint64_t intended,
+                             int64_t length_ns)
+{
+    bool ramp = step->from_per_s < step->to_per_s || step->from_per_s > step->to_per_s;
+    return ramp ? per_second(intended, length_ns) : step->from_per_s;
+}
+
 /* end_ns is when the load ended, since its start. */
 static int make_rows(struct weft_load_data *data, const struct weft_load_shared *shared,
                      int64_t end_ns)
@@ -82,7 +90,7 @@ static int make_rows(struct weft_load_data *data, const struct weft_load_shared 
             .counts = weft_load_tally_counts(&data->parts[i]),
             .intended = intended,
             .not_started = weft_load_schedule_left(schedule, i),
-            .intended_per_s = schedule->open ? per_second(intended, length_ns) : 0,
+            .intended_per_s = schedule->open ? intended_per_s(&part->step, intended, length_ns) : 0,
             .succeeded_per_s = per_second(data->parts[i].in_time, length_ns),
         };
     }
@@ -158,7 +166,8 @@ static void fill_in(struct weft_load_result *result, const struct weft_load_shar
         intended += result->steps[i].intended;
         intended_ns += result->steps[i].length_ns;
     }
-    result->intended_per_s = per_second(intended, intended_ns);
+    result->intended_per_s = result->steps_count == 1 ? result->steps[0].intended_per_s
+                                                      : per_second(intended, intended_ns);
     result->urls = data->urls;
     result->urls_count = data->urls_count;
     result->seconds = data->seconds;
