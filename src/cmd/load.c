@@ -1,208 +1,289 @@
 /* SPDX-License-Identifier: MIT
- * load.c - `weft load`: drive a URL and print what was measured. */
+ * load.c - `weft load`: drive a server and print what was measured, or compare two results. */
 #include "commands.h"
+#include "load_print.h"
 #include "print.h"
 
 #include <weft/load.h>
 #include <weft/signal.h>
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define BODY_FILE_MAX ((size_t)16 << 20)
+#define ERROR_BYTES   512
+
 struct load_arguments {
-    const char *method, *body, *io, *config;
-    uint64_t requests, connections;
-    int64_t duration_ns, timeout_ns;
-    double rate_per_s;
+    const char *method, *body, *body_file, *content_type, *rate, *url_file, *io, *config;
+    const char *hgrm, *hdr_log, *compare;
+    struct words headers, limits;
+    uint64_t requests, connections, pipeline, workers;
+    int64_t duration_ns, warmup_ns, timeout_ns;
     bool json;
 };
 
-#define BAR_WIDTH 30
-
-/* One line, written over and over. */
-static void draw_bar(void *context, uint64_t done, double fraction, double requests_per_s)
-{
-    static const char full[] = "##############################";
-    int width = (int)(fraction * BAR_WIDTH);
-    (void)context;
-    (void)fprintf(stderr, "\r[%-*.*s] %3d %%  %" PRIu64 " requests  %.0f/s \033[K", BAR_WIDTH,
-                  width, full, (int)(fraction * 100), done, requests_per_s);
-}
-
-static const struct {
-    const char *name;
-    enum weft_load_error error;
-} error_names[] = {
-    {"connect", WEFT_LOAD_CONNECT},   {"timeout", WEFT_LOAD_TIMEOUT}, {"reset", WEFT_LOAD_RESET},
-    {"protocol", WEFT_LOAD_PROTOCOL}, {"status", WEFT_LOAD_STATUS},
+/* What has to be given back at the end. */
+struct load_run {
+    const struct command *command;
+    const struct load_arguments *arguments;
+    const char *url;
+    struct weft_load_step *steps;
+    size_t steps_count;
+    char *body; /* of a file */
+    size_t body_len;
+    FILE *hgrm, *hdr_log;
+    struct load_screen screen;
 };
-#define ERROR_NAMES (sizeof error_names / sizeof error_names[0])
 
-struct percentile {
-    const char *name;
-    int64_t value_ns;
-};
-#define PERCENTILES 9
+/* ---- before ---------------------------------------------------------------------------- */
 
-static void list_percentiles(const struct weft_load_result *result,
-                             struct percentile list[PERCENTILES])
+static int read_body(struct load_run *run)
 {
-    const struct percentile values[PERCENTILES] = {
-        {"min", result->latency_min_ns}, {"mean", result->latency_mean_ns},
-        {"p50", result->latency_p50_ns}, {"p75", result->latency_p75_ns},
-        {"p90", result->latency_p90_ns}, {"p95", result->latency_p95_ns},
-        {"p99", result->latency_p99_ns}, {"p99.9", result->latency_p999_ns},
-        {"max", result->latency_max_ns},
-    };
-    memcpy(list, values, sizeof values);
+    const char *name = run->command->name, *path = run->arguments->body_file;
+    if (!path)
+        return EXIT_OK;
+    if (run->arguments->body) {
+        complain(name, "there is a --body besides the --body-file");
+        return EXIT_USAGE;
+    }
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        complain(name, "%s cannot be opened: %s", path, weft_strerror(errno));
+        return EXIT_USAGE;
+    }
+    run->body = malloc(BODY_FILE_MAX + 2);
+    run->body_len = run->body ? fread(run->body, 1, BODY_FILE_MAX + 1, file) : 0;
+    bool failed = ferror(file);
+    (void)fclose(file);
+    if (!run->body || failed || run->body_len > BODY_FILE_MAX) {
+        complain(name, "%s %s", path,
+                 !run->body ? "does not fit into memory"
+                 : failed   ? "cannot be read"
+                            : "is larger than 16 MiB");
+        return EXIT_USAGE;
+    }
+    run->body[run->body_len] = '\0';
+    return EXIT_OK;
 }
 
-static uint64_t count_errors(const struct weft_load_result *result)
+static int read_rate(struct load_run *run)
 {
-    uint64_t errors = 0;
-    for (size_t i = 0; i < WEFT_LOAD_ERRORS; i++)
-        errors += result->errors[i];
-    return errors;
+    const char *reason = "out of memory", *text = run->arguments->rate;
+    if (!text)
+        return EXIT_OK;
+    run->steps = calloc(WEFT_LOAD_STEPS_MAX, sizeof run->steps[0]);
+    if (!run->steps || weft_load_steps_parse(run->steps, &run->steps_count, text, &reason) < 0) {
+        complain(run->command->name, "rate: '%s': %s", text, reason);
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
 }
 
-static void print_errors(const struct weft_load_result *result)
+static int check_limits(const struct load_run *run)
 {
-    const char *before = "   (";
-    (void)printf("errors      %" PRIu64, count_errors(result));
-    for (size_t i = 0; i < ERROR_NAMES; i++) {
-        uint64_t count = result->errors[error_names[i].error];
-        if (count > 0) {
-            (void)printf("%s%" PRIu64 " %s", before, count, error_names[i].name);
-            before = ", ";
+    const struct words *limits = &run->arguments->limits;
+    char error[ERROR_BYTES];
+    for (size_t i = 0; i < limits->count; i++) {
+        if (weft_load_limit_check(limits->items[i], NULL, error, sizeof error) < 0) {
+            complain(run->command->name, "fail-if: %s", error);
+            return EXIT_USAGE;
         }
     }
-    (void)printf("%s\n", count_errors(result) > 0 ? ")" : "");
+    return EXIT_OK;
 }
 
-static void print_status(const struct weft_load_result *result)
+/* A file to write to, opened before the load: that it cannot be is told before. */
+static int open_output(const struct load_run *run, const char *path, FILE **ret_file)
 {
-    (void)printf("status     ");
-    for (size_t i = 1; i < 6; i++) {
-        if (result->status[i] > 0)
-            (void)printf(" %zuxx %" PRIu64, i, result->status[i]);
+    if (!path)
+        return EXIT_OK;
+    *ret_file = fopen(path, "we");
+    if (*ret_file)
+        return EXIT_OK;
+    complain(run->command->name, "%s cannot be written: %s", path, weft_strerror(errno));
+    return EXIT_FAILED;
+}
+
+static int prepare(struct load_run *run)
+{
+    int status = read_rate(run);
+    if (status == EXIT_OK)
+        status = check_limits(run);
+    if (status == EXIT_OK)
+        status = read_body(run);
+    if (status == EXIT_OK)
+        status = open_output(run, run->arguments->hgrm, &run->hgrm);
+    if (status == EXIT_OK)
+        status = open_output(run, run->arguments->hdr_log, &run->hdr_log);
+    return status;
+}
+
+/* ---- after ----------------------------------------------------------------------------- */
+
+/* Write a text and close the file, if there is one. */
+static bool write_output(FILE **file, const struct weft_load_result *result,
+                         int (*make)(const struct weft_load_result *, char **))
+{
+    char *text = NULL;
+    if (!*file)
+        return true;
+    bool written = make(result, &text) == 0 && fputs(text, *file) >= 0;
+    free(text);
+    written = fclose(*file) == 0 && written;
+    *file = NULL;
+    return written;
+}
+
+static bool print_result(const struct load_run *run, const struct weft_load_result *result)
+{
+    char *text;
+    if (!run->arguments->json) {
+        load_print(result->urls_count > 1 ? result->urls[0].url : run->url, result);
+        return true;
     }
-    if (result->status[0] > 0)
-        (void)printf(" invalid %" PRIu64, result->status[0]);
-    (void)printf("\n");
+    if (weft_load_json(result, &text) < 0)
+        return false;
+    bool written = fputs(text, stdout) >= 0;
+    free(text);
+    return written;
 }
 
-static void print_table(const struct weft_load_options *options,
-                        const struct weft_load_result *result)
+static int judge(const struct load_run *run, const struct weft_load_result *result)
 {
-    char text[FIGURE_BYTES], more[FIGURE_BYTES];
-    struct percentile list[PERCENTILES];
-    (void)printf("%s %s, %u connections, ", result->method, options->url, options->connections);
-    if (options->rate_per_s > 0)
-        (void)printf("open loop at %g requests/s\n\n", options->rate_per_s);
-    else
-        (void)printf("closed loop\n\n");
-    (void)printf("requests    %" PRIu64 " in %s\n", result->requests,
-                 format_duration(text, result->elapsed_ns));
-    (void)printf("succeeded   %" PRIu64 ", %.1f requests/s\n", result->succeeded,
-                 result->requests_per_s);
-    print_errors(result);
-    print_status(result);
-    if (options->rate_per_s > 0)
-        (void)printf("not started %" PRIu64 "\n", result->not_started);
-    (void)printf("traffic     %s read, %s written\n\n", format_bytes(text, result->bytes_read),
-                 format_bytes(more, result->bytes_written));
-    list_percentiles(result, list);
-    (void)printf("latency\n");
-    for (size_t i = 0; i < PERCENTILES && result->succeeded > 0; i++)
-        (void)printf("  %-6s%12s\n", list[i].name, format_duration(text, list[i].value_ns));
-    if (result->succeeded == 0)
-        (void)printf("  no request succeeded\n");
-}
-
-static void print_json(const struct weft_load_options *options,
-                       const struct weft_load_result *result)
-{
-    struct percentile list[PERCENTILES];
-    (void)printf("{\"url\": ");
-    print_json_string(options->url);
-    (void)printf(", \"method\": \"%s\", \"connections\": %u,\n \"rate_per_s\": ", result->method,
-                 options->connections);
-    if (options->rate_per_s > 0)
-        (void)printf("%.17g", options->rate_per_s);
-    else
-        (void)printf("null");
-    (void)printf(", \"elapsed_s\": %.9f, \"requests\": %" PRIu64 ", \"succeeded\": %" PRIu64
-                 ", \"not_started\": %" PRIu64 ", \"requests_per_s\": %.3f,\n \"errors\": {",
-                 (double)result->elapsed_ns / 1e9, result->requests, result->succeeded,
-                 result->not_started, result->requests_per_s);
-    for (size_t i = 0; i < ERROR_NAMES; i++)
-        (void)printf("%s\"%s\": %" PRIu64, i ? ", " : "", error_names[i].name,
-                     result->errors[error_names[i].error]);
-    (void)printf("},\n \"status\": {\"invalid\": %" PRIu64, result->status[0]);
-    for (size_t i = 1; i < 6; i++)
-        (void)printf(", \"%zuxx\": %" PRIu64, i, result->status[i]);
-    (void)printf("}, \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64
-                 ",\n \"latency_ms\": ",
-                 result->bytes_read, result->bytes_written);
-    list_percentiles(result, list);
-    for (size_t i = 0; i < PERCENTILES && result->succeeded > 0; i++) {
-        (void)printf(i ? ", " : "{");
-        print_json_ms(list[i].name, list[i].value_ns);
+    const struct words *limits = &run->arguments->limits;
+    int status = result->total.succeeded > 0 ? EXIT_OK : EXIT_FAILED;
+    char text[ERROR_BYTES];
+    for (size_t i = 0; i < limits->count; i++) {
+        if (weft_load_limit_check(limits->items[i], result, text, sizeof text) != 0) {
+            complain(run->command->name, "%s", text);
+            status = EXIT_FAILED;
+        }
     }
-    (void)printf(result->succeeded > 0 ? "}}\n" : "null}\n");
+    return status;
 }
 
-static int measure(const struct command *command, const char *url,
-                   const struct load_arguments *arguments)
+static int tell(struct load_run *run, const struct weft_load_result *result)
+{
+    const struct load_arguments *arguments = run->arguments;
+    const char *name = run->command->name;
+    if (result->stopped)
+        complain(name, "interrupted: these are the figures until then");
+    bool written = print_result(run, result);
+    if (!write_output(&run->hgrm, result, weft_load_hgrm)) {
+        complain(name, "%s cannot be written", arguments->hgrm);
+        written = false;
+    }
+    if (!write_output(&run->hdr_log, result, weft_load_hdr_log)) {
+        complain(name, "%s cannot be written", arguments->hdr_log);
+        written = false;
+    }
+    int status = judge(run, result);
+    return written ? status : EXIT_FAILED;
+}
+
+/* ---- the load -------------------------------------------------------------------------- */
+
+static bool on_terminal(void)
+{
+    const char *term = getenv("TERM"); // NOLINT(concurrency-mt-unsafe): no other thread yet
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+static int measure(struct load_run *run)
 {
     static const int ending[] = {SIGINT, SIGTERM};
-    char error[512];
+    const struct load_arguments *arguments = run->arguments;
+    char error[ERROR_BYTES];
     struct weft_load_result result;
     struct weft_load_options options = {
-        .url = url,
+        .url = run->url,
+        .url_file = arguments->url_file,
         .method = arguments->method,
-        .body = arguments->body,
+        .body = run->body ? run->body : arguments->body,
+        .body_len = run->body_len,
+        .content_type = arguments->content_type,
+        .headers = arguments->headers.items,
+        .headers_count = arguments->headers.count,
         .requests = arguments->requests,
         .duration_ns = arguments->duration_ns,
+        .warmup_ns = arguments->warmup_ns,
         .connections = (unsigned)arguments->connections,
-        .rate_per_s = arguments->rate_per_s,
+        .pipeline = (unsigned)arguments->pipeline,
+        .workers = (unsigned)arguments->workers,
+        .steps = run->steps,
+        .steps_count = run->steps_count,
         .timeout_ns = arguments->timeout_ns,
         .io = arguments->io,
-        .progress = isatty(STDERR_FILENO) ? draw_bar : NULL,
+        .progress = on_terminal() ? load_screen_show : NULL,
+        .progress_context = &run->screen,
     };
     /* Blocked, they end the load early and what was measured is printed. */
     (void)weft_signal_block(ending, sizeof ending / sizeof ending[0]);
     int err = weft_load(&options, &result, error, sizeof error);
-    if (options.progress)
-        (void)fprintf(stderr, "\r\033[K");
+    load_screen_clear(&run->screen);
+    if (err) {
+        complain(run->command->name, "%s", error);
+        return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    }
+    int status = tell(run, &result);
+    weft_load_result_release(&result);
+    return status;
+}
+
+static int compare(const struct command *command, const struct load_arguments *arguments,
+                   const char *after)
+{
+    struct weft_load_comparison comparison;
+    char error[ERROR_BYTES];
+    if (!after) {
+        complain(command->name, "the second result is missing: --compare before.json after.json");
+        return EXIT_USAGE;
+    }
+    int err = weft_load_compare(arguments->compare, after, &comparison, error, sizeof error);
     if (err) {
         complain(command->name, "%s", error);
         return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
     }
-    if (result.stopped)
-        complain(command->name, "interrupted: these are the figures until then");
     if (arguments->json)
-        print_json(&options, &result);
+        load_print_comparison_json(&comparison);
     else
-        print_table(&options, &result);
-    return result.succeeded > 0 ? EXIT_OK : EXIT_FAILED;
+        load_print_comparison(&comparison);
+    return EXIT_OK;
+}
+
+static int run_with(const struct command *command, const struct load_arguments *arguments,
+                    const char *argument)
+{
+    struct load_run run = {.command = command, .arguments = arguments, .url = argument};
+    if (arguments->compare)
+        return compare(command, arguments, argument);
+    if (!argument && !arguments->url_file) {
+        complain(command->name, "the URL is missing, like http://127.0.0.1:8001/process");
+        return EXIT_USAGE;
+    }
+    int status = prepare(&run);
+    if (status == EXIT_OK)
+        status = measure(&run);
+    if (run.hgrm)
+        (void)fclose(run.hgrm);
+    if (run.hdr_log)
+        (void)fclose(run.hdr_log);
+    free(run.body);
+    free(run.steps);
+    return status;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    struct load_arguments arguments = {.connections = 64};
+    struct load_arguments arguments = {.connections = 64, .pipeline = 1, .workers = 1};
     struct settings settings;
     int status = options_read(command, argc, argv, &arguments, &settings);
-    if (status == EXIT_OK && !settings.argument) {
-        complain(command->name, "the URL is missing, like http://127.0.0.1:8001/process");
-        status = EXIT_USAGE;
-    }
     if (status == EXIT_OK)
-        status = measure(command, settings.argument, &arguments);
+        status = run_with(command, &arguments, settings.argument);
     settings_release(&settings);
     return status == OPTIONS_HELPED ? EXIT_OK : status;
 }
@@ -223,26 +304,47 @@ static const struct option options[] = {
      .min = 1,
      .help = "start no request after so long, like 10s or 1m30s\n"
              "(default: 10s without --requests)"},
+    {.name = "warmup",
+     .metavar = "T",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(warmup_ns),
+     .help = "before that, at the first rate; told apart, not counted"},
     {.name = "connections",
      .metavar = "C",
      .kind = OPTION_COUNT,
      .offset = FIELD(connections),
      .min = 1,
      .max = 10000,
-     .help = "connections, each with one request at a time (default 64)"},
+     .help = "connections, kept open (default 64)"},
+    {.name = "pipeline",
+     .metavar = "N",
+     .kind = OPTION_COUNT,
+     .offset = FIELD(pipeline),
+     .min = 1,
+     .max = 1024,
+     .help = "requests at once on each connection (default 1)"},
+    {.name = "workers",
+     .metavar = "N",
+     .kind = OPTION_COUNT,
+     .offset = FIELD(workers),
+     .min = 1,
+     .max = 256,
+     .help = "threads that share the connections (default 1)"},
     {.name = "rate",
      .metavar = "R",
-     .kind = OPTION_RATE,
-     .offset = FIELD(rate_per_s),
-     .help = "open loop: start R requests per second on a schedule and\n"
-             "count latency from the intended start\n"
-             "(default: closed loop, the next when the last is done)"},
-    {.name = "body",
-     .metavar = "JSON",
      .kind = OPTION_STRING,
-     .offset = FIELD(body),
-     .help = "what to send; {i} becomes the number of the request,\n"
-             "from 0"},
+     .offset = FIELD(rate),
+     .help = "open loop: start R requests per second on a schedule and\n"
+             "count latency from the intended start; steps and ramps:\n"
+             "100/10s,200/10s,200:1000/1m\n"
+             "(default: closed loop, the next when the last is done)"},
+    {.name = "url-file",
+     .metavar = "FILE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(url_file),
+     .help = "URLs instead of the argument, one a line, with a weight\n"
+             "behind it; or JSON objects with url, method, headers,\n"
+             "body, content_type, weight"},
     {.name = "method",
      .metavar = "M",
      .kind = OPTION_STRING,
@@ -250,12 +352,55 @@ static const struct option options[] = {
      .help = "GET, POST, PUT, ... (default: POST with a body, else GET;\n"
              "where GET is not allowed and POST is, POST of\n"
              "{\"text\": \"load {i}\"})"},
+    {.name = "header",
+     .metavar = "TEXT",
+     .kind = OPTION_WORDS,
+     .offset = FIELD(headers),
+     .help = "'Name: value', as often as needed"},
+    {.name = "body",
+     .metavar = "JSON",
+     .kind = OPTION_STRING,
+     .offset = FIELD(body),
+     .help = "what to send; {i}, also in the URL and in headers,\n"
+             "becomes the number of the request, from 0"},
+    {.name = "body-file",
+     .metavar = "FILE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(body_file),
+     .help = "send what is in the file"},
+    {.name = "content-type",
+     .metavar = "TYPE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(content_type),
+     .help = "of the body (default application/json)"},
     {.name = "timeout",
      .metavar = "T",
      .kind = OPTION_DURATION,
      .offset = FIELD(timeout_ns),
      .min = 1,
      .help = "for one request (default 30s)"},
+    {.name = "fail-if",
+     .metavar = "LIMIT",
+     .kind = OPTION_WORDS,
+     .offset = FIELD(limits),
+     .help = "end with 1 when it is so: 'p99>50ms', 'errors>1%',\n"
+             "'rate<1000', 'not-started>0'; as often as needed"},
+    {.name = "hgrm",
+     .metavar = "FILE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(hgrm),
+     .help = "write the latency's percentiles as HdrHistogram does"},
+    {.name = "hdr-log",
+     .metavar = "FILE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(hdr_log),
+     .help = "write the histograms as HdrHistogram's log"},
+    {.name = "compare",
+     .metavar = "FILE",
+     .kind = OPTION_STRING,
+     .offset = FIELD(compare),
+     .help = "no load: show how the result in the argument differs\n"
+             "from this one; several runs in a file give intervals"},
     {.name = "io",
      .metavar = "NAME",
      .kind = OPTION_REACTOR,
@@ -279,10 +424,13 @@ const struct command command_load = {
     .argument = "URL",
     .description =
         "Connections are opened before the clock starts. Ctrl-C ends the load early and\n"
-        "prints what was measured. Exit code 1 when no request succeeded.\n",
+        "prints what was measured. Exit code 1 when no request succeeded, or when what\n"
+        "--fail-if says is so. Plain HTTP/1.1, no https.\n",
     .options = options,
     .examples = "  weft load http://127.0.0.1:8001/process --requests 4000 --connections 64\n"
                 "  weft load http://127.0.0.1:8001/process --duration 30s --rate 2000 --json\n"
-                "  weft load http://127.0.0.1:8001/process --body '{\"text\": \"order {i}\"}'\n",
+                "  weft load http://127.0.0.1:8001/process --rate 100:2000/1m --warmup 5s\n"
+                "  weft load http://127.0.0.1:8001/process --body '{\"text\": \"order {i}\"}'\n"
+                "  weft load --compare before.json after.json\n",
     .run = run,
 };

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * load.c - see load.h. Checks the options, reaches the server once, finds the method, runs a fiber
- * per connection (load_client.c) beside one for progress, and sums up. */
+ * load.c - see load.h. Checks the options, reaches the server once (load_probe.c), runs a fiber per
+ * connection (load_client.c) beside one that looks on (load_watch.c), and sums up (load_result.c).
+ */
 #include <weft/load.h>
 
 #include <lab/load_client.h>
-#include <lab/load_url.h>
+#include <lab/load_probe.h>
+#include <lab/load_result.h>
+#include <lab/load_steps.h>
+#include <lab/load_watch.h>
 #include <weft/group.h>
-#include <weft/io.h>
-#include <weft/net.h>
 #include <weft/runtime.h>
 #include <weft/signal.h>
 
@@ -20,29 +22,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <time.h>
 
 #define CONNECTIONS_DEFAULT 64u
 #define CONNECTIONS_MAX     10000u
+#define PIPELINE_MAX        1024u
+#define WORKERS_MAX         256u
+#define HEADERS_MAX         64u
 #define DURATION_DEFAULT_NS (10 * WEFT_SEC)
 #define TIMEOUT_DEFAULT_NS  (30 * WEFT_SEC)
-#define RATE_MIN            0.001
-#define RATE_MAX            1e9
-#define PROGRESS_NS         (200 * WEFT_MSEC)
 #define PROBE_BODY          "{\"text\": \"load {i}\"}"
 
-/* Descriptors besides the connections': standard streams, the reactor's, what the caller has. */
-#define OTHER_FILES 64u
+/* Descriptors besides the connections': standard streams, the reactors', what the caller has. */
+#define OTHER_FILES      64u
+#define FILES_PER_WORKER 8u
 
 struct load {
     const struct weft_load_options *options;
-    struct weft_load_url url;
     struct weft_load_shared shared;
-    unsigned connections;
+    unsigned connections, workers;
+    struct weft_load_shard *shards; /* one a worker */
     struct weft_load_client *clients;
-    struct weft_group client_group;
+    struct weft_load_watch watch;
+    struct weft_group group; /* of what a signal ends: the preparation, then the connections */
+    bool group_open;
     char host[NI_MAXHOST];
-    bool stopped; /* by a signal */
+    int64_t epoch_us; /* when the fibers' clock was 0, since 1970 */
+    bool stopped;     /* by a signal */
     char *error;
     size_t error_bytes;
 };
@@ -59,67 +65,78 @@ __attribute__((format(printf, 3, 4))) static int fail(const struct load *load, i
     return err;
 }
 
-/* RFC 9110, 5.6.2; and it must fit the result. */
-static bool is_method(const char *text)
-{
-    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_");
-    return len > 0 && len < sizeof((struct weft_load_result *)0)->method && text[len] == '\0';
-}
+/* ---- options --------------------------------------------------------------------------- */
 
-static int check_options(struct load *load)
+static int check_rate(const struct load *load)
 {
     const struct weft_load_options *options = load->options;
-    const char *reason;
-    if (!options->url)
-        return fail(load, -EINVAL, "the URL is missing");
-    int err = weft_load_url_parse(&load->url, options->url, &reason);
-    if (err)
-        return fail(load, err, "'%.200s' is not a URL to load: %s", options->url, reason);
-    if (options->method && !is_method(options->method))
-        return fail(load, -EINVAL, "'%.40s' is not a method", options->method);
-    if (options->content_type && strpbrk(options->content_type, "\r\n"))
-        return fail(load, -EINVAL, "the content type contains a line feed");
-    if (options->connections > CONNECTIONS_MAX)
-        return fail(load, -EINVAL, "%u connections are more than %u", options->connections,
-                    CONNECTIONS_MAX);
-    if (!(options->rate_per_s >= 0 && options->rate_per_s <= RATE_MAX) ||
-        (options->rate_per_s > 0 && options->rate_per_s < RATE_MIN))
-        return fail(load, -EINVAL, "the rate is not 0 and not between %g and %g", RATE_MIN,
-                    RATE_MAX);
-    if (options->duration_ns < 0 || options->timeout_ns < 0)
-        return fail(load, -EINVAL, "a duration is negative");
+    double rate = options->rate_per_s;
+    if (!(rate >= 0 && rate <= WEFT_LOAD_RATE_MAX) || (rate > 0 && rate < WEFT_LOAD_RATE_MIN))
+        return fail(load, -EINVAL, "the rate is not 0 and not between %g and %g",
+                    WEFT_LOAD_RATE_MIN, WEFT_LOAD_RATE_MAX);
+    if (options->steps_count == 0)
+        return 0;
+    if (rate > 0)
+        return fail(load, -EINVAL, "there is a rate besides the steps");
+    const char *reason = weft_load_steps_check(options->steps, options->steps_count);
+    if (reason)
+        return fail(load, -EINVAL, "the steps are not possible: %s", reason);
+    if (options->steps[0].length_ns > 0 && options->duration_ns > 0)
+        return fail(load, -EINVAL, "the steps have a length of their own: no duration beside them");
     return 0;
 }
 
-static void apply_defaults(struct load *load)
+static int check_options(const struct load *load)
+{
+    const struct weft_load_options *options = load->options;
+    if (options->connections > CONNECTIONS_MAX)
+        return fail(load, -EINVAL, "%u connections are more than %u", options->connections,
+                    CONNECTIONS_MAX);
+    if (options->pipeline > PIPELINE_MAX)
+        return fail(load, -EINVAL, "%u requests at once on a connection are more than %u",
+                    options->pipeline, PIPELINE_MAX);
+    if (options->workers > WORKERS_MAX)
+        return fail(load, -EINVAL, "%u workers are more than %u", options->workers, WORKERS_MAX);
+    if (options->headers_count > HEADERS_MAX)
+        return fail(load, -EINVAL, "there are more than %u headers", HEADERS_MAX);
+    if (options->duration_ns < 0 || options->timeout_ns < 0 || options->warmup_ns < 0)
+        return fail(load, -EINVAL, "a duration is negative");
+    return check_rate(load);
+}
+
+static int apply_options(struct load *load)
 {
     const struct weft_load_options *options = load->options;
     struct weft_load_shared *shared = &load->shared;
-    load->connections = options->connections ? options->connections : CONNECTIONS_DEFAULT;
-    shared->timeout_ns = options->timeout_ns ? options->timeout_ns : TIMEOUT_DEFAULT_NS;
-    shared->duration_ns = options->duration_ns;
+    struct weft_load_step constant = {options->rate_per_s, options->rate_per_s, 0};
+    struct weft_load_plan plan = {
+        .steps = options->steps_count > 0 ? options->steps : &constant,
+        .steps_count = options->rate_per_s > 0 ? 1 : options->steps_count,
+        .warmup_ns = options->warmup_ns,
+        .duration_ns = options->duration_ns,
+        .requests = options->requests,
+    };
     if (options->requests == 0 && options->duration_ns == 0)
-        shared->duration_ns = DURATION_DEFAULT_NS;
-    shared->schedule = (struct weft_load_schedule){
-        .end_ns = WEFT_FOREVER,
-        .requests_max = options->requests ? options->requests : UINT64_MAX,
-        .rate_per_s = options->rate_per_s,
-    };
-    const char *method = options->body ? "POST" : "GET";
-    shared->message = (struct weft_load_message){
-        .url = &load->url,
-        .method = options->method ? options->method : method,
-        .body = options->body,
-        .content_type = options->content_type ? options->content_type : "application/json",
-    };
-    shared->host = load->url.host;
-    shared->port = load->url.port;
+        plan.duration_ns = DURATION_DEFAULT_NS; /* steps with a length do not look at it */
+    weft_load_schedule_init(&shared->schedule, &plan);
+    int err = weft_load_targets_init(&shared->targets, options, load->error, load->error_bytes);
+    if (err)
+        return err;
+    load->connections = options->connections ? options->connections : CONNECTIONS_DEFAULT;
+    load->workers = options->workers ? options->workers : 1;
+    if (load->workers > load->connections)
+        load->workers = load->connections;
+    shared->timeout_ns = options->timeout_ns ? options->timeout_ns : TIMEOUT_DEFAULT_NS;
+    shared->pipeline = options->pipeline ? options->pipeline : 1;
+    shared->host = shared->targets.items[0].url.host;
+    shared->port = shared->targets.items[0].url.port;
+    return 0;
 }
 
 static int raise_file_limit(const struct load *load)
 {
     struct rlimit limit;
-    rlim_t needed = load->connections + OTHER_FILES;
+    rlim_t needed = load->connections + OTHER_FILES + (load->workers - 1) * FILES_PER_WORKER;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return fail(load, -errno, "the limit of open files cannot be read: %s",
                     weft_strerror(errno));
@@ -136,88 +153,7 @@ static int raise_file_limit(const struct load *load)
     return 0;
 }
 
-/* Connect once, to tell at once when nobody is there, and to look the name up only once. */
-static int reach_server(struct load *load)
-{
-    struct weft_load_shared *shared = &load->shared;
-    struct sockaddr_storage address;
-    socklen_t address_len = sizeof address;
-    int fd = weft_tcp_connect(shared->host, shared->port, weft_now() + shared->timeout_ns);
-    if (fd < 0)
-        return fail(load, fd, "cannot connect to %s port %u: %s", shared->host, shared->port,
-                    fd == -EADDRNOTAVAIL ? "No such host, or no free port on this one"
-                                         : weft_strerror(fd));
-    if (getpeername(fd, (struct sockaddr *)&address, &address_len) == 0 &&
-        getnameinfo((struct sockaddr *)&address, address_len, load->host, sizeof load->host, NULL,
-                    0, NI_NUMERICHOST) == 0)
-        shared->host = load->host;
-    (void)weft_close(fd);
-    return 0;
-}
-
-/* Whether a comma-separated list holds POST. */
-static bool allows_post(const char *allow)
-{
-    while (*allow) {
-        size_t len = strcspn(allow, ", \t");
-        if (len == 4 && memcmp(allow, "POST", 4) == 0)
-            return true;
-        allow += len;
-        allow += strspn(allow, ", \t");
-    }
-    return false;
-}
-
-/* Without a method and a body, ask with one GET. No answer to it leaves GET: the load will show
- * what is wrong. Returns 0, -ENOMEM, -ECANCELED */
-static int find_method(struct load *load)
-{
-    struct weft_load_message *message = &load->shared.message;
-    if (load->options->method || load->options->body)
-        return 0;
-    struct weft_load_client *probe = calloc(1, sizeof *probe);
-    if (!probe)
-        return -ENOMEM;
-    int err = weft_load_client_init(probe, &load->shared);
-    if (err == 0)
-        err = weft_load_client_probe(probe);
-    if (err == 0 && probe->response.status == 405 && allows_post(probe->response.allow)) {
-        message->method = "POST";
-        message->body = PROBE_BODY;
-    }
-    weft_load_client_deinit(probe);
-    free(probe);
-    return err == -ENOMEM || err == -ECANCELED ? err : 0;
-}
-
-static double fraction_done(const struct weft_load_shared *shared, int64_t now_ns)
-{
-    double by_count = (double)shared->result.requests / (double)shared->schedule.requests_max;
-    double by_time =
-        shared->duration_ns > 0 && shared->schedule.start_ns > 0
-            ? (double)(now_ns - shared->schedule.start_ns) / (double)shared->duration_ns
-            : 0;
-    double fraction = by_time > by_count ? by_time : by_count;
-    return fraction < 1 ? fraction : 1;
-}
-
-static int report_progress(void *arg)
-{
-    struct load *load = arg;
-    const struct weft_load_options *options = load->options;
-    const struct weft_load_shared *shared = &load->shared;
-    uint64_t before = 0;
-    int64_t before_ns = weft_now();
-    while (weft_sleep(PROGRESS_NS) == 0) {
-        int64_t now_ns = weft_now();
-        uint64_t done = shared->result.requests;
-        double rate = (double)(done - before) * 1e9 / (double)(now_ns - before_ns);
-        options->progress(options->progress_context, done, fraction_done(shared, now_ns), rate);
-        before = done;
-        before_ns = now_ns;
-    }
-    return 0;
-}
+/* ---- running --------------------------------------------------------------------------- */
 
 /* A caller who has blocked SIGINT or SIGTERM wants them to end the load, not the program. */
 static size_t blocked_signals(int signals[2])
@@ -241,143 +177,196 @@ static int stop_on_signal(void *arg)
     if (weft_signal_wait(signals, count, WEFT_FOREVER) < 0)
         return 0;
     load->stopped = true;
-    struct weft_load_schedule *schedule = &load->shared.schedule;
-    schedule->end_ns = load->shared.last_ns = weft_now();
-    if (schedule->start_ns == 0) /* still connecting */
-        schedule->start_ns = schedule->end_ns;
-    weft_group_cancel(&load->client_group, 0);
+    weft_load_schedule_stop(&load->shared.schedule, weft_now());
+    if (load->group_open)
+        weft_group_cancel(&load->group, 0);
     return 0;
 }
 
-static int run_clients(struct load *load)
+/* Run what spawn_all starts in load->group, until it has ended or a signal comes. */
+static int run_group(struct load *load, int (*spawn_all)(struct load *))
 {
-    int err = weft_group_init(&load->client_group, &(struct weft_group_options){.name = "load"});
+    int err = weft_group_init(&load->group, &(struct weft_group_options){.name = "load"});
     if (err)
         return err;
-    load->shared.connecting = load->connections;
-    for (unsigned i = 0; i < load->connections && err == 0; i++)
-        err = weft_spawn(&load->client_group, weft_load_client_run, &load->clients[i]);
+    load->group_open = true;
+    err = load->stopped ? 0 : spawn_all(load);
     if (err)
-        weft_group_cancel(&load->client_group, 0);
-    int result = weft_group_wait(&load->client_group);
+        weft_group_cancel(&load->group, 0);
+    int result = weft_group_wait(&load->group);
+    load->group_open = false;
     if (load->stopped)
         return 0;
     return err ? err : result;
 }
 
-/* Clients, and beside them what only watches. */
-static int run_all(struct load *load)
+static int spawn_clients(struct load *load)
 {
-    struct weft_group watchers;
-    int signals[2];
-    int err = weft_group_init(&watchers, &(struct weft_group_options){.name = "watchers"});
-    if (err)
-        return err;
-    if (load->options->progress)
-        err = weft_spawn(&watchers, report_progress, load);
-    if (err == 0 && blocked_signals(signals) > 0)
-        err = weft_spawn(&watchers, stop_on_signal, load);
-    if (err == 0)
-        err = run_clients(load);
-    weft_group_close(&watchers);
+    int err = 0;
+    load->shared.connecting = load->shared.driving = load->connections;
+    for (unsigned i = 0; i < load->connections && err == 0; i++) {
+        const struct weft_spawn_options options = {.name = "connection",
+                                                   .worker = WEFT_WORKER((int)(i % load->workers))};
+        err = weft_spawn_with(&load->group, weft_load_client_run, &load->clients[i], &options);
+    }
     return err;
 }
 
 static int open_clients(struct load *load)
 {
-    load->clients = calloc(load->connections, sizeof *load->clients);
-    if (!load->clients)
+    load->shards =
+        aligned_alloc(_Alignof(struct weft_load_shard), load->workers * sizeof load->shards[0]);
+    load->clients = calloc(load->connections, sizeof load->clients[0]);
+    if (!load->shards || !load->clients) {
+        free(load->shards);
+        load->shards = NULL;
         return -ENOMEM;
-    for (unsigned i = 0; i < load->connections; i++) {
-        int err = weft_load_client_init(&load->clients[i], &load->shared);
+    }
+    memset(load->shards, 0, load->workers * sizeof load->shards[0]);
+    for (unsigned i = 0; i < load->workers; i++) {
+        int err = weft_load_shard_init(&load->shards[i], &load->shared);
         if (err)
             return err;
     }
-    return 0;
+    for (unsigned i = 0; i < load->connections; i++) {
+        int err = weft_load_client_init(&load->clients[i], &load->shards[i % load->workers]);
+        if (err)
+            return err;
+    }
+    return weft_load_watch_init(&load->watch, &load->shared, load->shards, load->workers,
+                                load->options);
 }
 
 static void close_clients(struct load *load)
 {
-    for (unsigned i = 0; load->clients && i < load->connections; i++) {
-        if (load->clients[i].shared)
-            weft_load_client_deinit(&load->clients[i]);
-    }
+    for (unsigned i = 0; load->clients && i < load->connections; i++)
+        weft_load_client_deinit(&load->clients[i]);
+    for (unsigned i = 0; load->shards && i < load->workers; i++)
+        weft_load_shard_deinit(&load->shards[i]);
+    weft_load_watch_deinit(&load->watch);
     free(load->clients);
-    load->clients = NULL;
+    free(load->shards);
+}
+
+/* Without a method and a body, ask with one GET. Returns 0, -ENOMEM, -ECANCELED */
+static int find_method(struct load *load)
+{
+    const struct weft_load_options *options = load->options;
+    if (options->method || options->body || options->url_file)
+        return 0;
+    int wants = weft_load_wants_post(&load->shared);
+    if (wants <= 0)
+        return wants;
+    return weft_load_targets_replace(&load->shared.targets, options, "POST", PROBE_BODY);
+}
+
+static int prepare(void *arg)
+{
+    struct load *load = arg;
+    const struct weft_load_shared *shared = &load->shared;
+    int err = weft_load_reach(&load->shared, load->host);
+    if (err)
+        return fail(load, err, "cannot connect to %s port %u: %s", shared->host, shared->port,
+                    err == -EADDRNOTAVAIL ? "No such host, or no free port on this one"
+                                          : weft_strerror(err));
+    err = find_method(load);
+    return err ? err : open_clients(load);
+}
+
+static int spawn_preparation(struct load *load)
+{
+    return weft_spawn(&load->group, prepare, load);
+}
+
+/* What can be stopped, with what watches beside it. */
+static int run_watched(struct load *load, struct weft_group *watchers)
+{
+    int signals[2];
+    int err = blocked_signals(signals) > 0 ? weft_spawn(watchers, stop_on_signal, load) : 0;
+    if (err == 0)
+        err = run_group(load, spawn_preparation);
+    if (err == 0 && !load->stopped)
+        err = weft_spawn(watchers, weft_load_watch_run, &load->watch);
+    if (err == 0 && !load->stopped)
+        err = run_group(load, spawn_clients);
+    return err;
 }
 
 /* The first fiber. */
 static int run_load(void *arg)
 {
     struct load *load = arg;
-    int err = reach_server(load);
+    struct weft_group watchers;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    load->epoch_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - weft_now() / 1000;
+    int err = weft_channel_init(&load->shared.gate, 1, 0);
+    if (err == 0)
+        err = weft_channel_init(&load->shared.end, 1, 0);
+    if (err == 0)
+        err = weft_group_init(&watchers, &(struct weft_group_options){.name = "watchers"});
     if (err)
         return err;
-    err = weft_channel_init(&load->shared.gate, 1, 0);
-    if (err)
-        return fail(load, err, "out of memory");
-    err = find_method(load);
-    if (err == 0)
-        err = open_clients(load);
-    if (err == 0)
-        err = run_all(load);
-    if (err)
-        (void)fail(load, err, "the load was broken off: %s", weft_strerror(err));
-    close_clients(load);
+    err = run_watched(load, &watchers);
+    weft_group_close(&watchers);
     weft_channel_deinit(&load->shared.gate);
+    weft_channel_deinit(&load->shared.end);
+    if (err && load->error_bytes > 0 && load->error[0] == '\0')
+        (void)fail(load, err, "the load was broken off: %s", weft_strerror(err));
+    if (err == 0 && load->shared.schedule.start_ns == 0)
+        return fail(load, -ECANCELED, "interrupted before the load began");
     return err;
 }
 
-static void sum_up(struct load *load, struct weft_load_result *ret_result)
+static int sum_up(struct load *load, struct weft_load_result *ret_result)
 {
-    const struct weft_load_shared *shared = &load->shared;
-    const struct weft_load_schedule *schedule = &shared->schedule;
-    const struct weft_histogram *latency = shared->latency;
-    struct weft_load_result result = shared->result;
-
+    struct weft_load_result result;
+    int err =
+        weft_load_result_make(&result, &load->shared, load->shards, load->workers, &load->watch);
+    if (err)
+        return fail(load, err, "out of memory");
+    result.connections = load->connections;
+    result.started_us = load->epoch_us + load->shared.schedule.start_ns / 1000;
     result.stopped = load->stopped;
-    result.not_started = weft_load_schedule_left(schedule);
-    result.elapsed_ns = shared->last_ns - schedule->start_ns;
-    /* An open loop whose last request was answered early still lasted until its end. */
-    if (schedule->rate_per_s > 0 && schedule->next < schedule->requests_max &&
-        schedule->end_ns != WEFT_FOREVER && schedule->end_ns > shared->last_ns)
-        result.elapsed_ns = schedule->end_ns - schedule->start_ns;
-    if (result.elapsed_ns > 0)
-        result.requests_per_s = (double)result.succeeded * 1e9 / (double)result.elapsed_ns;
-    result.latency_min_ns = weft_histogram_min(latency);
-    result.latency_mean_ns = weft_histogram_mean(latency);
-    result.latency_max_ns = weft_histogram_max(latency);
-    result.latency_p50_ns = weft_histogram_percentile(latency, 500000);
-    result.latency_p75_ns = weft_histogram_percentile(latency, 750000);
-    result.latency_p90_ns = weft_histogram_percentile(latency, 900000);
-    result.latency_p95_ns = weft_histogram_percentile(latency, 950000);
-    result.latency_p99_ns = weft_histogram_percentile(latency, 990000);
-    result.latency_p999_ns = weft_histogram_percentile(latency, 999000);
-    (void)snprintf(result.method, sizeof result.method, "%s", shared->message.method);
     *ret_result = result;
+    return 0;
+}
+
+static int run(struct load *load, struct weft_load_result *ret_result)
+{
+    const struct weft_run_options options = {.io = load->options->io, .workers = load->workers};
+    int err = raise_file_limit(load);
+    if (err)
+        return err;
+    if (load->error_bytes > 0)
+        load->error[0] = '\0';
+    err = weft_run(&options, run_load, load);
+    if (err == 0)
+        return sum_up(load, ret_result);
+    if (load->error_bytes > 0 && load->error[0] == '\0')
+        (void)fail(load, err, "the runtime cannot be started: %s", weft_strerror(err));
+    return err;
 }
 
 int weft_load(const struct weft_load_options *options, struct weft_load_result *ret_result,
               char *ret_error, size_t error_bytes)
 {
-    struct load load = {.options = options, .error = ret_error, .error_bytes = error_bytes};
-    int err = check_options(&load);
-    if (err)
-        return err;
-    apply_defaults(&load);
-    err = raise_file_limit(&load);
-    if (err)
-        return err;
-    err = weft_histogram_open(&load.shared.latency);
-    if (err)
-        return fail(&load, err, "out of memory");
-    if (error_bytes > 0)
-        ret_error[0] = '\0';
-    err = weft_run(&(struct weft_run_options){.io = options->io}, run_load, &load);
+    struct load *load = calloc(1, sizeof *load); /* its parts are too many for a stack */
+    if (!load) {
+        if (error_bytes > 0)
+            (void)snprintf(ret_error, error_bytes, "out of memory");
+        return -ENOMEM;
+    }
+    load->options = options;
+    load->error = ret_error;
+    load->error_bytes = error_bytes;
+    int err = check_options(load);
     if (err == 0)
-        sum_up(&load, ret_result);
-    else if (error_bytes > 0 && ret_error[0] == '\0')
-        (void)fail(&load, err, "the runtime cannot be started: %s", weft_strerror(err));
-    weft_histogram_close(load.shared.latency);
+        err = apply_options(load);
+    if (err == 0)
+        err = run(load, ret_result);
+    close_clients(load);
+    weft_load_targets_deinit(&load->shared.targets);
+    free(load);
     return err;
 }

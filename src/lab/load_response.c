@@ -89,15 +89,18 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_message_complete,
 };
 
-void weft_load_response_init(struct weft_load_response *response, const char *method)
+void weft_load_response_init(struct weft_load_response *response)
 {
-    *response = (struct weft_load_response){.head = strcmp(method, "HEAD") == 0};
+    *response = (struct weft_load_response){0};
     llhttp_init(&response->parser, HTTP_RESPONSE, &settings);
     response->parser.data = response;
 }
 
-void weft_load_response_begin(struct weft_load_response *response)
+void weft_load_response_begin(struct weft_load_response *response, bool head,
+                              struct weft_load_known *known)
 {
+    response->head = head;
+    response->known = known;
     response->started = response->head_complete = response->complete = false;
     response->head_bytes = 0;
     response->status = 0;
@@ -107,30 +110,35 @@ void weft_load_response_begin(struct weft_load_response *response)
 
 static void remember(struct weft_load_response *response, const char *data, size_t len)
 {
-    response->known_len = 0;
+    struct weft_load_known *known = response->known;
+    known->head_len = 0;
     if (!response->keep_alive || response->body_len >= len ||
-        len - response->body_len > sizeof response->known)
+        len - response->body_len > sizeof known->head)
         return;
-    response->known_len = len - (size_t)response->body_len;
-    response->response_len = len;
-    response->known_status = response->status;
-    memcpy(response->known, data, response->known_len);
+    known->head_len = len - (size_t)response->body_len;
+    known->response_len = len;
+    known->status = response->status;
+    memcpy(known->head, data, known->head_len);
 }
 
-static bool is_known(const struct weft_load_response *response, const char *data, size_t len)
+static bool is_known(const struct weft_load_known *known, const char *data, size_t len)
 {
-    return response->known_len > 0 && len == response->response_len &&
-           memcmp(data, response->known, response->known_len) == 0;
+    return known->head_len > 0 && len >= known->response_len &&
+           memcmp(data, known->head, known->head_len) == 0;
 }
 
 enum weft_load_progress weft_load_response_feed(struct weft_load_response *response,
-                                                const char *data, size_t len)
+                                                const char *data, size_t len, size_t *ret_used)
 {
     bool first = !response->started;
+    *ret_used = len;
+    if (len == 0)
+        return WEFT_LOAD_MORE;
     response->started = true;
-    if (first && is_known(response, data, len)) {
-        response->status = response->known_status;
+    if (first && is_known(response->known, data, len)) {
+        response->status = response->known->status;
         response->keep_alive = true;
+        *ret_used = response->known->response_len;
         return WEFT_LOAD_COMPLETE;
     }
     llhttp_errno_t err = llhttp_execute(&response->parser, data, len);
@@ -140,11 +148,12 @@ enum weft_load_progress weft_load_response_feed(struct weft_load_response *respo
         return err == HPE_OK && response->head_bytes < WEFT_LOAD_HEAD_BYTES_MAX
                    ? WEFT_LOAD_MORE
                    : WEFT_LOAD_MALFORMED;
-    /* Bytes nobody asked for: this answer counts, the next one could not be told apart. */
-    if (err != HPE_PAUSED || llhttp_get_error_pos(&response->parser) != data + len)
+    if (err != HPE_PAUSED) /* what follows is for another protocol */
         response->keep_alive = false;
+    else
+        *ret_used = (size_t)(llhttp_get_error_pos(&response->parser) - data);
     if (first)
-        remember(response, data, len);
+        remember(response, data, *ret_used);
     return WEFT_LOAD_COMPLETE;
 }
 

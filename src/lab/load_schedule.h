@@ -1,30 +1,77 @@
 /* SPDX-License-Identifier: MIT
- * load_schedule.h - which request comes next and when it is due. Pure: now_ns is passed in.
+ * load_schedule.h - when the next request is due, as pure arithmetic.
  *
- * Closed loop: a request is due when somebody asks for one. Open loop: request k is due at
- * start_ns + k / rate, whoever asks, however late. */
+ * Part 0 is the warm-up, of length 0 when there is none; the others are the steps, of which a
+ * closed loop has one. In an open loop, request n is due where the area under the rate reaches n:
+ * that does not depend on who asks when, nor on how many threads do. A request belongs to the part
+ * that it is due in. Any number of threads may take; the rest is for one. */
 #ifndef WEFT_LAB_LOAD_SCHEDULE_H
 #define WEFT_LAB_LOAD_SCHEDULE_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <weft/load.h>
 
-struct weft_load_schedule {
-    int64_t start_ns;      /* when request 0 is due */
-    int64_t end_ns;        /* nothing starts from here on; WEFT_FOREVER for no end */
-    uint64_t requests_max; /* nothing starts beyond this many; UINT64_MAX for no limit */
-    double rate_per_s;     /* 0 is the closed loop */
-    uint64_t next;         /* number of the next request; so many have been handed out */
+#include <stdbool.h>
+
+#define WEFT_LOAD_PARTS_MAX (WEFT_LOAD_STEPS_MAX + 1)
+#define WEFT_LOAD_PART_NONE UINT32_MAX
+
+struct weft_load_part {
+    struct weft_load_step step;
+    int64_t begin_ns, length_ns; /* from the start; WEFT_FOREVER: until the requests are used up */
+    double area;                 /* of all parts before: requests, with a fraction */
+    uint64_t first;              /* request that is due in it */
 };
 
-/* Take the next request.
- *
- * Returns  whether there is one, with its number and the time from which its latency counts: now
- *          in the closed loop; in the open loop its due time, which may lie ahead or behind */
-bool weft_load_schedule_take(struct weft_load_schedule *schedule, int64_t now_ns,
-                             uint64_t *ret_number, int64_t *ret_due_ns);
+struct weft_load_schedule {
+    struct weft_load_part parts[WEFT_LOAD_PARTS_MAX + 1]; /* the last one is the end */
+    unsigned count;                                       /* without it */
+    bool open;
+    uint64_t requests_max; /* warm-up excluded */
+    int64_t start_ns;      /* 0 before weft_load_schedule_start */
+    int64_t end_ns;        /* atomic, as the stop comes while others take */
+    uint64_t next;         /* number, atomic */
+    uint64_t measured;     /* closed loop: taken behind the warm-up, atomic */
+};
 
-/* Requests of an open loop that were due before the end and that nobody took. */
-uint64_t weft_load_schedule_left(const struct weft_load_schedule *schedule);
+struct weft_load_plan {
+    const struct weft_load_step *steps; /* checked before */
+    size_t steps_count;                 /* 0: closed loop */
+    int64_t warmup_ns;
+    int64_t duration_ns; /* behind the warm-up; 0: no end, or that of the steps */
+    uint64_t requests;   /* behind the warm-up; 0: no limit */
+};
+
+void weft_load_schedule_init(struct weft_load_schedule *schedule,
+                             const struct weft_load_plan *plan);
+
+/* The clock starts. */
+void weft_load_schedule_start(struct weft_load_schedule *schedule, int64_t now_ns);
+
+/* One request, taken by somebody who will send it when it is due. */
+struct weft_load_turn {
+    uint64_t number; /* from 0 */
+    int64_t due_ns;  /* closed loop: now */
+    unsigned part;
+};
+
+/* Take the next request. In an open loop one that is not due yet is given out as well: wait for it.
+ * Returns false when there are no more, because all are taken or the time is over. */
+bool weft_load_schedule_take(struct weft_load_schedule *schedule, int64_t now_ns,
+                             struct weft_load_turn *ret_turn);
+
+/* End it now: what is not due by then is no longer part of it. */
+void weft_load_schedule_stop(struct weft_load_schedule *schedule, int64_t now_ns);
+
+/* The part that a time lies in, which is not before the part `from`; WEFT_LOAD_PART_NONE behind the
+ * end. */
+unsigned weft_load_schedule_part_at(const struct weft_load_schedule *schedule, int64_t now_ns,
+                                    unsigned from);
+
+/* Open loop: how many requests were to be in a part, and of these how many were not taken. */
+uint64_t weft_load_schedule_intended(const struct weft_load_schedule *schedule, unsigned part);
+uint64_t weft_load_schedule_left(const struct weft_load_schedule *schedule, unsigned part);
+
+/* The intended rate at a time, 0 in a closed loop. */
+double weft_load_schedule_rate(const struct weft_load_schedule *schedule, int64_t now_ns);
 
 #endif

@@ -21,6 +21,7 @@
 #define SLOTS     ((DOUBLINGS + 1) * HALF)
 
 _Static_assert(WEFT_HISTOGRAM_MAX_NS >> (DOUBLINGS + HALF_BITS) == 0, "1 h has a slot");
+_Static_assert(SLOTS == WEFT_HISTOGRAM_SLOTS, "stored histograms count on it");
 
 struct weft_histogram {
     uint64_t count, sum_ns;
@@ -197,4 +198,44 @@ int64_t weft_histogram_max(const struct weft_histogram *histogram)
 int64_t weft_histogram_mean(const struct weft_histogram *histogram)
 {
     return histogram->count ? (int64_t)(histogram->sum_ns / histogram->count) : 0;
+}
+
+size_t weft_histogram_slots_end(const struct weft_histogram *histogram)
+{
+    return histogram->count > 0 ? slot_of(histogram->max_ns) + 1 : 0;
+}
+
+uint64_t weft_histogram_slot(const struct weft_histogram *histogram, size_t slot)
+{
+    assert(slot < SLOTS);
+    return histogram->slots[slot];
+}
+
+int64_t weft_histogram_slot_low(size_t slot)
+{
+    return lower_end(slot);
+}
+
+int64_t weft_histogram_slot_high(size_t slot)
+{
+    return upper_end(slot);
+}
+
+void weft_histogram_add(struct weft_histogram *histogram, size_t slot, uint64_t count)
+{
+    assert(slot < SLOTS);
+    if (count == 0)
+        return;
+    int64_t value_ns = upper_end(slot);
+    if (value_ns < 1)
+        value_ns = 1;
+    if (value_ns > WEFT_HISTOGRAM_MAX_NS)
+        value_ns = WEFT_HISTOGRAM_MAX_NS;
+    if (histogram->min_ns == 0 || value_ns < histogram->min_ns)
+        histogram->min_ns = value_ns;
+    if (value_ns > histogram->max_ns)
+        histogram->max_ns = value_ns;
+    histogram->slots[slot_of(value_ns)] += count;
+    histogram->sum_ns += (uint64_t)value_ns * count;
+    histogram->count += count;
 }

@@ -9,9 +9,11 @@
 #ifndef WEFT_OBS_HISTOGRAM_H
 #define WEFT_OBS_HISTOGRAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define WEFT_HISTOGRAM_MAX_NS INT64_C(3600000000000)
+#define WEFT_HISTOGRAM_SLOTS  33792u
 
 struct weft_histogram;
 
@@ -54,5 +56,20 @@ int64_t weft_histogram_percentile(const struct weft_histogram *histogram, uint32
 int64_t weft_histogram_min(const struct weft_histogram *histogram);
 int64_t weft_histogram_max(const struct weft_histogram *histogram);
 int64_t weft_histogram_mean(const struct weft_histogram *histogram);
+
+/* The buckets themselves, for those who store or draw them. They are numbered as HdrHistogram
+ * numbers those of a histogram from 1 to 1 h in ns with 3 digits.
+ *
+ * slots_end  one more than the last slot that holds something; 0 when nothing was recorded
+ * slot_high  the largest value that belongs to a slot */
+size_t weft_histogram_slots_end(const struct weft_histogram *histogram);
+uint64_t weft_histogram_slot(const struct weft_histogram *histogram, size_t slot);
+int64_t weft_histogram_slot_low(size_t slot);
+int64_t weft_histogram_slot_high(size_t slot);
+
+/* Record count times the slot's largest value: how a stored histogram comes back. Minimum, maximum
+ * and mean are then as exact as the slots. Those of value 0 and beyond 1 h go to their neighbour.
+ */
+void weft_histogram_add(struct weft_histogram *histogram, size_t slot, uint64_t count);
 
 #endif

@@ -134,8 +134,20 @@ if has load; then
     expect 2 err "--requests: '0' is not a number from 1 up" load --requests 0
     expect 2 err "--duration: '0' is not a duration above 0" load --duration 0
     expect 2 err "--timeout: '5' is not a duration above 0" load --timeout 5
-    expect 2 err "--rate: '-1' is not a number from 0.001 up" load --rate -1
-    expect 2 err "--rate: '1e-9' is not a number from 0.001 up" load --rate 1e-9
+    expect 2 err "rate: '-1': a rate is a number like 500" load "$url" --rate -1
+    expect 2 err "rate: '1e-9': the rate is below 0.001" load "$url" --rate 1e-9
+    expect 2 err "rate: '5:10': a ramp needs its length" load "$url" --rate 5:10
+    expect 2 err 'the steps have a length of their own' load "$url" --rate 5/1s --duration 5s
+    expect 2 err "fail-if: 'p99' is not a limit: it has no < or >" load "$url" --fail-if p99
+    expect 2 err "'X' is not a header: a header is a name, a colon and a value" load "$url" --header X
+    expect 2 err 'there is a URL besides the file of URLs' load "$url" --url-file none
+    expect 1 err 'none cannot be opened: No such file' load --url-file none
+    expect 2 err 'there is a --body besides the --body-file' load "$url" --body x --body-file x
+    expect 2 err 'none cannot be opened: No such file' load "$url" --body-file none
+    expect 1 err 'none/x cannot be written: No such file' load "$url" --hgrm none/x
+    expect 2 err "--pipeline: '1025' is not a number between 1 and 1024" load "$url" --pipeline 1025
+    expect 2 err "--workers: '0' is not a number between 1 and 256" load "$url" --workers 0
+    expect 2 err 'the second result is missing' load --compare none
     expect 2 err "--io: 'foo' is not a reactor: uring or epoll" load "$url" --io foo
     expect 2 err '--body: the value is empty' load "$url" --body ''
     expect 2 err '--rate needs a value: --rate R' load --rate
@@ -354,6 +366,30 @@ if has serve; then
         grep -q '"succeeded": 20' json
         ok $? 'the JSON has the counts'
         expect 1 out 'no request succeeded' load "$address/no-such-path" --requests 3 --method GET
+        expect 0 out 'from intended start   from sending' load "$address/healthz" --rate 100/200ms,200/200ms
+        grep -q '^200/s ' out && grep -q '^intended ' out && ! grep -q "$(printf '\033')" err
+        ok $? 'weft load shows the steps, and nothing live where there is no terminal'
+        if command -v script >/dev/null; then
+            TERM=xterm script -qec "'$weft' load '$address/healthz' --rate 100/500ms" screen \
+                </dev/null >/dev/null 2>&1 && grep -q '^.*connections 64' screen &&
+                grep -q "$(printf '\033')\\[4A" screen && grep -q '^succeeded   50,' screen
+            ok $? 'weft load shows how it goes on a terminal'
+        else
+            skip 'weft load shows how it goes on a terminal' 'script is not installed'
+        fi
+        expect 1 err 'not-started is 0, and fails from 0' load "$address/healthz" --rate 100/100ms \
+            --fail-if 'not-started>=0'
+        expect 0 out 'warm-up ' load "$address/healthz" --requests 50 --warmup 50ms --pipeline 4 \
+            --workers 2 --hgrm load.hgrm --hdr-log load.log --fail-if 'errors>0' --header 'X-A: b'
+        grep -q 'Total count    =           50\]' load.hgrm && grep -q '^Tag=sent,.*,HISTFAAA' load.log
+        ok $? 'weft load writes files for HdrHistogram'
+        printf '%s/healthz 2\n%s/readyz\n' "$address" "$address" >urls
+        expect 0 out ' GET http' load --url-file urls --requests 30
+        printf '{"id": {i}}' >body
+        expect_json load "$address/process" --body-file body --requests 5 --json
+        for i in 1 2 3; do "$weft" load "$address/healthz" --requests 200 --json >>runs.json; done
+        expect 0 out '95 % interval' load --compare runs.json runs.json
+        expect_json load --compare runs.json runs.json --json
         expect_json load "$address/no-such-path" --requests 3 --method GET --json
     fi
     kill -TERM $server 2>/dev/null

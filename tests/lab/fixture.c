@@ -20,6 +20,8 @@ bool fixture_send(int fd, const char *text)
     size_t len = strlen(text);
     while (len > 0) {
         ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
         if (sent < 0)
             return false;
         text += sent;
@@ -35,14 +37,14 @@ void fixture_reset(int fd)
 }
 
 /* Length of the first request in text, 0 while it is not whole. */
-static size_t request_len(const char *text, size_t len)
+static size_t request_len(const char *text, size_t len, bool heads_only)
 {
     const char *end = strstr(text, "\r\n\r\n");
     const char *length = strstr(text, "Content-Length: ");
     if (!end)
         return 0;
     size_t whole = (size_t)(end - text) + 4;
-    if (length && length < end)
+    if (length && length < end && !heads_only)
         whole += strtoul(length + strlen("Content-Length: "), NULL, 10);
     return whole <= len ? whole : 0;
 }
@@ -55,16 +57,22 @@ static void *serve_connection(void *arg)
     size_t len = 0;
     for (bool open = true; open && !atomic_load(&fixture->stopping);) {
         ssize_t count = recv(connection->fd, text + len, sizeof text - 1 - len, 0);
+        if (count < 0 && errno == EINTR)
+            continue;
         if (count <= 0)
             break;
         len += (size_t)count;
         text[len] = '\0';
-        if (request_len(text, len) == 0)
-            continue;
-        open =
-            fixture->answer(fixture, connection->fd, atomic_fetch_add(&fixture->requests, 1), text);
-        len = 0;
-        text[0] = '\0';
+        size_t whole;
+        while (open && (whole = request_len(text, len, atomic_load(&fixture->heads_only))) > 0) {
+            char after = text[whole];
+            text[whole] = '\0';
+            open = fixture->answer(fixture, connection->fd, atomic_fetch_add(&fixture->requests, 1),
+                                   text);
+            text[whole] = after;
+            len -= whole;
+            memmove(text, text + whole, len + 1);
+        }
     }
     /* The descriptor itself stays until fixture_stop, which may shut it down at any time. */
     (void)shutdown(connection->fd, SHUT_WR);

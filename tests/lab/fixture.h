@@ -32,6 +32,7 @@ struct fixture {
     char url[64]; /* "http://127.0.0.1:port/" */
     pthread_t thread;
     atomic_uint requests, connections;
+    atomic_bool heads_only; /* answer before the body has come; set before the first connection */
     atomic_bool stopping;
     struct fixture_connection accepted[FIXTURE_CONNECTIONS_MAX];
 };

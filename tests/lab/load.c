@@ -67,6 +67,20 @@ static bool answer_twice(struct fixture *fixture, int fd, unsigned number, const
     return fixture_send(fd, OK_RESPONSE OK_RESPONSE);
 }
 
+static bool answer_empty(struct fixture *fixture, int fd, unsigned number, const char *text)
+{
+    (void)fixture, (void)text;
+    return fixture_send(fd, number % 2 ? "HTTP/1.1 204 Nothing\r\n\r\n"
+                                       : "HTTP/1.1 304 Same\r\nContent-Length: 500\r\n\r\n");
+}
+
+static bool answer_old(struct fixture *fixture, int fd, unsigned number, const char *text)
+{
+    (void)fixture, (void)number, (void)text;
+    (void)fixture_send(fd, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    return false;
+}
+
 static bool answer_large(struct fixture *fixture, int fd, unsigned number, const char *text)
 {
     char body[10001];
@@ -82,19 +96,24 @@ static bool answer_large(struct fixture *fixture, int fd, unsigned number, const
     return true;
 }
 
-/* Run a load that has to work. */
+/* Run a load that has to work; of its result what needs no release. */
 static struct weft_load_result load(const struct weft_load_options *options)
 {
-    struct weft_load_result result = {0};
+    struct weft_load_result result = {0}, whole;
     char error[256] = "";
-    int err = weft_load(options, &result, error, sizeof error);
+    int err = weft_load(options, &whole, error, sizeof error);
     CHECK_EQUAL(err, 0);
-    if (err)
+    if (err) {
         test_note("%s", error);
+    } else {
+        result = whole;
+        weft_load_result_release(&whole);
+    }
     uint64_t failed = 0;
     for (int i = 0; i < WEFT_LOAD_ERRORS; i++)
-        failed += result.errors[i];
-    CHECK_EQUAL(result.requests, result.succeeded + failed);
+        failed += result.total.errors[i];
+    CHECK_EQUAL(result.total.requests, result.total.succeeded + failed);
+    CHECK_EQUAL(result.total.failed, failed);
     return result;
 }
 
@@ -108,7 +127,7 @@ TEST(every_framing_is_understood)
         unsigned connections; /* opened for 40 requests on 4 connections */
     } vectors[] = {
         {answer_fixed, 4},    {answer_chunked, 4}, {answer_closing, 40}, {answer_until_end, 40},
-        {answer_bytewise, 4}, {answer_interim, 4}, {answer_large, 4},
+        {answer_bytewise, 4}, {answer_interim, 4}, {answer_large, 4},    {answer_old, 40},
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
         struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -116,8 +135,8 @@ TEST(every_framing_is_understood)
         fixture_start(fixture, vectors[i].answer, 0);
         struct weft_load_result result = load(&(struct weft_load_options){
             .url = fixture->url, .method = "GET", .requests = 40, .connections = 4});
-        CHECK_EQUAL(result.succeeded, 40);
-        CHECK_EQUAL(result.status[2], 40);
+        CHECK_EQUAL(result.total.succeeded, 40);
+        CHECK_EQUAL(result.total.status[2], 40);
         CHECK_EQUAL(atomic_load(&fixture->requests), 40);
         CHECK_EQUAL(result.not_started, 0);
         CHECK(strcmp(result.method, "GET") == 0);
@@ -125,6 +144,20 @@ TEST(every_framing_is_understood)
         CHECK_EQUAL(atomic_load(&fixture->connections), vectors[i].connections + EXTRA_CONNECTIONS);
         free(fixture);
     }
+}
+
+TEST(answers_without_a_body_leave_the_connection_open)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    REQUIRE(fixture);
+    fixture_start(fixture, answer_empty, 0);
+    struct weft_load_result result = load(&(struct weft_load_options){
+        .url = fixture->url, .method = "GET", .requests = 40, .connections = 2});
+    CHECK_EQUAL(result.total.status[2], 20);
+    CHECK_EQUAL(result.total.status[3], 20);
+    CHECK_EQUAL(result.connects, 2);
+    fixture_stop(fixture);
+    free(fixture);
 }
 
 TEST(latencies_traffic_and_time_add_up)
@@ -136,16 +169,17 @@ TEST(latencies_traffic_and_time_add_up)
         .url = fixture->url, .method = "GET", .requests = 100, .connections = 3});
     CHECK_EQUAL(result.bytes_read, 100 * strlen(OK_RESPONSE));
     CHECK(result.bytes_written > 100 * strlen("GET / HTTP/1.1\r\n\r\n"));
-    CHECK(0 < result.latency_min_ns && result.latency_min_ns <= result.latency_p50_ns);
-    CHECK(result.latency_p50_ns <= result.latency_p75_ns);
-    CHECK(result.latency_p75_ns <= result.latency_p90_ns);
-    CHECK(result.latency_p90_ns <= result.latency_p95_ns);
-    CHECK(result.latency_p95_ns <= result.latency_p99_ns);
-    CHECK(result.latency_p99_ns <= result.latency_p999_ns);
-    CHECK(result.latency_p999_ns <= result.latency_max_ns);
-    CHECK(result.latency_min_ns <= result.latency_mean_ns);
-    CHECK(result.latency_mean_ns <= result.latency_max_ns);
-    CHECK(result.latency_max_ns <= result.elapsed_ns);
+    CHECK(0 < result.total.latency.min_ns &&
+          result.total.latency.min_ns <= result.total.latency.p50_ns);
+    CHECK(result.total.latency.p50_ns <= result.total.latency.p75_ns);
+    CHECK(result.total.latency.p75_ns <= result.total.latency.p90_ns);
+    CHECK(result.total.latency.p90_ns <= result.total.latency.p95_ns);
+    CHECK(result.total.latency.p95_ns <= result.total.latency.p99_ns);
+    CHECK(result.total.latency.p99_ns <= result.total.latency.p999_ns);
+    CHECK(result.total.latency.p999_ns <= result.total.latency.max_ns);
+    CHECK(result.total.latency.min_ns <= result.total.latency.mean_ns);
+    CHECK(result.total.latency.mean_ns <= result.total.latency.max_ns);
+    CHECK(result.total.latency.max_ns <= result.elapsed_ns);
     double rate = 100.0 * 1e9 / (double)result.elapsed_ns;
     CHECK(result.requests_per_s > rate * 0.999 && result.requests_per_s < rate * 1.001);
     fixture_stop(fixture);
@@ -159,7 +193,7 @@ TEST(a_second_answer_is_not_taken_for_the_next_ones)
     fixture_start(fixture, answer_twice, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .requests = 10, .connections = 1});
-    CHECK_EQUAL(result.succeeded, 10);
+    CHECK_EQUAL(result.total.succeeded, 10);
     CHECK_EQUAL(atomic_load(&fixture->requests), 10);
     fixture_stop(fixture);
     free(fixture);
@@ -194,7 +228,7 @@ TEST(every_request_has_its_own_number)
                                                                       .content_type = "text/csv",
                                                                       .requests = NUMBERS,
                                                                       .connections = 7});
-    CHECK_EQUAL(result.succeeded, NUMBERS);
+    CHECK_EQUAL(result.total.succeeded, NUMBERS);
     fixture_stop(fixture);
     unsigned once = 0;
     for (int i = 0; i < NUMBERS; i++)
@@ -226,23 +260,23 @@ TEST(where_get_is_not_allowed_and_post_is_the_load_is_post)
     fixture_start(fixture, answer_post_only, 0);
     struct weft_load_options options = {.url = fixture->url, .requests = 20, .connections = 2};
     struct weft_load_result result = load(&options);
-    CHECK_EQUAL(result.succeeded, 20);
+    CHECK_EQUAL(result.total.succeeded, 20);
     CHECK_EQUAL(atomic_load(&fixture->requests), 21); /* the probe is not counted */
     CHECK(strcmp(result.method, "POST") == 0);
 
     options.method = "GET"; /* what is asked for is done */
     result = load(&options);
-    CHECK_EQUAL(result.status[4], 20);
+    CHECK_EQUAL(result.total.status[4], 20);
     CHECK_EQUAL(atomic_load(&fixture->requests), 41);
     fixture_stop(fixture);
 
     fixture_start(fixture, answer_put_only, 0);
     result =
         load(&(struct weft_load_options){.url = fixture->url, .requests = 3, .connections = 1});
-    CHECK_EQUAL(result.errors[WEFT_LOAD_STATUS], 3);
-    CHECK_EQUAL(result.status[4], 3);
-    CHECK_EQUAL(result.succeeded, 0);
-    CHECK_EQUAL(result.latency_max_ns, 0);
+    CHECK_EQUAL(result.total.errors[WEFT_LOAD_STATUS], 3);
+    CHECK_EQUAL(result.total.status[4], 3);
+    CHECK_EQUAL(result.total.succeeded, 0);
+    CHECK_EQUAL(result.total.latency.max_ns, 0);
     CHECK(strcmp(result.method, "GET") == 0);
     fixture_stop(fixture);
     free(fixture);
@@ -272,10 +306,10 @@ TEST(open_loop_latency_counts_from_the_intended_start)
     fixture_start(fixture, answer_stalled, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .requests = 10, .connections = 1, .rate_per_s = 100});
-    CHECK_EQUAL(result.succeeded, 10);
+    CHECK_EQUAL(result.total.succeeded, 10);
     CHECK_EQUAL(result.not_started, 0);
-    CHECK(result.latency_max_ns >= 300 * WEFT_MSEC);
-    CHECK(result.latency_min_ns >= 210 * WEFT_MSEC);
+    CHECK(result.total.latency.max_ns >= 300 * WEFT_MSEC);
+    CHECK(result.total.latency.min_ns >= 210 * WEFT_MSEC);
     fixture_stop(fixture);
     free(fixture);
 }
@@ -287,8 +321,8 @@ TEST(closed_loop_latency_counts_from_the_sending)
     fixture_start(fixture, answer_stalled, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .requests = 10, .connections = 1});
-    CHECK(result.latency_max_ns >= 300 * WEFT_MSEC);
-    CHECK(result.latency_p90_ns < result.latency_max_ns);
+    CHECK(result.total.latency.max_ns >= 300 * WEFT_MSEC);
+    CHECK(result.total.latency.p90_ns < result.total.latency.max_ns);
     fixture_stop(fixture);
     free(fixture);
 }
@@ -305,7 +339,7 @@ TEST(what_was_due_and_found_no_connection_is_counted)
                                          .duration_ns = 200 * WEFT_MSEC,
                                          .connections = 1,
                                          .rate_per_s = 100});
-    CHECK_EQUAL(result.requests, 1);
+    CHECK_EQUAL(result.total.requests, 1);
     CHECK_EQUAL(result.not_started, 19);
     CHECK(result.elapsed_ns >= 300 * WEFT_MSEC);
     fixture_stop(fixture);
@@ -319,7 +353,7 @@ TEST(an_open_loop_does_not_start_early)
     fixture_start(fixture, answer_fixed, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .requests = 21, .connections = 4, .rate_per_s = 200});
-    CHECK_EQUAL(result.succeeded, 21);
+    CHECK_EQUAL(result.total.succeeded, 21);
     CHECK(result.elapsed_ns >= 100 * WEFT_MSEC);
     fixture_stop(fixture);
     free(fixture);
@@ -332,7 +366,7 @@ TEST(a_duration_ends_the_load_and_lets_answers_arrive)
     fixture_start(fixture, answer_stalled, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .duration_ns = 50 * WEFT_MSEC, .connections = 1});
-    CHECK_EQUAL(result.succeeded, 1);
+    CHECK_EQUAL(result.total.succeeded, 1);
     CHECK(result.elapsed_ns >= 300 * WEFT_MSEC);
     fixture_stop(fixture);
     free(fixture);
@@ -340,19 +374,18 @@ TEST(a_duration_ends_the_load_and_lets_answers_arrive)
 
 struct progress {
     unsigned calls;
-    uint64_t done;
-    double fraction;
+    struct weft_load_view view;
     bool falls;
 };
 
-static void note_progress(void *context, uint64_t done, double fraction, double requests_per_s)
+static void note_progress(void *context, const struct weft_load_view *view)
 {
     struct progress *progress = context;
     progress->calls++;
-    progress->falls = progress->falls || done < progress->done || fraction < progress->fraction ||
-                      fraction > 1 || requests_per_s < 0;
-    progress->done = done;
-    progress->fraction = fraction;
+    progress->falls = progress->falls || view->requests < progress->view.requests ||
+                      view->fraction < progress->view.fraction || view->fraction > 1 ||
+                      view->elapsed_ns <= progress->view.elapsed_ns || view->requests_per_s < 0;
+    progress->view = *view;
 }
 
 TEST(progress_is_told_and_never_falls)
@@ -369,10 +402,13 @@ TEST(progress_is_told_and_never_falls)
                                          .rate_per_s = 50,
                                          .progress = note_progress,
                                          .progress_context = &progress});
-    CHECK_EQUAL(result.succeeded, 41);
+    CHECK_EQUAL(result.total.succeeded, 41);
     CHECK_EQUAL(result.stopped, 0);
     CHECK(progress.calls >= 1); /* 800 ms: four, on a machine that is not overloaded */
     CHECK(!progress.falls);
+    CHECK(progress.view.connected <= 2);
+    CHECK(progress.view.step == 1 && progress.view.steps_count == 1);
+    CHECK(progress.view.intended_per_s >= 49.9 && progress.view.intended_per_s <= 50.1);
     fixture_stop(fixture);
     free(fixture);
 }
@@ -394,7 +430,8 @@ TEST(a_blocked_interrupt_ends_the_load_with_what_was_measured)
     fixture_start(fixture, answer_and_interrupt, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .duration_ns = 100 * WEFT_SEC, .connections = 2});
-    CHECK(result.succeeded >= 8); /* at the tenth, the other connection may wait for its ninth */
+    CHECK(result.total.succeeded >=
+          8); /* at the tenth, the other connection may wait for its ninth */
     CHECK(result.elapsed_ns < 100 * WEFT_SEC);
     CHECK_EQUAL(result.stopped, 1);
     fixture_stop(fixture);
@@ -418,7 +455,7 @@ TEST(a_connection_closed_while_idle_is_replaced)
     fixture_start(fixture, answer_then_hang_up_when_idle, 0);
     struct weft_load_result result = load(&(struct weft_load_options){
         .url = fixture->url, .method = "GET", .requests = 2, .connections = 1, .rate_per_s = 0.8});
-    CHECK_EQUAL(result.succeeded, 2);
+    CHECK_EQUAL(result.total.succeeded, 2);
     fixture_stop(fixture);
     free(fixture);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * load_parts.c - the pure parts of the load generator: URL, request, schedule. */
-#include <lab/load_request.h>
-#include <lab/load_schedule.h>
+ * load_parts.c - the pure parts of the load generator: URLs, messages, limits. */
+#include <lab/load_message.h>
 #include <lab/load_url.h>
 #include <weft/base.h>
+#include <weft/load.h>
 
 #include "test.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 TEST(urls_are_taken_apart)
@@ -80,109 +81,194 @@ TEST(a_host_longer_than_any_name_is_refused)
     CHECK_EQUAL(weft_load_url_parse(&url, text, &reason), 0);
 }
 
-static bool text_is(const struct weft_load_request *request, const char *expected)
+/* The bytes of a request with this number are these. */
+static void check_message(const struct weft_load_message *message, uint64_t number,
+                          const char *expected)
 {
-    bool same = request->text.len == strlen(expected) &&
-                memcmp(request->text.data, expected, request->text.len) == 0;
+    struct weft_buffer out;
+    weft_buffer_init(&out, 1 << 20);
+    weft_load_message_append(message, number, &out);
+    bool same = out.len == strlen(expected) && memcmp(out.data, expected, out.len) == 0;
+    CHECK(same);
     if (!same)
-        test_note("got: %.*s", (int)request->text.len, request->text.data);
-    return same;
+        test_note("got: %.*s", (int)out.len, out.data);
+    weft_buffer_deinit(&out);
+}
+
+static struct weft_load_message message_of(const struct weft_load_request *request)
+{
+    struct weft_load_message message;
+    REQUIRE(weft_load_message_init(&message, request) == 0);
+    return message;
+}
+
+static struct weft_load_url url_of(const char *text)
+{
+    const char *reason;
+    struct weft_load_url url;
+    REQUIRE(weft_load_url_parse(&url, text, &reason) == 0);
+    return url;
 }
 
 TEST(requests_get_their_number_and_their_length)
 {
-    const char *reason;
-    struct weft_load_url url;
-    struct weft_load_request request;
-    REQUIRE(weft_load_url_parse(&url, "http://h:1?q", &reason) == 0);
-    struct weft_load_message message = {&url, "POST", "<{i},{i}>", "text/plain"};
-    REQUIRE(weft_load_request_init(&request, &message) == 0);
-    CHECK_EQUAL(weft_load_request_set_number(&request, 0), 0);
-    CHECK(text_is(&request, "POST /?q HTTP/1.1\r\nHost: h:1\r\nUser-Agent: weft/" WEFT_VERSION
-                            "\r\nAccept: */*\r\nContent-Type: text/plain\r\n"
-                            "Content-Length: 5\r\n\r\n<0,0>"));
-    const char *place = request.text.data;
-    CHECK_EQUAL(weft_load_request_set_number(&request, 9), 0);
-    CHECK(request.text.data == place && strstr(place, "<9,9>")); /* patched, not laid out anew */
-    CHECK_EQUAL(weft_load_request_set_number(&request, 10), 0);
-    CHECK(text_is(&request, "POST /?q HTTP/1.1\r\nHost: h:1\r\nUser-Agent: weft/" WEFT_VERSION
-                            "\r\nAccept: */*\r\nContent-Type: text/plain\r\n"
-                            "Content-Length: 7\r\n\r\n<10,10>"));
-    CHECK_EQUAL(weft_load_request_set_number(&request, UINT64_MAX), 0);
-    weft_buffer_append_char(&request.text, '\0');
-    CHECK(strstr(request.text.data, "<18446744073709551615,18446744073709551615>"));
-    weft_load_request_deinit(&request);
+    struct weft_load_url url = url_of("http://h:1?q");
+    struct weft_load_message message = message_of(&(struct weft_load_request){
+        .url = &url,
+        .method = "POST",
+        .body = "<{i},{i}>",
+        .body_len = 9,
+        .content_type = "text/plain",
+    });
+    check_message(&message, 0,
+                  "POST /?q HTTP/1.1\r\nHost: h:1\r\nUser-Agent: weft/" WEFT_VERSION
+                  "\r\nAccept: */*\r\nContent-Type: text/plain\r\n"
+                  "Content-Length: 5\r\n\r\n<0,0>");
+    check_message(&message, 10,
+                  "POST /?q HTTP/1.1\r\nHost: h:1\r\nUser-Agent: weft/" WEFT_VERSION
+                  "\r\nAccept: */*\r\nContent-Type: text/plain\r\n"
+                  "Content-Length: 7\r\n\r\n<10,10>");
+    check_message(&message, UINT64_MAX,
+                  "POST /?q HTTP/1.1\r\nHost: h:1\r\nUser-Agent: weft/" WEFT_VERSION
+                  "\r\nAccept: */*\r\nContent-Type: text/plain\r\n"
+                  "Content-Length: 43\r\n\r\n<18446744073709551615,18446744073709551615>");
+    weft_load_message_deinit(&message);
 }
 
 TEST(requests_without_a_body_say_so_where_it_matters)
 {
-    const char *reason;
-    struct weft_load_url url;
-    struct weft_load_request request;
-    REQUIRE(weft_load_url_parse(&url, "http://h/p", &reason) == 0);
-    struct weft_load_message message = {&url, "GET", NULL, "application/json"};
-    REQUIRE(weft_load_request_init(&request, &message) == 0);
-    CHECK_EQUAL(weft_load_request_set_number(&request, 5), 0);
-    CHECK(text_is(&request, "GET /p HTTP/1.1\r\nHost: h\r\nUser-Agent: weft/" WEFT_VERSION
-                            "\r\nAccept: */*\r\n\r\n"));
-    weft_load_request_deinit(&request);
+    struct weft_load_url url = url_of("http://h/p");
+    struct weft_load_request request = {.url = &url, .method = "GET", .content_type = "a/b"};
+    struct weft_load_message message = message_of(&request);
+    CHECK(!message.head);
+    check_message(&message, 5,
+                  "GET /p HTTP/1.1\r\nHost: h\r\nUser-Agent: weft/" WEFT_VERSION
+                  "\r\nAccept: */*\r\n\r\n");
+    weft_load_message_deinit(&message);
 
-    message.method = "POST";
-    REQUIRE(weft_load_request_init(&request, &message) == 0);
-    CHECK_EQUAL(weft_load_request_set_number(&request, 5), 0);
-    CHECK(text_is(&request, "POST /p HTTP/1.1\r\nHost: h\r\nUser-Agent: weft/" WEFT_VERSION
-                            "\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n"));
-    weft_load_request_deinit(&request);
+    request.method = "POST";
+    message = message_of(&request);
+    check_message(&message, 5,
+                  "POST /p HTTP/1.1\r\nHost: h\r\nUser-Agent: weft/" WEFT_VERSION
+                  "\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n");
+    weft_load_message_deinit(&message);
+
+    request.method = "HEAD";
+    message = message_of(&request);
+    CHECK(message.head);
+    weft_load_message_deinit(&message);
 }
 
-TEST(closed_loop_is_due_when_asked_until_the_limits)
+TEST(headers_replace_those_that_are_sent_anyway)
 {
-    struct weft_load_schedule schedule = {.start_ns = 10, .end_ns = 100, .requests_max = 2};
-    uint64_t number;
-    int64_t due_ns;
-    CHECK(weft_load_schedule_take(&schedule, 30, &number, &due_ns));
-    CHECK_EQUAL(number, 0);
-    CHECK_EQUAL(due_ns, 30);
-    CHECK(!weft_load_schedule_take(&schedule, 100, &number, &due_ns));
-    CHECK(weft_load_schedule_take(&schedule, 99, &number, &due_ns));
-    CHECK_EQUAL(number, 1);
-    CHECK(!weft_load_schedule_take(&schedule, 31, &number, &due_ns));
-    CHECK_EQUAL(weft_load_schedule_left(&schedule), 0);
+    static const char *const headers[] = {"host: other", "X-Number: {i}", "ACCEPT: a/b",
+                                          "User-agent: me", "content-type: text/csv"};
+    struct weft_load_url url = url_of("http://h/users/{i}?n={i}");
+    struct weft_load_message message = message_of(&(struct weft_load_request){
+        .url = &url,
+        .method = "PUT",
+        .body = "a\0b",
+        .body_len = 3,
+        .content_type = "application/json",
+        .headers = headers,
+        .headers_count = 5,
+    });
+    static const char expected[] = "PUT /users/42?n=42 HTTP/1.1\r\nhost: other\r\nX-Number: 42\r\n"
+                                   "ACCEPT: a/b\r\nUser-agent: me\r\ncontent-type: text/csv\r\n"
+                                   "Content-Length: 3\r\n\r\na\0b";
+    struct weft_buffer out;
+    weft_buffer_init(&out, 1 << 20);
+    weft_load_message_append(&message, 42, &out);
+    CHECK_EQUAL(out.len, sizeof expected - 1);
+    CHECK(memcmp(out.data, expected, sizeof expected - 1) == 0);
+    weft_buffer_deinit(&out);
+    weft_load_message_deinit(&message);
 }
 
-TEST(open_loop_is_due_on_the_clock_whoever_asks_when)
+TEST(any_number_of_places_is_filled_in)
 {
-    struct weft_load_schedule schedule = {
-        .start_ns = 1000, .end_ns = 1000 + WEFT_SEC, .requests_max = UINT64_MAX, .rate_per_s = 4};
-    uint64_t number;
-    int64_t due_ns;
-    CHECK(weft_load_schedule_take(&schedule, 1000, &number, &due_ns));
-    CHECK_EQUAL(due_ns, 1000);
-    CHECK(weft_load_schedule_take(&schedule, 1000, &number, &due_ns)); /* ahead of time */
-    CHECK_EQUAL(due_ns, 1000 + 250 * WEFT_MSEC);
-    CHECK(weft_load_schedule_take(&schedule, 900 * WEFT_MSEC, &number, &due_ns)); /* behind */
-    CHECK_EQUAL(number, 2);
-    CHECK_EQUAL(due_ns, 1000 + 500 * WEFT_MSEC);
-    CHECK_EQUAL(weft_load_schedule_left(&schedule), 1);
-    CHECK(!weft_load_schedule_take(&schedule, 1000 + WEFT_SEC, &number, &due_ns));
-    CHECK(weft_load_schedule_take(&schedule, 1000, &number, &due_ns));
-    CHECK_EQUAL(weft_load_schedule_left(&schedule), 0);
-    CHECK(!weft_load_schedule_take(&schedule, 1000, &number, &due_ns)); /* 4 is due at the end */
+    char body[3 * 100 + 1] = "", expected[600];
+    struct weft_load_url url = url_of("http://h/");
+    for (int i = 0; i < 100; i++)
+        strcat(body, "{i}");
+    struct weft_load_message message = message_of(
+        &(struct weft_load_request){.url = &url, .method = "POST", .body = body, .body_len = 300});
+    size_t len = (size_t)snprintf(expected, sizeof expected,
+                                  "POST / HTTP/1.1\r\nHost: h\r\nUser-Agent: weft/" WEFT_VERSION
+                                  "\r\nAccept: */*\r\nContent-Length: 200\r\n\r\n");
+    for (int i = 0; i < 100; i++)
+        len += (size_t)snprintf(expected + len, sizeof expected - len, "17");
+    check_message(&message, 17, expected);
+    weft_load_message_deinit(&message);
 }
 
-TEST(what_is_left_agrees_with_what_can_be_taken)
+TEST(what_is_no_header_is_refused_with_a_reason)
 {
-    static const double rates[] = {0.7, 1, 3, 7.77, 1000, 333333.3};
-    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
-        struct weft_load_schedule schedule = {.start_ns = 123456789,
-                                              .end_ns = 123456789 + 2 * WEFT_SEC + 1,
-                                              .requests_max = 500000,
-                                              .rate_per_s = rates[i]};
-        uint64_t left = weft_load_schedule_left(&schedule), taken = 0, number;
-        int64_t due_ns;
-        while (weft_load_schedule_take(&schedule, 123456789, &number, &due_ns))
-            taken++;
-        CHECK_EQUAL(left, taken);
-        CHECK_EQUAL(weft_load_schedule_left(&schedule), 0);
+    static const struct {
+        const char *text, *reason; /* NULL: it is one */
+    } vectors[] = {
+        {"A:", NULL},
+        {"x-y_z: a\tb", NULL},
+        {"A: b: c", NULL},
+        {"Connection: close", NULL},
+        {"Content-Lengths: 5", NULL},
+        {"", "a header is"},
+        {": x", "a header is"},
+        {"A b: c", "a header is"},
+        {"A", "a header is"},
+        {"A: b\r\nC: d", "line feed"},
+        {"A: b\nC: d", "line feed"},
+        {"A: \x7f", "control"},
+        {"Content-Length: 5", "length of the body"},
+        {"transfer-encoding: chunked", "length of the body"},
+    };
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        const char *reason = weft_load_header_check(vectors[i].text);
+        CHECK(!reason == !vectors[i].reason);
+        CHECK(!reason || strstr(reason, vectors[i].reason));
+    }
+}
+
+TEST(limits_are_understood_or_refused_with_a_reason)
+{
+    static const char *const fine[] = {
+        "p99>50ms",    "p50>=1s",       "p99.9<10us",      "p99.99>1m30s", "p100>1h",  "min<5ns",
+        "mean>1ms",    "max>=2s",       "rate<1000",       "rate<=0.5",    "errors>0", "errors>1%",
+        "errors>0.1%", "not-started>0", "not-started>=5%", "p0>0",
+    };
+    static const struct {
+        const char *text, *reason;
+    } wrong[] = {
+        {"", "no < or >"},
+        {"p99", "no < or >"},
+        {"p99=5ms", "no < or >"},
+        {"p101>5ms", "begins with none"},
+        {"p>5ms", "begins with none"},
+        {"p-1>5ms", "begins with none"},
+        {"q99>5ms", "begins with none"},
+        {"latency>5ms", "begins with none"},
+        {"a-very-long-name-indeed>5ms", "begins with none"},
+        {"p99>5", "with a duration"},
+        {"p99>", "with a duration"},
+        {"p99>>5ms", "with a duration"},
+        {"p99>5%", "with a duration"},
+        {"rate<5%", "with a number"},
+        {"rate<5ms", "with a number"},
+        {"errors>x", "a number or a share"},
+        {"errors>-1", "a number or a share"},
+        {"errors>%", "a number or a share"},
+        {"errors>1e3", "a number or a share"},
+    };
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        char text[200] = "";
+        CHECK_EQUAL(weft_load_limit_check(fine[i], NULL, text, sizeof text), 0);
+        if (text[0])
+            test_note("%s", text);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[200] = "";
+        CHECK_EQUAL(weft_load_limit_check(wrong[i].text, NULL, text, sizeof text), -EINVAL);
+        CHECK(strstr(text, wrong[i].reason));
+        CHECK_EQUAL(weft_load_limit_check(wrong[i].text, NULL, NULL, 0), -EINVAL);
     }
 }
