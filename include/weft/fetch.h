@@ -116,8 +116,8 @@ struct weft_fetch_answer {
     unsigned retries_refused; /* 1: the budget had no other attempt */
     /* private */
     char *storage, *url;
-    size_t storage_bytes, url_bytes;
-    char error[192], error_class[32], content_type[128];
+    size_t storage_bytes;
+    char error[192], error_class[16];
 };
 
 struct weft_fetcher; /* src/fetch/fetcher.h */
@@ -219,6 +219,7 @@ struct weft_fetch_summary {
     uint64_t successful;     /* of them: status below 400 */
     uint64_t failed;         /* the others */
     uint64_t skipped;        /* not done, because an earlier run had */
+    uint64_t cancelled;      /* begun, and without a result at the end */
     int64_t total_duration_ns;
     double requests_per_second;
     struct weft_fetch_latency latency;  /* of answers, whatever their status */
@@ -254,11 +255,7 @@ struct weft_fetch_options {
     unsigned ahead;         /* requests at once, with those that wait; 0 means 8 x concurrency, at
                                most 16,384; at least concurrency */
     int keep_bodies;        /* not 0: the sink gets them */
-    int digests;            /* not 0: and their SHA-256 */
-
-    /* Whether a request was done before: 1, 0, negative to end the run. May suspend. NULL: none. */
-    int (*is_done)(void *context, const struct weft_fetch_request *request);
-    void *is_done_context;
+    struct weft_resume *resume; /* leave out what it has; opened on the calling worker. NULL: none */
 
     /* When it is set no more requests are begun; those under way have grace_ns (0 means 10 s), then
      * they are cancelled. NULL: never. */
@@ -275,7 +272,7 @@ struct weft_fetch_options {
  * Fibers are spread over all workers of the runtime. A line that is no request is a failed result.
  *
  * ret_summary  set in every case but -EINVAL and -EPERM
- * Returns      0, also when every request failed; -ECANCELED; what the sink, the source or is_done
+ * Returns      0, also when every request failed; -ECANCELED; what the sink, the source or resume
  *              failed with: then what was under way is cancelled
  * Suspends */
 WEFT_API int weft_fetch(const struct weft_fetch_options *options,
