@@ -28,6 +28,7 @@
 WEFT_BEGIN_DECLS
 
 #define WEFT_SINK_OUTPUTS_MAX 8
+#define WEFT_RESUME_TAKE_MAX  4096 /* in one call */
 
 /* ---- what is put in -------------------------------------------------------------------- */
 
@@ -200,7 +201,8 @@ struct weft_resume_options {
     int redo_failed;  /* not 0: rows with an error_class are removed too */
 };
 
-/* Read what is there. Before the first result is put into the same database by a sink.
+/* Read what is there. Best between the opening of the sink, which keeps other processes out of the
+ * database, and its first put.
  *
  * ret_error  as in weft_sink_open
  * Returns    0; -EINVAL, -EBUSY (another process writes), WEFT_ECORRUPT (something else), -ENOSPC
@@ -213,7 +215,8 @@ WEFT_API int weft_resume_open(struct weft_resume **ret_resume,
 /* Ask for many requests at once: ret_done[i] becomes 1 when number i has its result, which is then
  * used up, else 0. On a thread; some hundreds at a time are worth the way there.
  *
- * Returns  how many are done; negative, and nothing is used up: -ECANCELED, -EIO, ...
+ * Returns  how many are done; negative, and nothing is used up: -EINVAL (more than
+ *          WEFT_RESUME_TAKE_MAX), -ECANCELED, -EIO, -ENOSPC, ...
  * Threads  fibers of the worker it was opened on, one after the other. Suspends */
 WEFT_API int64_t weft_resume_take(struct weft_resume *resume,
                                   const struct weft_fingerprint *fingerprints, size_t count,
