@@ -249,6 +249,7 @@ static void release(struct fetch *fetch)
     for (size_t i = 0; i < WORDS_MAX; i++)
         free(fetch->texts[i]);
     free(fetch->body);
+    free(fetch);
 }
 
 /* ---- the run ------------------------------------------------------------------------------ */
@@ -435,13 +436,19 @@ static int run(const struct command *command, int argc, char **argv)
         .workers = 1,
     };
     struct settings settings;
-    struct fetch fetch = {.command = command, .arguments = &arguments};
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+    if (!fetch) {
+        complain(command->name, "out of memory");
+        return EXIT_FAILED;
+    }
+    fetch->command = command;
+    fetch->arguments = &arguments;
     int status = options_read(command, argc, argv, &arguments, &settings);
     if (status == EXIT_OK)
-        status = take_arguments(&fetch, &settings);
+        status = take_arguments(fetch, &settings);
     if (status == EXIT_OK)
-        status = run_with(&fetch);
-    release(&fetch);
+        status = run_with(fetch);
+    release(fetch);
     settings_release(&settings);
     return status == OPTIONS_HELPED ? EXIT_OK : status;
 }

@@ -9,6 +9,7 @@
 
 #include <base/list.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 #include <weft/sync.h>
 
 #include <errno.h>

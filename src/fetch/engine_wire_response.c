@@ -9,6 +9,10 @@
 #define STATUS_NO_CONTENT          204
 #define STATUS_NOT_MODIFIED        304
 
+/* llhttp says that a value is complete when it has seen the byte behind its line's end, which may be
+ * the first of a read: the NUL goes before that one. */
+#define HEAD_GAP 1
+
 /* 100 Continue and the like: the final response follows. */
 static bool is_interim(const llhttp_t *parser)
 {
@@ -130,7 +134,9 @@ void weft_fetch_wire_response_begin(struct weft_fetch_wire_response *response,
 
 char *weft_fetch_wire_response_room(struct weft_fetch_wire_response *response, size_t len)
 {
-    return weft_buffer_reserve(response->buffer, len);
+    response->gap = response->head_ended ? 0 : HEAD_GAP;
+    char *room = weft_buffer_reserve(response->buffer, len + response->gap);
+    return room ? room + response->gap : NULL;
 }
 
 static int fail(struct weft_fetch_wire_response *response, int err, const char *why)
@@ -156,7 +162,7 @@ static int feed_end(struct weft_fetch_wire_response *response)
 
 int weft_fetch_wire_response_feed(struct weft_fetch_wire_response *response, size_t len)
 {
-    const char *data = response->buffer->data + response->buffer->len;
+    const char *data = response->buffer->data + response->buffer->len + response->gap;
     if (len == 0)
         return feed_end(response);
     response->received += len;

@@ -25,6 +25,7 @@ struct weft_fetch_wire_response {
     size_t body_max;
     bool keeps_body, is_head; /* a response to HEAD has no body */
     bool head_ended, complete, keep_alive;
+    size_t gap;        /* between what is kept and where the present read went to */
     size_t head_bytes; /* read before the head's end */
     uint64_t body_bytes;
     uint64_t received;

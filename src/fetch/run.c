@@ -198,7 +198,7 @@ static int next_item(struct run *run, struct weft_fetch_item **ret_item)
 static int take_item(struct lane *lane)
 {
     struct run *run = lane->run;
-    struct weft_fetch_item *item;
+    struct weft_fetch_item *item = NULL;
     int err = weft_mutex_lock(&run->taking, WEFT_FOREVER);
     if (err)
         return err;

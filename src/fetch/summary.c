@@ -166,7 +166,7 @@ double weft_fetch_ceiling(const struct weft_fetcher_options *options, uint64_t h
 /* The most that the process has had in memory, in bytes: VmHWM. 0: nobody knows. */
 static double peak_bytes(void)
 {
-    char text[4096];
+    char text[2048]; /* it stands in the first half of that */
     int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
