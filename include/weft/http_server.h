@@ -31,6 +31,7 @@
 
 WEFT_BEGIN_DECLS
 
+struct weft_address;
 struct weft_http_exchange; /* one request and its reply; valid until the handler returns */
 struct weft_http_server;
 
@@ -72,6 +73,8 @@ struct weft_http_server_options {
     int64_t idle_timeout_ns;   /* between requests; 60 s; closed without a word */
     int64_t write_timeout_ns;  /* for one reply to be taken; 30 s; closed */
     const char *server_name;   /* "Server" header; NULL means none */
+    int reuse_port; /* 1: one of several servers on the port, on as many threads (SO_REUSEPORT):
+                       the kernel spreads the connections. All of them must say so */
 };
 
 /* Counters since open; connections_now is the present number. */
@@ -103,7 +106,7 @@ WEFT_API int weft_http_server_run(struct weft_http_server *server);
  * of the same thread; it does not wait. */
 WEFT_API void weft_http_server_drain(struct weft_http_server *server);
 
-/* Copy the counters. From the server's thread; never suspends. */
+/* Copy the counters. Any thread; never suspends. */
 WEFT_API void weft_http_server_stats(const struct weft_http_server *server,
                                      struct weft_http_server_stats *ret_stats);
 
@@ -117,6 +120,13 @@ WEFT_API const char *weft_http_path(const struct weft_http_exchange *exchange); 
 WEFT_API const char *weft_http_body(const struct weft_http_exchange *exchange, size_t *ret_len);
 /* A header by name in any case, the first if there are several; NULL when it is absent. */
 WEFT_API const char *weft_http_header(const struct weft_http_exchange *exchange, const char *name);
+/* The headers in their order, as weft_http_query_next gives the query's parameters.
+ * Returns  1 with both set, 0 at the end */
+WEFT_API int weft_http_header_next(const struct weft_http_exchange *exchange, size_t *position,
+                                   const char **ret_name, const char **ret_value);
+/* Where the client is (weft/net.h). Returns 0, -ENOTCONN */
+WEFT_API int weft_http_peer(const struct weft_http_exchange *exchange,
+                            struct weft_address *ret_peer);
 /* A parameter of the route's pattern by name, decoded; NULL when the pattern has none. */
 WEFT_API const char *weft_http_param(const struct weft_http_exchange *exchange, const char *name);
 /* The query string's parameters in their order, decoded: call with *position = 0 first, then as it
@@ -178,6 +188,10 @@ WEFT_API int weft_http_reply_send(struct weft_http_exchange *exchange);
  *
  * A reply to HEAD has no body: it begins as any other, then nobody takes more. */
 
+/* Say before weft_http_stream_begin how long the body is going to be. Then its pieces go out as
+ * they are behind a Content-Length, in HTTP/1.0 too, and the connection can stay. */
+WEFT_API void weft_http_stream_length(struct weft_http_exchange *exchange, uint64_t len);
+
 /* Begin: what was replied to earlier requests and the head go out at once. Headers are added
  * before.
  *
@@ -192,14 +206,33 @@ WEFT_API int weft_http_stream_begin(struct weft_http_exchange *exchange, int sta
  *
  * Returns  0; -EPIPE: nobody takes more, the client is gone or has asked with HEAD; -ETIMEDOUT: the
  *          piece was not taken within write_timeout_ns; -ECANCELED; -EINVAL: no reply was begun, or
- *          it has ended. After an error nothing more can be sent, but where -ECANCELED came
+ *          it has ended; -EMSGSIZE: it is longer than what is left of the length that was said.
+ *          After an error nothing more can be sent, but after -EMSGSIZE and where -ECANCELED came
  *          before the first byte
  * Suspends until the system has taken all of it */
 WEFT_API int weft_http_stream_write(struct weft_http_exchange *exchange, const void *data,
                                     size_t len);
 
-/* End the reply. Returns and suspends like weft_http_stream_write; 0 after HEAD. */
+/* End the reply. Returns and suspends like weft_http_stream_write, -EMSGSIZE when it is shorter
+ * than was said; 0 after HEAD. */
 WEFT_API int weft_http_stream_end(struct weft_http_exchange *exchange);
+
+/* Take the connection over, for what is no HTTP reply, or a bad one on purpose. In place of
+ * weft_http_stream_begin: the server adds nothing, neither status line nor headers nor chunks, and
+ * with weft_http_stream_end the connection ends.
+ *
+ * Returns  0; -EALREADY: there is a reply; what weft_http_stream_begin says of the connection
+ * Suspends */
+WEFT_API int weft_http_stream_raw(struct weft_http_exchange *exchange);
+
+/* End the connection in place of a reply, or of what is left of one. Replies to earlier requests go
+ * out first. Bytes that were sent before, but that the system has not delivered, are lost with a
+ * reset.
+ *
+ * reset    1: break it off (RST); 0: close it
+ * Returns  0; -EALREADY: there is a reply in one piece; why earlier replies did not go out
+ * Suspends */
+WEFT_API int weft_http_hang_up(struct weft_http_exchange *exchange, int reset);
 
 /* Whether nobody takes a reply any more: 0 or 1. A client that has closed its sending side counts
  * as gone, as it cannot be told from one that has left; what is written still reaches it, if it is

@@ -31,6 +31,7 @@
 #include <weft/map.h>
 #include <weft/metrics.h>
 #include <weft/metrics_flow.h>
+#include <weft/mock.h>
 #include <weft/monitor.h>
 #include <weft/net.h>
 #include <weft/offload.h>

@@ -311,10 +311,16 @@ static int read_words(struct reader *reader, int argc, char **argv)
     return EXIT_OK;
 }
 
-/* WEFT_QUEUE_SIZE for queue-size. */
-static void environment_name(const char *option, char name[NAME_BYTES])
+static const char *variables_of(const struct command *command)
 {
-    (void)snprintf(name, NAME_BYTES, "WEFT_%s", option);
+    return command->variables ? command->variables : "WEFT_";
+}
+
+/* WEFT_QUEUE_SIZE for queue-size. */
+static void environment_name(const struct command *command, const char *option,
+                             char name[NAME_BYTES])
+{
+    (void)snprintf(name, NAME_BYTES, "%s%s", variables_of(command), option);
     for (char *at = name; *at; at++) {
         if (*at >= 'a' && *at <= 'z')
             *at = (char)(*at - 'a' + 'A');
@@ -329,7 +335,7 @@ static void read_environment(struct reader *reader)
     const char *allowed = reader->command->environment;
     for (size_t i = 0; options[i].name; i++) {
         char name[NAME_BYTES];
-        environment_name(options[i].name, name);
+        environment_name(reader->command, options[i].name, name);
         const char *text = getenv(name); // NOLINT(concurrency-mt-unsafe): no other thread yet
         /* Empty is how a variable is taken back in places that cannot unset one. */
         if (text && *text && reader->found[i].source == FROM_NOWHERE &&
@@ -405,6 +411,9 @@ static int complain_text(const char *command, const char *where, const struct op
     case OPTION_RATE:
         (void)snprintf(wanted, sizeof wanted, "a number from 0.001 up");
         break;
+    case OPTION_SHARE:
+        (void)snprintf(wanted, sizeof wanted, "a share, like 0.05 or 5%%");
+        break;
     case OPTION_REACTOR:
         (void)snprintf(wanted, sizeof wanted, "a reactor: uring or epoll");
         break;
@@ -431,7 +440,7 @@ static int complain_value(const struct reader *reader, size_t index)
     const struct option *option = &reader->command->options[index];
     const struct found *found = &reader->found[index];
     char name[NAME_BYTES], where[NAME_BYTES * 4];
-    environment_name(option->name, name);
+    environment_name(reader->command, option->name, name);
     if (found->source == FROM_FLAG)
         (void)snprintf(where, sizeof where, "--%s", option->name);
     else if (found->source == FROM_ENVIRONMENT)
@@ -477,6 +486,8 @@ static bool convert(const struct option *option, const char *text, void *field)
         return parse_durations(text, ns, option->items);
     case OPTION_RATE:
         return parse_rate(text, field);
+    case OPTION_SHARE:
+        return parse_share(text, field);
     case OPTION_NICE:
         return parse_nice(text, field);
     case OPTION_WORDS: /* have their own ways */
@@ -624,7 +635,7 @@ static void print_environment(const struct command *command)
         char name[NAME_BYTES];
         if (!weft_word_is_listed(command->environment, option->name))
             continue;
-        environment_name(option->name, name);
+        environment_name(command, option->name, name);
         (void)printf("%s%s", comma, name);
         comma = ", ";
     }
@@ -648,14 +659,12 @@ void options_print_help(const struct command *command)
     }
     print_option(0, "help", NULL, "show this and exit");
     if (has_file) {
-        (void)printf("\nEach flag is also an environment variable, WEFT_ and its name in capitals\n"
-                     "(--%s is WEFT_",
-                     command->options[0].name);
         char name[NAME_BYTES];
-        environment_name(command->options[0].name, name);
-        (void)printf("%s), and a setting in the section [%s] of weft.ini.\n"
+        environment_name(command, command->options[0].name, name);
+        (void)printf("\nEach flag is also an environment variable, %s and its name in capitals\n"
+                     "(--%s is %s), and a setting in the section [%s] of weft.ini.\n"
                      "The flag counts before the environment, the environment before the file.\n",
-                     name + strlen("WEFT_"), command->name);
+                     variables_of(command), command->options[0].name, name, command->name);
     }
     if (command->environment)
         print_environment(command);

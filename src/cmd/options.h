@@ -4,7 +4,8 @@
  *
  * An option "queue-size" of the command "serve" is the flag --queue-size, the environment
  * variable WEFT_QUEUE_SIZE, and queue-size in the section [serve] of weft.ini; the first of these
- * that is present counts. A command whose table has "config" reads weft.ini. */
+ * that is present counts. A command whose table has "config" reads weft.ini. A command that runs
+ * beside another, with options of the same names, may have variables of its own. */
 #ifndef WEFT_CMD_OPTIONS_H
 #define WEFT_CMD_OPTIONS_H
 
@@ -33,6 +34,7 @@ enum option_kind {
     OPTION_DURATION,  /* int64_t, nanoseconds */
     OPTION_DURATIONS, /* int64_t[items], each from 0 up */
     OPTION_RATE,      /* double */
+    OPTION_SHARE,     /* double, 0 to 1; also 5% */
     OPTION_REACTOR,   /* const char *, a name that weft_run takes */
     OPTION_NICE,      /* int, -20 to 19 */
     OPTION_ARGUMENTS, /* struct arguments; only in files. Words as in values.h; lines add up */
@@ -78,6 +80,7 @@ struct command {
     const char *examples;    /* lines */
     const char *environment; /* the options that may come from the environment, between spaces;
                                 NULL: all */
+    const char *variables;   /* what the names of environment variables begin with; NULL: "WEFT_" */
     bool hidden;             /* not for people: the overview does not have it */
     /* argv[0] is the command's name. Returns an exit code */
     int (*run)(const struct command *command, int argc, char **argv);

@@ -77,17 +77,42 @@ bool parse_durations(const char *text, int64_t *ret_ns, size_t count)
     return true;
 }
 
-bool parse_rate(const char *text, double *ret_rate)
+/* A decimal number at the text's begin, and where it ends. */
+static bool take_decimal(const char *text, double *ret_value, const char **ret_end)
 {
     char *end;
     /* strtod alone would take spaces, signs, "inf", "nan" and hexadecimal. */
-    if (text[strspn(text, "0123456789.eE+-")] != '\0' || !(is_digit(*text) || *text == '.'))
+    if (text[strspn(text, "0123456789.eE+-%")] != '\0' || !(is_digit(*text) || *text == '.'))
         return false;
     errno = 0;
-    double value = strtod(text, &end);
-    if (errno || *end != '\0' || !(value >= RATE_MIN))
+    *ret_value = strtod(text, &end);
+    *ret_end = end;
+    return errno == 0;
+}
+
+bool parse_rate(const char *text, double *ret_rate)
+{
+    const char *end;
+    double value;
+    if (!take_decimal(text, &value, &end) || *end != '\0' || !(value >= RATE_MIN))
         return false;
     *ret_rate = value;
+    return true;
+}
+
+bool parse_share(const char *text, double *ret_share)
+{
+    const char *end;
+    double value;
+    if (!take_decimal(text, &value, &end))
+        return false;
+    if (strcmp(end, "%") == 0)
+        value /= 100;
+    else if (*end != '\0')
+        return false;
+    if (!(value >= 0 && value <= 1))
+        return false;
+    *ret_share = value;
     return true;
 }
 

@@ -21,6 +21,9 @@ bool parse_durations(const char *text, int64_t *ret_ns, size_t count);
 /* A decimal number from 0.001 up. */
 bool parse_rate(const char *text, double *ret_rate);
 
+/* A decimal number from 0 to 1, or from 0% to 100%. */
+bool parse_share(const char *text, double *ret_share);
+
 /* -20 to 19. */
 bool parse_nice(const char *text, int *ret_nice);
 

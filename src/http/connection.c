@@ -82,7 +82,7 @@ int weft_http_connection_flush(struct weft_http_connection *connection)
         err = weft_write_all(connection->fd, out->data + sent, out->len - sent,
                              weft_now() + server->options.write_timeout_ns, NULL);
     if (err == -ETIMEDOUT)
-        server->stats.timeouts++;
+        weft_http_count(&server->stats.timeouts, 1);
     weft_buffer_clear(out);
     return err;
 }
@@ -94,7 +94,7 @@ int weft_http_connection_send(struct weft_http_connection *connection, const str
     int64_t deadline_ns = weft_now() + server->options.write_timeout_ns;
     int err = weft_writev_all(connection->fd, pieces, count, deadline_ns, ret_written);
     if (err == -ETIMEDOUT)
-        server->stats.timeouts++;
+        weft_http_count(&server->stats.timeouts, 1);
     return err;
 }
 
@@ -233,7 +233,7 @@ static enum next receive_rest(struct weft_http_connection *connection)
         }
         ssize_t count = read_more(connection, bytes_wanted(request), deadline_ns);
         if (count == -ETIMEDOUT) {
-            connection->server->stats.timeouts++;
+            weft_http_count(&connection->server->stats.timeouts, 1);
             refuse(connection, 408, body ? "body took too long" : "headers took too long");
             return NEXT_ANSWER;
         }
@@ -273,7 +273,7 @@ static enum next receive(struct weft_http_connection *connection)
 /* Let the handler answer, if that was not done from the head alone. */
 static void handle(struct weft_http_server *server, struct weft_http_exchange *exchange)
 {
-    server->stats.requests++;
+    weft_http_count(&server->stats.requests, 1);
     if (!exchange->decided) {
         exchange->close = !exchange->request->keep_alive;
         (void)decide(server, exchange);
@@ -293,7 +293,7 @@ static enum next answer(struct weft_http_connection *connection)
     bool asked_to_close = !refused && !parser->request.keep_alive;
 
     if (refused) {
-        server->stats.bad_requests++;
+        weft_http_count(&server->stats.bad_requests, 1);
         exchange->close = true;
         weft_http_reply_error(exchange, parser->refusal.status, parser->refusal.detail);
     } else {
@@ -372,7 +372,7 @@ static void close_connection(struct weft_http_connection *connection)
     if (connection->refused)
         server->refusals--;
     else
-        server->stats.connections_now--;
+        weft_http_count(&server->stats.connections_now, -1);
     const struct linger at_once = {.l_onoff = 1};
     if (connection->reset)
         (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -416,7 +416,7 @@ int weft_http_connection_start(struct weft_http_server *server, int fd, bool ref
     if (refused)
         server->refusals++;
     else
-        server->stats.connections_now++;
+        weft_http_count(&server->stats.connections_now, 1);
     return 0;
 fail:
     free(connection);

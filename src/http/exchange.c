@@ -34,6 +34,9 @@ void weft_http_exchange_begin(struct weft_http_exchange *exchange,
     exchange->match = (struct weft_http_match){0};
     exchange->decided = exchange->head_only = exchange->close = false;
     exchange->stream = WEFT_HTTP_STREAM_NONE;
+    exchange->framing = WEFT_HTTP_UNTIL_CLOSE;
+    exchange->raw = false;
+    exchange->left = 0;
     exchange->status = exchange->spoiled = exchange->failure = 0;
     weft_buffer_clear(&exchange->fields);
     weft_buffer_clear(&exchange->params);
@@ -71,6 +74,18 @@ const char *weft_http_header(const struct weft_http_exchange *exchange, const ch
             return weft_http_text(request, header->value);
     }
     return NULL;
+}
+
+int weft_http_header_next(const struct weft_http_exchange *exchange, size_t *position,
+                          const char **ret_name, const char **ret_value)
+{
+    const struct weft_http_incoming *request = exchange->request;
+    if (*position >= request->headers_count)
+        return 0;
+    const struct weft_http_header *header = &request->headers[(*position)++];
+    *ret_name = weft_http_text(request, header->name);
+    *ret_value = weft_http_text(request, header->value);
+    return 1;
 }
 
 int weft_http_exchange_route(struct weft_http_exchange *exchange, struct weft_http_match match)

@@ -37,10 +37,13 @@ struct weft_http_exchange {
     struct weft_buffer detail; /* the body of an error */
 
     enum weft_http_stream stream;
-    int status;  /* of the reply; 0: none yet */
-    int spoiled; /* why the reply that was made became a 500; 0: it did not */
-    int failure; /* the reply could not be made: nothing more can be said on this connection */
-    bool close;  /* the connection ends with this reply */
+    enum weft_http_framing framing; /* of the stream */
+    bool raw;      /* the stream is all there is: no head, and not for HEAD alone */
+    uint64_t left; /* of a sized stream's body */
+    int status;    /* of the reply; 0: none yet */
+    int spoiled;   /* why the reply that was made became a 500; 0: it did not */
+    int failure;   /* the reply could not be made: nothing more can be said on this connection */
+    bool close;    /* the connection ends with this reply */
 };
 
 /* Make the buffers ready, once. The rest is set by weft_http_exchange_begin. */

@@ -57,7 +57,7 @@ static char *put(char *at, const char *text, size_t len)
 
 #define PUT_LITERAL(at, literal) put(at, literal, sizeof(literal) - 1)
 
-static char *put_number(char *at, size_t value)
+static char *put_number(char *at, uint64_t value)
 {
     char digits[20];
     size_t first = sizeof digits;
@@ -66,6 +66,13 @@ static char *put_number(char *at, size_t value)
         value /= 10;
     } while (value > 0);
     return put(at, digits + first, sizeof digits - first);
+}
+
+static char *put_length(char *at, uint64_t len)
+{
+    at = PUT_LITERAL(at, "Content-Length: ");
+    at = put_number(at, len);
+    return PUT_LITERAL(at, "\r\n");
 }
 
 static char *put_status_line(char *at, int status)
@@ -139,11 +146,8 @@ int weft_http_reply_append(struct weft_buffer *out, const struct weft_http_reply
     if (!at)
         return err;
     at = put_start(at, head, !bodiless);
-    if (!bodiless) {
-        at = PUT_LITERAL(at, "Content-Length: ");
-        at = put_number(at, len);
-        at = PUT_LITERAL(at, "\r\n");
-    }
+    if (!bodiless)
+        at = put_length(at, len);
     at = put_rest(at, head);
     at = put(at, body, body_len);
     out->len = (size_t)(at - out->data);
@@ -151,15 +155,17 @@ int weft_http_reply_append(struct weft_buffer *out, const struct weft_http_reply
 }
 
 int weft_http_reply_append_open(struct weft_buffer *out, const struct weft_http_reply_head *head,
-                                bool chunked)
+                                enum weft_http_framing framing, uint64_t len)
 {
     int err = 0;
     char *at = make_room(out, head, 0, &err);
     if (!at)
         return err;
     at = put_start(at, head, true);
-    if (chunked)
+    if (framing == WEFT_HTTP_CHUNKED)
         at = PUT_LITERAL(at, "Transfer-Encoding: chunked\r\n");
+    else if (framing == WEFT_HTTP_SIZED)
+        at = put_length(at, len);
     at = put_rest(at, head);
     out->len = (size_t)(at - out->data);
     return 0;

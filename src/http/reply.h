@@ -34,11 +34,20 @@ struct weft_http_reply_head {
 int weft_http_reply_append(struct weft_buffer *out, const struct weft_http_reply_head *head,
                            const void *body, size_t len);
 
-/* Append the head of a reply whose length is not known: chunks follow, or, until the connection
- * ends, plain bytes; to HEAD nothing. The status must be one that can have a body.
+/* How the end of a body is told that comes in pieces. */
+enum weft_http_framing {
+    WEFT_HTTP_UNTIL_CLOSE, /* the connection ends */
+    WEFT_HTTP_CHUNKED,
+    WEFT_HTTP_SIZED, /* by its length */
+};
+
+/* Append the head of a reply whose body follows in pieces; to HEAD nothing follows. The status must
+ * be one that can have a body.
+ *
+ * len      of the body; of a sized one only
  * Returns  like weft_http_reply_append */
 int weft_http_reply_append_open(struct weft_buffer *out, const struct weft_http_reply_head *head,
-                                bool chunked);
+                                enum weft_http_framing framing, uint64_t len);
 
 /* "Not Found" for 404; "Unknown" for a status without a name. Static. */
 const char *weft_http_reason(int status);

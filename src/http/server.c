@@ -85,7 +85,8 @@ int weft_http_server_open(struct weft_http_server **ret_server,
         goto fail;
     weft_http_workspaces_init(&server->workspaces, server->options.header_bytes_max,
                               body_bytes_max);
-    err = server->listen_fd = weft_tcp_listen(server->options.address, options->port, NULL);
+    const struct weft_listen_options listening = {.reuse_port = options->reuse_port};
+    err = server->listen_fd = weft_tcp_listen(server->options.address, options->port, &listening);
     if (err < 0)
         goto fail;
     err = weft_tcp_port(server->listen_fd);
@@ -104,10 +105,20 @@ uint16_t weft_http_server_port(const struct weft_http_server *server)
     return server->port;
 }
 
+#define READ(counter) __atomic_load_n(counter, __ATOMIC_RELAXED)
+
 void weft_http_server_stats(const struct weft_http_server *server,
                             struct weft_http_server_stats *ret_stats)
 {
-    *ret_stats = server->stats;
+    const struct weft_http_server_stats *stats = &server->stats;
+    *ret_stats = (struct weft_http_server_stats){
+        .requests = READ(&stats->requests),
+        .bad_requests = READ(&stats->bad_requests),
+        .connections = READ(&stats->connections),
+        .connections_refused = READ(&stats->connections_refused),
+        .timeouts = READ(&stats->timeouts),
+        .connections_now = READ(&stats->connections_now),
+    };
 }
 
 static void stop_listening(struct weft_http_server *server)
@@ -119,17 +130,15 @@ static void stop_listening(struct weft_http_server *server)
 
 static void admit(struct weft_http_server *server, int fd)
 {
-    bool full = server->stats.connections_now >= server->options.connections_max;
+    struct weft_http_server_stats *stats = &server->stats;
+    bool full = stats->connections_now >= server->options.connections_max;
     if (full && server->refusals >= REFUSALS_MAX) {
-        server->stats.connections_refused++;
+        weft_http_count(&stats->connections_refused, 1);
         (void)weft_close(fd);
         return;
     }
     int err = weft_http_connection_start(server, fd, full);
-    if (full || err)
-        server->stats.connections_refused++;
-    else
-        server->stats.connections++;
+    weft_http_count(full || err ? &stats->connections_refused : &stats->connections, 1);
 }
 
 /* What a failed accept means: 0 to go on, or the error that ends the server. */

@@ -13,6 +13,9 @@
 #include <weft/http_server.h>
 #include <weft/sync.h>
 
+/* Counters are written by the server's thread alone, and read by any. */
+#define weft_http_count(at, change) __atomic_store_n(at, *(at) + (change), __ATOMIC_RELAXED)
+
 struct weft_http_server {
     struct weft_http_server_options options; /* with the defaults filled in */
     struct weft_http_router *router;

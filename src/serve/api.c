@@ -121,7 +121,7 @@ static bool check_site(struct weft_http_exchange *exchange, const struct weft_ap
     const char *detail = NULL;
     if (origin && (!site || !host || strcasecmp(site + 3, host) != 0))
         detail = "pages of another site need a token";
-    else if (api->settings->loopback && host && !is_near(host))
+    else if (api->settings->listen.loopback && host && !is_near(host))
         detail = "without a token the host must be an address or localhost";
     if (detail)
         weft_http_reply_error(exchange, 403, detail);

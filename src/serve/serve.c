@@ -240,11 +240,10 @@ static int open_http(struct service *service, const struct weft_http_server_opti
 static void announce(struct service *service)
 {
     const struct weft_serve_settings *settings = &service->settings;
-    char address[96];
-    (void)snprintf(address, sizeof address, strchr(settings->address, ':') ? "[%s]:%u" : "%s:%u",
-                   settings->address, (unsigned)weft_http_server_port(service->http));
+    char address[WEFT_LISTEN_TEXT_MAX];
+    weft_listen_address_format(&settings->listen, weft_http_server_port(service->http), address);
     weft_serve_log(service->options, "info", "listening", address);
-    if (!settings->loopback && settings->tokens.count == 0)
+    if (!settings->listen.loopback && settings->tokens.count == 0)
         weft_serve_log(service->options, "warning", "insecure",
                        "anybody who reaches this address can use the service");
     if (service->options->ready)
@@ -293,8 +292,8 @@ static int service_main(void *arg)
     log_connections(service);
     int err = weft_api_init(&service->api);
     struct weft_http_server_options http_options = {
-        .address = service->settings.address,
-        .port = service->settings.port,
+        .address = service->settings.listen.host,
+        .port = service->settings.listen.port,
         .routes = service->api.routes,
         .routes_count = service->api.routes_count,
         .context = &service->api,

@@ -2,13 +2,9 @@
  * settings.c - see settings.h. */
 #include <serve/settings.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include <job/engine.h>
 #include <serve/broker_name.h>
@@ -26,51 +22,6 @@ __attribute__((format(printf, 4, 5))) static int refuse(int err, char *text, siz
         (void)vsnprintf(text, bytes, format, args);
     va_end(args);
     return err;
-}
-
-/* Take "address:port" apart; "[::1]:8001" for IPv6, "localhost" for 127.0.0.1. */
-static bool split_listen(struct weft_serve_settings *settings, const char *listen)
-{
-    const char *colon = strrchr(listen, ':');
-    if (!colon || colon[1] < '0' || colon[1] > '9')
-        return false;
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end || port > UINT16_MAX)
-        return false;
-    const char *host = listen;
-    size_t len = (size_t)(colon - listen);
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
-        host++;
-        len -= 2;
-    } else if (memchr(host, ':', len)) {
-        return false;
-    }
-    if (len == strlen("localhost") && strncasecmp(host, "localhost", len) == 0) {
-        host = "127.0.0.1";
-        len = strlen(host);
-    }
-    if (len == 0 || len >= sizeof settings->address)
-        return false;
-    memcpy(settings->address, host, len);
-    settings->address[len] = '\0';
-    settings->port = (uint16_t)port;
-    return true;
-}
-
-static bool check_address(struct weft_serve_settings *settings)
-{
-    unsigned char v4[4], v6[16];
-    static const unsigned char v6_loopback[16] = {[15] = 1};
-    if (inet_pton(AF_INET, settings->address, v4) == 1) {
-        settings->loopback = v4[0] == 127;
-        return true;
-    }
-    settings->loopback = false;
-    if (inet_pton(AF_INET6, settings->address, v6) != 1)
-        return false;
-    settings->loopback = memcmp(v6, v6_loopback, sizeof v6) == 0;
-    return true;
 }
 
 static int check_numbers(struct weft_serve_settings *settings,
@@ -107,7 +58,7 @@ int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
 {
     struct weft_serve_settings settings = {0};
     const char *listen = options->listen ? options->listen : "127.0.0.1:8001";
-    if (!split_listen(&settings, listen) || !check_address(&settings))
+    if (weft_listen_address_parse(&settings.listen, listen) < 0)
         return refuse(-EINVAL, error, error_bytes,
                       "\"%s\" is no address to listen on; write it like 127.0.0.1:8001", listen);
     int err = check_numbers(&settings, options, error, error_bytes);
@@ -119,7 +70,7 @@ int weft_serve_settings_parse(struct weft_serve_settings *ret_settings,
         err = weft_tokens_read(&settings.tokens, options->token_file, error, error_bytes);
     if (err)
         return err;
-    if (!settings.loopback && settings.tokens.count == 0 && !options->insecure)
+    if (!settings.listen.loopback && settings.tokens.count == 0 && !options->insecure)
         return refuse(-EINVAL, error, error_bytes,
                       "%s can be reached from other machines: give a token file, or say that it "
                       "is to be insecure",

@@ -3,15 +3,14 @@
 #ifndef WEFT_SERVE_SETTINGS_H
 #define WEFT_SERVE_SETTINGS_H
 
+#include <http/listen_address.h>
 #include <serve/tokens.h>
 #include <weft/serve.h>
 
 #include <stdbool.h>
 
 struct weft_serve_settings {
-    char address[64]; /* numeric */
-    uint16_t port;
-    bool loopback;
+    struct weft_listen_address listen;
     const char *database_path; /* points into the options */
     unsigned workers, concurrency, queue_size, job_concurrency;
     int64_t steps_ns[WEFT_SERVE_STEPS];

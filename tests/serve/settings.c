@@ -30,9 +30,9 @@ TEST(defaults_are_those_of_the_header)
 {
     struct weft_serve_settings settings;
     CHECK_EQUAL(parse(&(struct weft_serve_options){0}, &settings), 0);
-    CHECK(strcmp(settings.address, "127.0.0.1") == 0);
-    CHECK_EQUAL(settings.port, 8001);
-    CHECK(settings.loopback);
+    CHECK(strcmp(settings.listen.host, "127.0.0.1") == 0);
+    CHECK_EQUAL(settings.listen.port, 8001);
+    CHECK(settings.listen.loopback);
     CHECK(strcmp(settings.database_path, "weft.db") == 0);
     CHECK_EQUAL(settings.workers, 4);
     CHECK_EQUAL(settings.concurrency, 1000);
@@ -59,9 +59,9 @@ TEST(addresses_are_taken_apart)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct weft_serve_settings settings;
         CHECK_EQUAL(parse(&(struct weft_serve_options){.listen = cases[i].listen}, &settings), 0);
-        CHECK(strcmp(settings.address, cases[i].address) == 0);
-        CHECK_EQUAL(settings.port, cases[i].port);
-        CHECK(settings.loopback);
+        CHECK(strcmp(settings.listen.host, cases[i].address) == 0);
+        CHECK_EQUAL(settings.listen.port, cases[i].port);
+        CHECK(settings.listen.loopback);
     }
 }
 
@@ -96,7 +96,7 @@ TEST(an_address_others_can_reach_needs_a_token_or_the_wish_to_be_insecure)
         refused(&(struct weft_serve_options){.listen = open[i]}, "other machines");
         CHECK_EQUAL(
             parse(&(struct weft_serve_options){.listen = open[i], .insecure = 1}, &settings), 0);
-        CHECK(!settings.loopback);
+        CHECK(!settings.listen.loopback);
     }
 }
 
