@@ -38,7 +38,7 @@ static int run(void *arg)
         {.path = "out.sqlite", .existing = WEFT_SINK_APPEND},
     };
     const struct weft_sink_options options = {
-        .outputs = outputs, .outputs_count = 2, .batch_max = 4, .batch_age_ns = WEFT_SEC};
+        .outputs = outputs, .outputs_count = 2, .batch_max = 4, .batch_age_ns = 60 * WEFT_SEC};
     struct weft_sink_metrics metrics = {0};
     struct weft_resume *resume = NULL;
     struct weft_sink *sink = NULL;

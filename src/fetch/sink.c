@@ -369,6 +369,8 @@ int weft_sink_open(struct weft_sink **ret_sink, const struct weft_sink_options *
 {
     struct weft_sink *sink = NULL;
     int err = check(options);
+    if (err == 0)
+        err = weft_checkpoint();
     if (err == 0) {
         sink = calloc(1, sizeof *sink);
         err = sink ? sink_init(sink, options) : -ENOMEM;

@@ -334,9 +334,11 @@ static int lines_write(struct sink_output *output, struct sink_item *const *item
     if (err == 0)
         err = write_batch(lines, items, count);
     if (err < 0) {
+        if (err != -ECANCELED)
+            (void)weft_sink_cannot(output, err, "write");
         if (!output->writes_on_fiber && !lines->at_its_own)
-            (void)ftruncate(lines->fd, (off_t)before);
-        return err == -ECANCELED ? err : weft_sink_cannot(output, err, "write");
+            (void)cut(lines, before); /* if that fails too, the next open for appending does it */
+        return err;
     }
     return output->options.sync == WEFT_SINK_SYNC_BATCH ? lines_sync(output) : 0;
 }

@@ -101,8 +101,6 @@ static int check_input(struct open_call *call)
     if (table == SINK_TABLE_FOREIGN)
         return refuse(call, WEFT_ECORRUPT,
                       "the database %s has a table \"results\" with other columns", path);
-    if (table == WEFT_ECORRUPT && (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)
-        return refuse(call, table, "%s is not an SQLite database", path);
     return table < 0 ? table : table == SINK_TABLE_MISSING;
 }
 
@@ -131,6 +129,8 @@ static int read_input(struct open_call *call)
     int result = attach(db, call->options->path);
     if (result == 0)
         result = check_input(call);
+    if (result == WEFT_ECORRUPT && (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)
+        (void)refuse(call, result, "%s is not an SQLite database", call->options->path);
     if (result == 0)
         result = copy_input(call);
     if (result >= 0)

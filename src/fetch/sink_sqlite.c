@@ -182,7 +182,8 @@ static int bind_text(struct database *database, int at, const char *text)
                              SQLITE_TRANSIENT);
 }
 
-static int bind_column(struct database *database, unsigned column, const struct weft_fetch_result *result)
+static int bind_column(struct database *database, unsigned column,
+                       const struct weft_fetch_result *result)
 {
     const struct sink_value value = weft_sink_value(result, column);
     int at = (int)column + 1;

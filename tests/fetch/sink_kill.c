@@ -31,7 +31,7 @@ static pid_t start_program(const char *first, const char *second, const char *th
     ssize_t len = readlink("/proc/self/exe", path, sizeof path - 32);
     REQUIRE(len > 0);
     path[len] = '\0';
-    (void)strcpy(strrchr(path, '/') + 1, "sink-program");
+    (void)strcpy(strrchr(path, '/') + 1, "fetch/sink-program");
     REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
     REQUIRE(posix_spawn_file_actions_init(&actions) == 0);
     REQUIRE(posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0);

@@ -8,6 +8,7 @@
 #include <weft/weft.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
