@@ -215,8 +215,9 @@ WEFT_API int weft_resume_open(struct weft_resume **ret_resume,
 /* Ask for many requests at once: ret_done[i] becomes 1 when number i has its result, which is then
  * used up, else 0. On a thread; some hundreds at a time are worth the way there.
  *
- * Returns  how many are done; negative, and nothing is used up: -EINVAL (more than
- *          WEFT_RESUME_TAKE_MAX), -ECANCELED, -EIO, -ENOSPC, ...
+ * Returns  how many are done. Negative, and nothing is used up: -EINVAL (more than
+ *          WEFT_RESUME_TAKE_MAX), -ECANCELED, WEFT_EFULL (no thread). -EIO, -ENOSPC, -ENOMEM, ...:
+ *          the temporary file; from then on every call returns this
  * Threads  fibers of the worker it was opened on, one after the other. Suspends */
 WEFT_API int64_t weft_resume_take(struct weft_resume *resume,
                                   const struct weft_fingerprint *fingerprints, size_t count,

@@ -162,6 +162,7 @@ static int open_outputs(void *arg)
 
 enum deed {
     SYNC,
+    FINISH,
     CLOSE
 };
 
@@ -171,7 +172,16 @@ struct deed_call {
     bool fiber; /* outputs that write on a fiber, or those that do not */
 };
 
-/* All outputs of one kind, in their order. The first error, but a close closes all. */
+static int do_to_one(struct sink_output *output, enum deed deed)
+{
+    if (deed == CLOSE)
+        return output->ops->close(output);
+    return deed == FINISH && output->ops->finish ? output->ops->finish(output)
+                                                 : output->ops->sync(output);
+}
+
+/* All outputs of one kind, in their order. Returns the first error; a close goes on all the same.
+ */
 static int do_deed(void *arg)
 {
     const struct deed_call *call = arg;
@@ -179,11 +189,12 @@ static int do_deed(void *arg)
     int result = 0;
     for (size_t i = 0; i < sink->outputs_count; i++) {
         struct sink_output *output = sink->outputs[i];
-        if (!output || output->writes_on_fiber != call->fiber || (result < 0 && call->deed == SYNC))
+        if (!output || output->writes_on_fiber != call->fiber ||
+            (result < 0 && call->deed != CLOSE))
             continue;
-        int err = call->deed == SYNC ? output->ops->sync(output) : output->ops->close(output);
         if (call->deed == CLOSE)
             sink->outputs[i] = NULL;
+        int err = do_to_one(output, call->deed);
         if (result == 0)
             result = err;
     }
@@ -467,7 +478,7 @@ static int finish_outputs(struct weft_sink *sink)
 {
     struct weft_scope shield;
     weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
-    int err = do_to_all(sink, SYNC);
+    int err = do_to_all(sink, FINISH);
     int err_close = do_to_all(sink, CLOSE);
     (void)weft_scope_leave(&shield, 0);
     if (err == 0)

@@ -7,7 +7,7 @@
  *   sink_text.c    results as JSON and CSV
  *   sink_tail.c    what a crash left at the end of a file
  *   sink_lines.c   the output that is a file, a pipe or a terminal with lines of JSON or CSV ...
- *   sink_sqlite.c  ... a database ...
+ *   sink_sqlite.c  ... a database (by sink_database.c) ...
  *   sink_files.c   ... a directory of bodies ...
  *   sink_resume.c  what a run that goes on leaves out
  *
@@ -44,7 +44,8 @@ struct sink_output_ops {
     int (*open)(struct sink_output *output);
     int (*write)(struct sink_output *output, struct sink_item *const *items, size_t count);
     int (*sync)(struct sink_output *output);
-    int (*close)(struct sink_output *output); /* copes with a half-built one; frees it */
+    int (*finish)(struct sink_output *output); /* after the last write, with a sync; NULL: sync */
+    int (*close)(struct sink_output *output);  /* copes with a half-built one; frees it */
 };
 
 struct sink_output {

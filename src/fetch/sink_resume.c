@@ -25,12 +25,14 @@
 
 struct weft_resume {
     sqlite3 *db;
-    sqlite3_stmt *begin, *take, *commit, *rollback;
+    sqlite3_stmt *begin, *take, *commit;
     uint64_t found, left;
+    int broken; /* 0, or what has left the copy half changed */
 };
 
-/* The copy stays private, is never synced and needs no journal but one in memory. */
-static const char pragmas_sql[] = "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+/* The copy is private and never synced. Without a journal a lookup costs half; a change that fails
+ * then cannot be taken back, and the copy is of no use any more. */
+static const char pragmas_sql[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
                                   "PRAGMA cache_size = -16384; PRAGMA temp_store = FILE";
 static const char create_sql[] = "CREATE TABLE done (fingerprint BLOB PRIMARY KEY,"
                                  " count INTEGER NOT NULL) WITHOUT ROWID";
@@ -46,7 +48,6 @@ static void free_resume(struct weft_resume *resume)
     (void)sqlite3_finalize(resume->begin);
     (void)sqlite3_finalize(resume->take);
     (void)sqlite3_finalize(resume->commit);
-    (void)sqlite3_finalize(resume->rollback);
     (void)sqlite3_close(resume->db);
     free(resume);
 }
@@ -146,8 +147,6 @@ static int prepare(struct weft_resume *resume)
         err = weft_sink_database_prepare(db, take_sql, &resume->take);
     if (err == 0)
         err = weft_sink_database_prepare(db, "COMMIT", &resume->commit);
-    if (err == 0)
-        err = weft_sink_database_prepare(db, "ROLLBACK", &resume->rollback);
     return err;
 }
 
@@ -263,18 +262,18 @@ static int take_on_thread(void *arg)
     }
     if (err >= 0)
         err = weft_sink_database_step(resume->commit);
-    if (err < 0 && !sqlite3_get_autocommit(resume->db))
-        (void)weft_sink_database_step(resume->rollback);
+    resume->broken = err < 0 ? err : 0;
     return err < 0 ? err : taken;
 }
 
-/* Nothing of it has happened when a later part fails: it would be used up and not reported. */
 int64_t weft_resume_take(struct weft_resume *resume, const struct weft_fingerprint *fingerprints,
                          size_t count, unsigned char *ret_done)
 {
     struct take_call call = {resume, fingerprints, count, ret_done};
     if (count > WEFT_RESUME_TAKE_MAX)
         return -EINVAL;
+    if (resume->broken < 0)
+        return resume->broken;
     if (resume->left == 0) {
         memset(ret_done, 0, count);
         return weft_checkpoint();

@@ -31,8 +31,8 @@ static const char create_sql[] =
     " body_bytes INTEGER NOT NULL, content_type TEXT, body_digest TEXT, tag TEXT,"
     " fingerprint BLOB NOT NULL)";
 static const char index_sql[] = "CREATE INDEX IF NOT EXISTS results_url ON results (url)";
-static const char pragmas_sql[] = "PRAGMA journal_mode = WAL; PRAGMA cache_size = -16384;"
-                                  "PRAGMA temp_store = MEMORY";
+static const char pragmas_sql[] = "PRAGMA journal_mode = WAL; PRAGMA cache_size = -4096;"
+                                  "PRAGMA temp_store = FILE";
 
 struct database {
     struct sink_output output;
@@ -93,7 +93,7 @@ static int set_up(struct database *database)
         err = weft_sink_database_run(db, synchronous[database->output.options.sync]);
     if (err == 0)
         err = weft_sink_database_run(db, create_sql);
-    return err == 0 ? weft_sink_database_run(db, index_sql) : err;
+    return err;
 }
 
 static int prepare_insert(struct database *database)
@@ -265,6 +265,14 @@ static int sqlite_sync(struct sink_output *output)
     return err < 0 ? weft_sink_cannot(output, err, "have on disk") : 0;
 }
 
+/* Rows whose URLs come in no order cost five times as much with an index as without one, and to
+ * make it of all of them costs little. One that is there already grows with the table. */
+static int sqlite_finish(struct sink_output *output)
+{
+    int err = weft_sink_database_run(database_of(output)->db, index_sql);
+    return err < 0 ? weft_sink_cannot(output, err, "make an index in") : sqlite_sync(output);
+}
+
 static int sqlite_close(struct sink_output *output)
 {
     struct database *database = database_of(output);
@@ -284,6 +292,7 @@ static const struct sink_output_ops sqlite_ops = {
     .open = sqlite_open,
     .write = sqlite_write,
     .sync = sqlite_sync,
+    .finish = sqlite_finish,
     .close = sqlite_close,
 };
 

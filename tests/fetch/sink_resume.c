@@ -313,3 +313,18 @@ REAL_TIME_FIBER_TEST(a_file_that_fails_is_an_error_with_a_sentence)
     }
     CHECK_EQUAL(box_number(output.path, "SELECT count(*) FROM results"), 20);
 }
+
+REAL_TIME_FIBER_TEST(a_look_up_that_fails_is_the_last_one)
+{
+    const struct weft_sink_output output = {.path = box_path("broken.sqlite")};
+    const struct weft_fingerprint made = print_of(3);
+    unsigned char done;
+    box_write(&output, 0, 20);
+    struct weft_resume *resume = resume_open(output.path, 0);
+    fault_statement("COMMIT", SQLITE_IOERR, false);
+    CHECK_EQUAL(weft_resume_take(resume, &made, 1, &done), -EIO);
+    CHECK(fault_fired());
+    fault_clear();
+    CHECK_EQUAL(weft_resume_take(resume, &made, 1, &done), -EIO);
+    weft_resume_close(resume);
+}

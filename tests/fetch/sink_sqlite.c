@@ -144,7 +144,7 @@ REAL_TIME_FIBER_TEST(a_batch_is_in_the_database_as_a_whole_or_not_at_all)
     struct weft_sink *sink = box_open(&output, &(struct weft_sink_options){.batch_max = 10});
     box_put(sink, 0, 10);
     CHECK_EQUAL(weft_sink_flush(sink, WEFT_FOREVER), 0);
-    fault_file(FAULT_WRITE, 3, 100, SQLITE_IOERR_WRITE);
+    fault_file(FAULT_WRITE, 2, 100, SQLITE_IOERR_WRITE);
     box_put(sink, 10, 5);
     CHECK(weft_sink_flush(sink, WEFT_FOREVER) < 0);
     CHECK(fault_fired());
