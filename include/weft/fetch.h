@@ -11,12 +11,14 @@
  *     weft_fetcher_close(fetcher);
  *
  * A fetcher is an engine, which makes single exchanges, and around it the rules: limits in all and
- * by host, retries that heed idempotency, Retry-After and a budget, a breaker for each host. weft_fetch
- * takes requests from a source, gives them to a fetcher, so many at once, and the results to a sink
- * (sink.h), in constant memory, and sums up. docs/fetch.md has the rules as tables.
+ * by host, retries that heed idempotency, Retry-After and a budget, a breaker for each host.
+ * weft_fetch takes requests from a source, gives them to a fetcher, so many at once, and the
+ * results to a sink (sink.h), in constant memory, and sums up. docs/fetch.md has the rules as
+ * tables.
  *
  * Before every exchange it waits, in this order, for the rate, the breaker, a place at the host and
- * a place in all. Who waits to try again, or for a host that asked for a pause, holds none of these.
+ * a place in all. Who waits to try again, or for a host that asked for a pause, holds none of
+ * these.
  *
  * The three engines differ in who waits for the network; all else is the same, the clock as well: a
  * latency begins with the exchange and ends with the last byte of the body. */
@@ -30,8 +32,8 @@
 WEFT_BEGIN_DECLS
 
 enum weft_fetch_engine {
-    WEFT_FETCH_ASYNC,    /* fibers: for plain http a reader of our own, for the rest http_client.h */
-    WEFT_FETCH_SYNC,     /* one thread with one libcurl handle, one exchange after the other */
+    WEFT_FETCH_ASYNC, /* fibers: for plain http a reader of our own, for the rest http_client.h */
+    WEFT_FETCH_SYNC,  /* one thread with one libcurl handle, one exchange after the other */
     WEFT_FETCH_THREADED, /* as many threads as exchanges at once, each with a handle of its own */
     WEFT_FETCH_ENGINES   /* how many there are */
 };
@@ -110,10 +112,10 @@ struct weft_fetch_request {
 /* What came of it. All zero before the first use; may be used again, which saves memory from being
  * given back and taken again. */
 struct weft_fetch_answer {
-    struct weft_fetch_result result; /* strings and body: until the next use, or release */
+    struct weft_fetch_result result;    /* strings and body: until the next use, or release */
     struct weft_http_response response; /* of the last exchange, for weft_http_response_field */
-    int64_t retry_after_ns; /* it asked for; 0: it did not */
-    unsigned retries_refused; /* 1: the budget had no other attempt */
+    int64_t retry_after_ns;             /* it asked for; 0: it did not */
+    unsigned retries_refused;           /* 1: the budget had no other attempt */
     /* private */
     char *storage, *url;
     size_t storage_bytes;
@@ -147,15 +149,15 @@ WEFT_API void weft_fetch_answer_release(struct weft_fetch_answer *answer);
 
 /* Counters since open, over all workers; *_now are present numbers. */
 struct weft_fetcher_stats {
-    uint64_t exchanges;   /* begun: attempts and redirects */
-    uint64_t attempts;    /* of them, those after retries included, redirects not */
-    uint64_t retries;     /* attempts after a first one */
-    uint64_t redirects;   /* that were followed */
-    uint64_t connections; /* made */
-    uint64_t reused;      /* exchanges on one that was there */
+    uint64_t exchanges;       /* begun: attempts and redirects */
+    uint64_t attempts;        /* of them, those after retries included, redirects not */
+    uint64_t retries;         /* attempts after a first one */
+    uint64_t redirects;       /* that were followed */
+    uint64_t connections;     /* made */
+    uint64_t reused;          /* exchanges on one that was there */
     uint64_t retries_refused; /* by a budget */
     uint64_t breaker_refused, breaker_opened;
-    uint64_t pauses; /* hosts asked for */
+    uint64_t pauses;        /* hosts asked for */
     uint64_t hosts_dropped; /* to make room */
     unsigned hosts_now, exchanges_now, waiting_now;
 };
@@ -178,8 +180,8 @@ struct weft_fetch_source; /* src/fetch/source.c */
 struct weft_fetch_source_options {
     const char *const *urls; /* the first ones */
     size_t urls_count;
-    const char *path; /* then its lines; "-": standard input; NULL: none */
-    uint64_t repeat;  /* urls so many times; 0 means once */
+    const char *path;      /* then its lines; "-": standard input; NULL: none */
+    uint64_t repeat;       /* urls so many times; 0 means once */
     size_t line_bytes_max; /* 0 means 1 MiB; a longer line is a failed result */
 
     /* For all requests that do not say it themselves. */
@@ -225,8 +227,8 @@ struct weft_fetch_summary {
     struct weft_fetch_latency latency;  /* of answers, whatever their status */
     struct weft_fetch_latency failures; /* of exchanges that ended without one */
     struct weft_fetch_latency queue;    /* waits for a turn, of all results */
-    struct weft_http_times phases;      /* means, each over the exchanges that had it; total_ns: 0 */
-    double peak_memory_mb;              /* of the process, 1e6 bytes */
+    struct weft_http_times phases; /* means, each over the exchanges that had it; total_ns: 0 */
+    double peak_memory_mb;         /* of the process, 1e6 bytes */
     uint64_t bytes_received, body_bytes;
     /* Little's law: places / mean latency. Places are those of concurrency that the hosts' limit
      * leaves, and no more than a rate allows. */
@@ -255,7 +257,8 @@ struct weft_fetch_options {
     unsigned ahead;         /* requests at once, with those that wait; 0 means 8 x concurrency, at
                                most 16,384; at least concurrency */
     int keep_bodies;        /* not 0: the sink gets them */
-    struct weft_resume *resume; /* leave out what it has; opened on the calling worker. NULL: none */
+    struct weft_resume
+        *resume; /* leave out what it has; opened on the calling worker. NULL: none */
 
     /* When it is set no more requests are begun; those under way have grace_ns (0 means 10 s), then
      * they are cancelled. NULL: never. */

@@ -65,7 +65,10 @@ static int choose(const struct command *command, const char *option, const char 
     for (int i = 0; words[i]; i++) {
         size_t len = strlen(list);
         (void)snprintf(list + len, sizeof list - len, "%s%s",
-                       i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+                       i == 0         ? ""
+                       : words[i + 1] ? ", "
+                                      : " or ",
+                       words[i]);
     }
     complain(command->name, "--%s: '%s' is not %s", option, word, list);
     return -1;
@@ -325,8 +328,7 @@ static int fetch_with_resume(struct fetch *fetch)
                                                 .redo_failed = fetch->arguments->redo_failed};
     if (!fetch->arguments->resume)
         return fetch_into_sink(fetch);
-    int err =
-        weft_resume_open(&fetch->options.resume, &options, fetch->error, sizeof fetch->error);
+    int err = weft_resume_open(&fetch->options.resume, &options, fetch->error, sizeof fetch->error);
     if (err)
         return err;
     err = fetch_into_sink(fetch);

@@ -19,8 +19,8 @@ static void print_latency(FILE *stream, const char *name, const struct weft_fetc
         const char *name;
         int64_t value_ns;
     } values[] = {
-        {"min", latency->min_ns}, {"mean", latency->mean_ns},  {"p50", latency->p50_ns},
-        {"p90", latency->p90_ns}, {"p95", latency->p95_ns},    {"p99", latency->p99_ns},
+        {"min", latency->min_ns}, {"mean", latency->mean_ns}, {"p50", latency->p50_ns},
+        {"p90", latency->p90_ns}, {"p95", latency->p95_ns},   {"p99", latency->p99_ns},
         {"max", latency->max_ns},
     };
     char text[FIGURE_BYTES];
@@ -101,7 +101,8 @@ void fetch_print_table(FILE *stream, const struct weft_fetch_summary *summary)
     (void)fprintf(stream, "connections %" PRIu64 " made, reused %" PRIu64 " times, %u hosts\n",
                   stats->connections, stats->reused, stats->hosts_now);
     if (summary->ceiling_per_second > 0)
-        (void)fprintf(stream, "ceiling     %.1f/s: %u places / mean latency; %.0f %% of it reached\n",
+        (void)fprintf(stream,
+                      "ceiling     %.1f/s: %u places / mean latency; %.0f %% of it reached\n",
                       summary->ceiling_per_second, summary->ceiling_places,
                       100 * summary->requests_per_second / summary->ceiling_per_second);
     (void)fprintf(stream, "traffic     %s received, %s of them bodies; memory at most %.1f MB\n",
@@ -160,8 +161,9 @@ static void print_latency_object(FILE *stream, const char *name,
 static void print_stats_object(FILE *stream, const struct weft_fetcher_stats *stats)
 {
     (void)fprintf(stream,
-                  " \"attempts\": %" PRIu64 ", \"retries\": %" PRIu64 ", \"retries_refused\": %" PRIu64
-                  ", \"redirects\": %" PRIu64 ", \"exchanges\": %" PRIu64 ",\n",
+                  " \"attempts\": %" PRIu64 ", \"retries\": %" PRIu64
+                  ", \"retries_refused\": %" PRIu64 ", \"redirects\": %" PRIu64
+                  ", \"exchanges\": %" PRIu64 ",\n",
                   stats->attempts, stats->retries, stats->retries_refused, stats->redirects,
                   stats->exchanges);
     (void)fprintf(stream,
@@ -192,8 +194,9 @@ void fetch_print_json(FILE *stream, const struct weft_fetch_summary *summary)
                   weft_fetch_engine_name(summary->engine), pooling_name(summary->pooling),
                   summary->concurrency);
     (void)fprintf(stream,
-                  " \"total_requests\": %" PRIu64 ", \"successful\": %" PRIu64 ", \"failed\": %" PRIu64
-                  ", \"skipped\": %" PRIu64 ", \"cancelled\": %" PRIu64 ", \"stopped\": %s,\n",
+                  " \"total_requests\": %" PRIu64 ", \"successful\": %" PRIu64
+                  ", \"failed\": %" PRIu64 ", \"skipped\": %" PRIu64 ", \"cancelled\": %" PRIu64
+                  ", \"stopped\": %s,\n",
                   summary->total_requests, summary->successful, summary->failed, summary->skipped,
                   summary->cancelled, summary->stopped ? "true" : "false");
     (void)fprintf(stream, " \"total_duration_seconds\": %.9f, \"requests_per_second\": %.3f,\n",

@@ -88,8 +88,8 @@ struct command {
 
 /* What was given besides the options, and the memory behind strings from weft.ini. */
 struct settings {
-    const char *argument;        /* NULL when none was given */
-    const char **arguments;      /* of a command that takes many: all of them */
+    const char *argument;   /* NULL when none was given */
+    const char **arguments; /* of a command that takes many: all of them */
     size_t arguments_count;
     const struct action *action; /* of a command that has some; then the argument is its own, and
                                     there is one where it takes one */

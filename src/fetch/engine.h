@@ -23,7 +23,8 @@ struct weft_fetch_exchange {
     bool is_idempotent;
     int64_t deadline_ns;
 
-    /* What came of it: the response, in answer->response; on failure a sentence in answer->error. */
+    /* What came of it: the response, in answer->response; on failure a sentence in answer->error.
+     */
     struct weft_fetch_answer *answer;
     int64_t begun_ns, ended_ns;
     bool sent; /* part of the request may have reached the server */

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct async {
     const struct weft_fetcher_options *options;
@@ -28,12 +27,14 @@ static int open_engine(void **ret_engine, const struct weft_fetcher_options *opt
     async->workers_len = workers_len;
     const struct weft_http_client_options client = {
         .connections_max = options->concurrency,
+        .requests_max = options->concurrency, /* it never waits for its turn there */
         .waiting_max = options->concurrency,
         .connect_timeout_ns = options->connect_timeout_ns,
         .total_timeout_ns = options->attempt_timeout_ns,
         .response_bytes_max = options->response_bytes_max,
         .user_agent = options->user_agent,
-        .http2 = options->http2,
+        .http2 = options->http2 ? WEFT_HTTP2_TLS : WEFT_HTTP2_OFF,
+        .no_reuse = options->pooling == WEFT_FETCH_NAIVE,
         .ca_file = options->ca_file,
         .tls_insecure = options->tls_insecure,
         .proxy = options->proxy,
@@ -55,20 +56,16 @@ static void take_response(struct weft_fetch_exchange *exchange, int err)
 {
     struct weft_fetch_answer *answer = exchange->answer;
     struct weft_http_response *response = &answer->response;
-    /* Before there was a connection nothing can have been sent; else nobody knows. */
-    exchange->sent = err == 0 || !(err == -ECONNREFUSED || err == -EHOSTUNREACH ||
-                                   err == -ENETUNREACH || err == -EADDRNOTAVAIL || err == -EAGAIN ||
-                                   err == -EACCES || err == -EKEYREJECTED || err == WEFT_EFULL);
+    exchange->sent = response->phase >= WEFT_HTTP_AT_FIRST_BYTE;
     exchange->body_bytes = response->body_len;
     if (err)
-        (void)weft_fetch_fail(answer, err, response->error[0] ? response->error
-                                                              : weft_strerror(err));
+        (void)weft_fetch_fail(answer, err,
+                              response->error[0] ? response->error : weft_strerror(err));
 }
 
 static int by_client(struct async *async, struct weft_fetch_exchange *exchange)
 {
-    struct weft_http_field *fields = NULL;
-    struct weft_http_request request = {
+    const struct weft_http_request request = {
         .url = exchange->url,
         .method = exchange->method,
         .fields = exchange->fields,
@@ -77,20 +74,8 @@ static int by_client(struct async *async, struct weft_fetch_exchange *exchange)
         .body_len = exchange->body_len,
         .response_bytes_max = exchange->body_max,
     };
-    if (async->options->pooling == WEFT_FETCH_NAIVE) {
-        size_t count = exchange->fields_count;
-        fields = calloc(count + 1, sizeof *fields);
-        if (!fields)
-            return weft_fetch_fail(exchange->answer, -ENOMEM, weft_strerror(-ENOMEM));
-        if (count > 0)
-            memcpy(fields, exchange->fields, count * sizeof *fields);
-        fields[count] = (struct weft_http_field){"Connection", "close"};
-        request.fields = fields;
-        request.fields_count = count + 1;
-    }
-    int err = weft_http_send(async->client, &request, &exchange->answer->response,
-                             exchange->deadline_ns);
-    free(fields);
+    int err =
+        weft_http_send(async->client, &request, &exchange->answer->response, exchange->deadline_ns);
     exchange->ended_ns = weft_now();
     take_response(exchange, err);
     return err;

@@ -80,7 +80,7 @@ static size_t take_head(char *line, size_t size, size_t len, void *arg)
         return len; /* a trailer */
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         const char *blank = memchr(line, ' ', len);
-        buffer->len = easy->fields_at; /* what came before was interim */
+        buffer->len = easy->fields_at;          /* what came before was interim */
         easy->status = blank ? atoi(blank) : 0; // NOLINT: libcurl has checked it
         easy->head_ended = false;
         return len;
@@ -233,8 +233,7 @@ static int prepare(struct weft_fetch_easy *easy)
     easy->fields_at = easy->body_at = easy->buffer.len;
     int err = easy->buffer.err ? easy->buffer.err : set_fields(easy);
     if (err == 0 && (curl_easy_setopt(easy->easy, CURLOPT_URL, exchange->url) ||
-                     curl_easy_setopt(easy->easy, CURLOPT_TIMEOUT_MS, left_ms) ||
-                     set_method(easy)))
+                     curl_easy_setopt(easy->easy, CURLOPT_TIMEOUT_MS, left_ms) || set_method(easy)))
         err = -ENOMEM;
     return err;
 }
@@ -325,8 +324,7 @@ static CURLcode run(struct weft_fetch_easy *easy)
         return CURLE_FAILED_INIT;
     while (running > 0 && !is_stopped(easy)) {
         if (curl_multi_perform(easy->multi, &running) != CURLM_OK ||
-            (running > 0 &&
-             curl_multi_poll(easy->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)) {
+            (running > 0 && curl_multi_poll(easy->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)) {
             code = CURLE_FAILED_INIT;
             break;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine_thread.c - the engines of threads, for comparison: one libcurl handle on one thread (sync),
- * or one on each of many (threaded). What they do for an exchange is engine_easy.c's.
+ * engine_thread.c - the engines of threads, for comparison: one libcurl handle on one thread
+ * (sync), or one on each of many (threaded). What they do for an exchange is engine_easy.c's.
  *
  * A fiber hands its exchange to a thread that is free and waits; there is one, because the fetcher
  * lets no more exchanges in than there are threads. Rules, limits and waits are the fetcher's, as
@@ -154,7 +154,7 @@ static int start_thread(struct pool *pool, const struct weft_fetcher_options *op
         err = weft_fetch_easy_open(&thread->easy, options);
     if (err)
         return err;
-    (void)pthread_mutex_init(&thread->lock, NULL); /* of this kind it cannot fail, */
+    (void)pthread_mutex_init(&thread->lock, NULL);  /* of this kind it cannot fail, */
     (void)pthread_cond_init(&thread->wanted, NULL); /* nor can this */
     err = create_thread(thread);
     if (err) {

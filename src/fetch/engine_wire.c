@@ -18,13 +18,16 @@
 #include <string.h>
 #include <strings.h>
 
-#define IDLE_NS ((int64_t)30 * WEFT_SEC) /* a connection that was idle for longer is not used again */
+#define IDLE_NS                                                                                    \
+    ((int64_t)30 * WEFT_SEC) /* a connection that was idle for longer is not used again */
 /* After so long without use, look whether the server has closed before sending. Servers' idle
  * timeouts are seconds. */
-#define CHECK_NS      WEFT_SEC
-#define READ_BYTES    ((size_t)4096)
-#define READ_MAX      ((size_t)64 << 10)
-#define STORAGE_EXTRA ((size_t)1 << 20) /* beside a body of the largest size: heads, a last read */
+#define CHECK_NS   WEFT_SEC
+#define READ_BYTES ((size_t)4096)
+#define READ_MAX   ((size_t)64 << 10)
+#define STORAGE_EXTRA                                                                              \
+    ((size_t)1 << 20) /* beside a body of the largest size: heads, a last read                     \
+                       */
 
 struct wire_origin {
     struct weft_table_node node;
@@ -135,8 +138,8 @@ static bool is_stale(const struct wire_connection *connection)
     return weft_read(connection->fd, &byte, 1, WEFT_NOWAIT) != -EAGAIN;
 }
 
-/* The connection that was used last: it is the likeliest to live, and the others can grow old. NULL:
- * there is none. */
+/* The connection that was used last: it is the likeliest to live, and the others can grow old.
+ * NULL: there is none. */
 static struct wire_connection *take_idle(struct weft_fetch_wire *wire, struct wire_origin *origin,
                                          const struct weft_fetch_exchange *exchange)
 {
@@ -280,11 +283,11 @@ static int send_request(struct visit *visit)
         {.iov_base = (void *)(uintptr_t)exchange->body, .iov_len = exchange->body_len},
     };
     visit->sent_ns = visit->now_ns;
-    int err = exchange->body_len == 0
-                  ? weft_write_all(visit->connection->fd, visit->buffer.data, visit->buffer.len,
-                                   exchange->deadline_ns, &written)
-                  : weft_writev_all(visit->connection->fd, pieces, 2, exchange->deadline_ns,
-                                    &written);
+    int err =
+        exchange->body_len == 0
+            ? weft_write_all(visit->connection->fd, visit->buffer.data, visit->buffer.len,
+                             exchange->deadline_ns, &written)
+            : weft_writev_all(visit->connection->fd, pieces, 2, exchange->deadline_ns, &written);
     visit->written = written;
     visit->exchange->sent = visit->exchange->sent || written > 0;
     return err;
@@ -395,8 +398,8 @@ static int get_connection(struct visit *visit, struct wire_origin *origin, bool 
     visit->reused = visit->connection;
     if (visit->connection)
         return 0;
-    int err = make_connection(visit->wire, origin, visit->exchange, &visit->times,
-                              &visit->connection);
+    int err =
+        make_connection(visit->wire, origin, visit->exchange, &visit->times, &visit->connection);
     visit->now_ns = weft_now();
     return err;
 }

@@ -9,8 +9,8 @@
 #define STATUS_NO_CONTENT          204
 #define STATUS_NOT_MODIFIED        304
 
-/* llhttp says that a value is complete when it has seen the byte behind its line's end, which may be
- * the first of a read: the NUL goes before that one. */
+/* llhttp says that a value is complete when it has seen the byte behind its line's end, which may
+ * be the first of a read: the NUL goes before that one. */
 #define HEAD_GAP 1
 
 /* 100 Continue and the like: the final response follows. */
@@ -155,9 +155,9 @@ static int feed_end(struct weft_fetch_wire_response *response)
     if (response->complete)
         return 0;
     return fail(response, -ECONNRESET,
-                response->received == 0    ? "the connection was closed without an answer"
-                : !response->head_ended    ? "the connection was closed in the middle of a head"
-                                           : "the connection was closed in the middle of a body");
+                response->received == 0 ? "the connection was closed without an answer"
+                : !response->head_ended ? "the connection was closed in the middle of a head"
+                                        : "the connection was closed in the middle of a body");
 }
 
 int weft_fetch_wire_response_feed(struct weft_fetch_wire_response *response, size_t len)

@@ -42,8 +42,8 @@ void weft_fetch_wire_response_begin(struct weft_fetch_wire_response *response,
 char *weft_fetch_wire_response_room(struct weft_fetch_wire_response *response, size_t len);
 
 /* Take len bytes that were read to there; 0: the other side has closed.
- * Returns 0, with complete set or not; -EPROTO, -EMSGSIZE, -ECONNRESET (it ended too early), -ENOMEM;
- * response->why is the sentence */
+ * Returns 0, with complete set or not; -EPROTO, -EMSGSIZE, -ECONNRESET (it ended too early),
+ * -ENOMEM; response->why is the sentence */
 int weft_fetch_wire_response_feed(struct weft_fetch_wire_response *response, size_t len);
 
 #endif

@@ -16,7 +16,7 @@ struct weft_fetcher {
     struct weft_fetcher_options options; /* defaults filled in */
     struct weft_breaker_options breakers;
     struct weft_fetch_hosts hosts;
-    struct weft_limiter *rate;            /* NULL: none, as the next two */
+    struct weft_limiter *rate; /* NULL: none, as the next two */
     struct weft_keyed_limiter *host_rate;
     struct weft_retry_budget *budget;
     struct weft_semaphore places;

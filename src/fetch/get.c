@@ -167,15 +167,14 @@ static int wait_rate(struct call *call)
         wait_ends(call);
     }
     if (err == 0 && fetcher->host_rate &&
-        (err = weft_keyed_limiter_try(fetcher->host_rate, host->origin,
-                                      host->origin_len < WEFT_KEY_MAX ? host->origin_len
-                                                                      : WEFT_KEY_MAX,
-                                      1)) == -EAGAIN) {
+        (err = weft_keyed_limiter_try(
+             fetcher->host_rate, host->origin,
+             host->origin_len < WEFT_KEY_MAX ? host->origin_len : WEFT_KEY_MAX, 1)) == -EAGAIN) {
         wait_begins(call);
-        err = weft_keyed_limiter_acquire(
-            fetcher->host_rate, host->origin,
-            host->origin_len < WEFT_KEY_MAX ? host->origin_len : WEFT_KEY_MAX, 1,
-            call->deadline_ns);
+        err = weft_keyed_limiter_acquire(fetcher->host_rate, host->origin,
+                                         host->origin_len < WEFT_KEY_MAX ? host->origin_len
+                                                                         : WEFT_KEY_MAX,
+                                         1, call->deadline_ns);
         wait_ends(call);
     }
     return late(call, err);
@@ -478,7 +477,8 @@ static int attempt(struct call *call)
 static uint64_t draw(struct weft_fetcher *fetcher)
 {
     /* SplitMix64 over a counter. */
-    uint64_t z = __atomic_add_fetch(&fetcher->draws, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+    uint64_t z =
+        __atomic_add_fetch(&fetcher->draws, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);

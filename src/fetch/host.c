@@ -89,7 +89,7 @@ static struct weft_fetch_host *take_idle(struct weft_fetch_hosts *hosts)
     int64_t now_ns = weft_now();
     unsigned passed = 0;
     struct weft_fetch_host *chosen = NULL;
-    WEFT_LIST_FOR_EACH(link, &hosts->idle) {
+    WEFT_LIST_FOR_EACH (link, &hosts->idle) {
         struct weft_fetch_host *host = weft_container_of(link, struct weft_fetch_host, idle);
         chosen = chosen ? chosen : host;
         if (weft_fetch_host_paused(host) <= now_ns) {

@@ -19,9 +19,9 @@ struct weft_fetch_host {
     struct weft_table_node node;
     struct weft_link idle; /* in hosts->idle, while users is 0 */
     unsigned users;
-    struct weft_breaker *breaker;  /* NULL: none */
-    struct weft_semaphore places;  /* only with host_places */
-    int64_t paused_until_ns;       /* atomic; 0: no pause */
+    struct weft_breaker *breaker; /* NULL: none */
+    struct weft_semaphore places; /* only with host_places */
+    int64_t paused_until_ns;      /* atomic; 0: no pause */
     size_t origin_len;
     char origin[]; /* ends with a NUL */
 };

@@ -81,13 +81,20 @@ enum weft_fetch_kind weft_fetch_kind_of(int err)
 const char *weft_fetch_kind_name(enum weft_fetch_kind kind)
 {
     static const char *const names[WEFT_FETCH_KINDS] = {
-        [WEFT_FETCH_TIMEOUT] = "timeout",     [WEFT_FETCH_CONNECT] = "connect",
-        [WEFT_FETCH_DNS] = "dns",             [WEFT_FETCH_TLS] = "tls",
-        [WEFT_FETCH_RESET] = "reset",         [WEFT_FETCH_PROTOCOL] = "protocol",
-        [WEFT_FETCH_TOO_LARGE] = "too-large", [WEFT_FETCH_REFUSED] = "refused",
-        [WEFT_FETCH_CANCELLED] = "cancelled", [WEFT_FETCH_REDIRECTS] = "redirects",
-        [WEFT_FETCH_BREAKER] = "breaker",     [WEFT_FETCH_PAUSED] = "paused",
-        [WEFT_FETCH_INVALID] = "invalid",     [WEFT_FETCH_RESOURCES] = "resources",
+        [WEFT_FETCH_TIMEOUT] = "timeout",
+        [WEFT_FETCH_CONNECT] = "connect",
+        [WEFT_FETCH_DNS] = "dns",
+        [WEFT_FETCH_TLS] = "tls",
+        [WEFT_FETCH_RESET] = "reset",
+        [WEFT_FETCH_PROTOCOL] = "protocol",
+        [WEFT_FETCH_TOO_LARGE] = "too-large",
+        [WEFT_FETCH_REFUSED] = "refused",
+        [WEFT_FETCH_CANCELLED] = "cancelled",
+        [WEFT_FETCH_REDIRECTS] = "redirects",
+        [WEFT_FETCH_BREAKER] = "breaker",
+        [WEFT_FETCH_PAUSED] = "paused",
+        [WEFT_FETCH_INVALID] = "invalid",
+        [WEFT_FETCH_RESOURCES] = "resources",
         [WEFT_FETCH_OTHER] = "other",
     };
     return names[kind];

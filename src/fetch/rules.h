@@ -61,7 +61,7 @@ const char *weft_fetch_kind_name(enum weft_fetch_kind kind);
 
 /* What becomes of a request that is redirected: RFC 9110, 15.4. */
 struct weft_fetch_turn {
-    bool follows;      /* it is a redirect that has a meaning */
+    bool follows; /* it is a redirect that has a meaning */
     const char *method;
     bool without_body;
 };

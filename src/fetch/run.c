@@ -22,17 +22,17 @@
 #include <strings.h>
 #include <time.h>
 
-#define BATCH_ITEMS   256u
-#define BATCH_BYTES   ((size_t)64 << 10) /* a batch is full then; one item may be larger */
-#define BATCHES       2u
-#define AHEAD_FACTOR  8u
-#define AHEAD_MAX     16384u
-#define GRACE_NS      (10 * WEFT_SEC)
-#define PROGRESS_NS   (200 * WEFT_MSEC)
-#define ITEM_BYTES    ((size_t)4 << 30)
-#define FIELDS_MAX    100u
-#define READER_STACK  ((size_t)256 << 10) /* parses JSON */
-#define SMOOTHING     0.2                 /* weight of the last fifth of a second in the rate */
+#define BATCH_ITEMS  256u
+#define BATCH_BYTES  ((size_t)64 << 10) /* a batch is full then; one item may be larger */
+#define BATCHES      2u
+#define AHEAD_FACTOR 8u
+#define AHEAD_MAX    16384u
+#define GRACE_NS     (10 * WEFT_SEC)
+#define PROGRESS_NS  (200 * WEFT_MSEC)
+#define ITEM_BYTES   ((size_t)4 << 30)
+#define FIELDS_MAX   100u
+#define READER_STACK ((size_t)256 << 10) /* parses JSON */
+#define SMOOTHING    0.2                 /* weight of the last fifth of a second in the rate */
 
 struct batch {
     struct weft_buffer bytes;
@@ -278,8 +278,7 @@ static bool count_below(unsigned *count, unsigned max)
 /* Have another lane begin, if there is a place and something to do. */
 static int add_lane(struct run *run)
 {
-    if (load(&run->ended) || load(&run->stopping) ||
-        !count_below(&run->working, run->concurrency))
+    if (load(&run->ended) || load(&run->stopping) || !count_below(&run->working, run->concurrency))
         return 0;
     int err = 0;
     if (!count_below(&run->living, run->ahead)) {
@@ -352,8 +351,8 @@ static int fetch_item(struct lane *lane)
     if (lane->item.wrong != WEFT_FETCH_ABSENT)
         return refuse_line(lane);
     make_request(lane);
-    int err = weft_fetcher_get_with(run->fetcher, &lane->request, &lane->answer, WEFT_FOREVER,
-                                    &patience);
+    int err =
+        weft_fetcher_get_with(run->fetcher, &lane->request, &lane->answer, WEFT_FOREVER, &patience);
     if (!run->options->resume && run->options->sink && lane->request.body)
         (void)find_fingerprint(run, &lane->bytes, &lane->item);
     if (run->options->resume || lane->request.body)
@@ -499,10 +498,10 @@ static int run_all(struct run *run)
     int err = weft_group_init(&others, &(struct weft_group_options){.policy = WEFT_SUPERVISE});
     if (err)
         return err;
-    err = weft_spawn_with(&others, read_source, run,
-                          &(struct weft_spawn_options){.task = &reader,
-                                                       .name = "fetch source",
-                                                       .stack_bytes = READER_STACK});
+    err =
+        weft_spawn_with(&others, read_source, run,
+                        &(struct weft_spawn_options){
+                            .task = &reader, .name = "fetch source", .stack_bytes = READER_STACK});
     if (err == 0 && options->stop)
         err = weft_spawn(&others, wait_for_stop, run);
     if (err == 0 && options->on_progress)
@@ -511,8 +510,8 @@ static int run_all(struct run *run)
         err = run_lanes(run);
     /* A reader that has failed has ended the lanes in order. */
     int failed = 0;
-    if (err == 0 && !load(&run->stopping) &&
-        weft_task_join(&reader, WEFT_FOREVER, &failed) == 0 && failed < 0)
+    if (err == 0 && !load(&run->stopping) && weft_task_join(&reader, WEFT_FOREVER, &failed) == 0 &&
+        failed < 0)
         err = failed;
     weft_group_close(&others);
     return err;

@@ -130,9 +130,9 @@ static int read_more(struct weft_fetch_source *source)
     if (err)
         return err;
     size_t room = source->capacity - source->end;
-    ssize_t len = source->is_file
-                      ? weft_file_read(source->fd, source->chunk + source->end, room, source->offset)
-                      : read_stream(source->fd, source->chunk + source->end, room);
+    ssize_t len = source->is_file ? weft_file_read(source->fd, source->chunk + source->end, room,
+                                                   source->offset)
+                                  : read_stream(source->fd, source->chunk + source->end, room);
     if (len < 0)
         return (int)len;
     source->ended = len == 0;

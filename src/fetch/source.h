@@ -14,7 +14,7 @@
 /* A request as bytes: strings that end with a NUL, found by where they begin, counted from the
  * item's own beginning. ABSENT: the source's default counts. */
 struct weft_fetch_item {
-    size_t at, len; /* in the buffer it was read into */
+    size_t at, len;                        /* in the buffer it was read into */
     size_t url, method, tag, body, fields; /* fields: name, NUL, value, NUL, ... */
     size_t body_len, fields_count;
     size_t wrong; /* a sentence: the line is no request, url is (the beginning of) the line */

@@ -59,7 +59,8 @@ static void put_fields(struct line *line, json_t *headers)
         return;
     }
     line->item->fields = line->bytes->len - line->item->at;
-    json_object_foreach (headers, name, value) {
+    json_object_foreach(headers, name, value)
+    {
         weft_buffer_append(line->bytes, name, strlen(name) + 1);
         if (put_text(line, name, value) == WEFT_FETCH_ABSENT)
             return;
@@ -96,7 +97,8 @@ static void put_all(struct line *line, json_t *request)
     const char *key;
     json_t *value;
     bool has_url = false;
-    json_object_foreach (request, key, value) {
+    json_object_foreach(request, key, value)
+    {
         if (line->wrong[0])
             return;
         if (strcmp(key, "url") == 0) {

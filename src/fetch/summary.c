@@ -187,37 +187,37 @@ void weft_fetch_sum_up(struct weft_fetch_tally *tallies, unsigned count,
     struct weft_fetch_tally *tally = &tallies[0];
     for (unsigned i = 1; i < count; i++)
         merge(tally, &tallies[i]);
-    *ret_summary = (struct weft_fetch_summary){
-        .engine = options->engine,
-        .pooling = options->pooling,
-        .concurrency = options->concurrency,
-        .total_requests = tally->done,
-        .successful = tally->successful,
-        .failed = tally->done - tally->successful,
-        .cancelled = tally->cancelled,
-        .total_duration_ns = total_duration_ns,
-        .latency = latency_of(tally->latency),
-        .failures = latency_of(tally->failures),
-        .queue = latency_of(tally->queue),
-        .phases = {.name_ns = mean_of(&tally->name),
-                   .connect_ns = mean_of(&tally->connect),
-                   .tls_ns = mean_of(&tally->tls),
-                   .first_byte_ns = mean_of(&tally->first_byte)},
-        .peak_memory_mb = peak_bytes() / 1e6,
-        .bytes_received = tally->bytes_received,
-        .body_bytes = tally->body_bytes,
-    };
+    struct weft_fetch_summary *summary = ret_summary;
+    memset(summary, 0, sizeof *summary); /* too large for a literal on a fiber's stack */
+    summary->engine = options->engine;
+    summary->pooling = options->pooling;
+    summary->concurrency = options->concurrency;
+    summary->total_requests = tally->done;
+    summary->successful = tally->successful;
+    summary->failed = tally->done - tally->successful;
+    summary->cancelled = tally->cancelled;
+    summary->total_duration_ns = total_duration_ns;
+    summary->latency = latency_of(tally->latency);
+    summary->failures = latency_of(tally->failures);
+    summary->queue = latency_of(tally->queue);
+    summary->phases = (struct weft_http_times){.name_ns = mean_of(&tally->name),
+                                               .connect_ns = mean_of(&tally->connect),
+                                               .tls_ns = mean_of(&tally->tls),
+                                               .first_byte_ns = mean_of(&tally->first_byte)};
+    summary->peak_memory_mb = peak_bytes() / 1e6;
+    summary->bytes_received = tally->bytes_received;
+    summary->body_bytes = tally->body_bytes;
     if (total_duration_ns > 0)
-        ret_summary->requests_per_second = (double)tally->done * 1e9 / (double)total_duration_ns;
-    list_classes(tally, ret_summary);
-    weft_fetcher_stats(fetcher, &ret_summary->stats);
-    uint64_t answers = ret_summary->latency.count, failures = ret_summary->failures.count;
+        summary->requests_per_second = (double)tally->done * 1e9 / (double)total_duration_ns;
+    list_classes(tally, summary);
+    weft_fetcher_stats(fetcher, &summary->stats);
+    uint64_t answers = summary->latency.count, failures = summary->failures.count;
     int64_t mean_ns = 0;
     if (answers + failures > 0)
-        mean_ns = (int64_t)((weft_histogram_sum(tally->latency) +
-                             weft_histogram_sum(tally->failures)) /
-                            (answers + failures));
-    ret_summary->ceiling_per_second =
-        weft_fetch_ceiling(options, ret_summary->stats.hosts_now + ret_summary->stats.hosts_dropped,
-                           mean_ns, &ret_summary->ceiling_places);
+        mean_ns =
+            (int64_t)((weft_histogram_sum(tally->latency) + weft_histogram_sum(tally->failures)) /
+                      (answers + failures));
+    summary->ceiling_per_second =
+        weft_fetch_ceiling(options, summary->stats.hosts_now + summary->stats.hosts_dropped,
+                           mean_ns, &summary->ceiling_places);
 }

@@ -19,7 +19,8 @@ struct weft_fetch_url {
     bool is_plain;   /* path and query can be sent as they are */
     uint16_t port;
     char host[WEFT_FETCH_HOST_MAX + 1]; /* in lower case, without brackets */
-    /* Inside of the text: the authority without the user, and from the path on, without fragment. */
+    /* Inside of the text: the authority without the user, and from the path on, without fragment.
+     */
     const char *authority, *target;
     size_t authority_len, target_len;
     /* "http://name:80", the port always there: what hosts are kept by. */

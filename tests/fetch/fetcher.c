@@ -134,10 +134,11 @@ FIBER_TEST(bodies_end_where_they_should)
     static const struct {
         const char *method, *reply, *body;
     } cases[] = {
-        {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        {"GET",
+         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
          "abcde"},
-        {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n",
-         "a"},
+        {"GET",
+         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n", "a"},
         {"GET", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", "until the end"},
         {"GET", "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nold", "old"},
         {"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "x"},
@@ -164,11 +165,13 @@ FIBER_TEST(bodies_end_where_they_should)
 /* A response in pieces of one byte each is the same response. */
 static void say_slowly(struct origin *origin, int fd)
 {
-    static const char reply[] = "HTTP/1.1 200 OK\r\nX-Long: a b c \r\nTransfer-Encoding: chunked\r\n"
-                                "\r\n3\r\nabc\r\n0\r\n\r\n";
+    static const char reply[] =
+        "HTTP/1.1 200 OK\r\nX-Long: a b c \r\nTransfer-Encoding: chunked\r\n"
+        "\r\n3\r\nabc\r\n0\r\n\r\n";
     while (origin_read(origin, fd)) {
         for (size_t i = 0; i + 1 < sizeof reply; i++) {
-            if (weft_write_all(fd, &reply[i], 1, WEFT_FOREVER, NULL) < 0 || weft_sleep(WEFT_MSEC) < 0)
+            if (weft_write_all(fd, &reply[i], 1, WEFT_FOREVER, NULL) < 0 ||
+                weft_sleep(WEFT_MSEC) < 0)
                 return;
         }
     }
@@ -200,8 +203,8 @@ FIBER_TEST(what_is_no_answer_is_an_error_with_a_class)
     } cases[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf", "reset",
          -ECONNRESET},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nab", "reset",
-         -ECONNRESET},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nab",
+         "reset", -ECONNRESET},
         {"", "reset", -ECONNRESET},
         {"!", "reset", -ECONNRESET},
         {"~", "timeout", -ETIMEDOUT},
@@ -246,8 +249,8 @@ FIBER_TEST(connections_are_used_again_or_not_as_asked)
     for (int pooling = WEFT_FETCH_OPTIMIZED; pooling <= WEFT_FETCH_NAIVE; pooling++) {
         struct origin origin;
         origin_open(&origin, origin_reflect);
-        struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){
-            .pooling = (enum weft_fetch_pooling)pooling});
+        struct weft_fetcher *fetcher = open_fetcher(
+            &(struct weft_fetcher_options){.pooling = (enum weft_fetch_pooling)pooling});
         for (int i = 0; i < 5; i++)
             CHECK_EQUAL(fetch_status(fetcher, NULL, origin_url(origin.port, "/")), 200);
         CHECK_EQUAL(origin.accepted, pooling == WEFT_FETCH_NAIVE ? 5 : 1);
@@ -271,8 +274,7 @@ FIBER_TEST(a_connection_that_the_server_has_closed_is_replaced)
 {
     struct origin origin;
     origin_open(&origin, tire);
-    struct weft_fetcher *fetcher =
-        open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
+    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
     const char *url = origin_url(origin.port, "/");
     CHECK_EQUAL(fetch_status(fetcher, "GET", url), 200);
     CHECK_EQUAL(weft_sleep(200 * WEFT_MSEC), 0);
@@ -313,8 +315,8 @@ FIBER_TEST(a_failure_that_may_pass_is_tried_again_later)
     struct origin origin;
     struct weft_fetch_answer answer = {0};
     int64_t begun_ns = weft_now();
-    CHECK_EQUAL(fetch_list(&origin, list, &(struct weft_fetcher_options){.seed = 7}, &plain, &answer),
-                0);
+    CHECK_EQUAL(
+        fetch_list(&origin, list, &(struct weft_fetcher_options){.seed = 7}, &plain, &answer), 0);
     CHECK_EQUAL(answer.result.status_code, 200);
     CHECK_EQUAL(answer.result.attempt, 2); /* the reset met a kept connection: sent again at once */
     CHECK_EQUAL(origin.requests, 3);
@@ -554,9 +556,12 @@ FIBER_TEST(who_waits_to_try_again_holds_no_place)
     origin_open(&origin, origin_say_list);
     origin.arg = (void *)(uintptr_t)list;
     origin_open(&other, origin_reflect);
-    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){
-        .concurrency = 1, .backoff_base_ns = 1000 * WEFT_SEC, .backoff_cap_ns = 1000 * WEFT_SEC,
-        .total_timeout_ns = 5000 * WEFT_SEC, .seed = 1});
+    struct weft_fetcher *fetcher =
+        open_fetcher(&(struct weft_fetcher_options){.concurrency = 1,
+                                                    .backoff_base_ns = 1000 * WEFT_SEC,
+                                                    .backoff_cap_ns = 1000 * WEFT_SEC,
+                                                    .total_timeout_ns = 5000 * WEFT_SEC,
+                                                    .seed = 1});
     struct side_fetch sides[2] = {
         {.fetcher = fetcher, .url = origin_url(origin.port, "/")},
         {.fetcher = fetcher, .url = origin_url(other.port, "/")},
@@ -623,9 +628,11 @@ FIBER_TEST(a_rate_is_kept_by_retries_too)
     for (int by_host = 0; by_host < 2; by_host++) {
         origin_open(&origin, origin_say_list);
         origin.arg = (void *)(uintptr_t)list;
-        struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){
-            .rate_per_s = by_host ? 0 : 10, .host_rate_per_s = by_host ? 10 : 0,
-            .backoff_base_ns = 1, .breaker_off = 1});
+        struct weft_fetcher *fetcher =
+            open_fetcher(&(struct weft_fetcher_options){.rate_per_s = by_host ? 0 : 10,
+                                                        .host_rate_per_s = by_host ? 10 : 0,
+                                                        .backoff_base_ns = 1,
+                                                        .breaker_off = 1});
         int64_t begun_ns = weft_now();
         for (int i = 0; i < 10; i++)
             CHECK_EQUAL(fetch_status(fetcher, NULL, origin_url(origin.port, "/")), 503);
@@ -665,8 +672,7 @@ FIBER_TEST(a_breaker_needs_more_than_one_failure_in_ten)
     list[9] = "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
     origin_open(&origin, origin_say_list);
     origin.arg = list;
-    struct weft_fetcher *fetcher =
-        open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
+    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
     for (int i = 0; i < 12; i++)
         CHECK_EQUAL(fetch_status(fetcher, NULL, origin_url(origin.port, "/")), i < 9 ? 200 : 500);
     CHECK_EQUAL(counts_of(fetcher).breaker_opened, 0);
@@ -685,8 +691,7 @@ FIBER_TEST(a_host_that_keeps_failing_is_left_alone_until_it_works_again)
     list[20] = OK;
     origin_open(&origin, origin_say_list);
     origin.arg = list;
-    struct weft_fetcher *fetcher =
-        open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
+    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){.attempts_max = 1});
     const char *url = origin_url(origin.port, "/");
     for (int i = 0; i < 20; i++)
         CHECK_EQUAL(fetch_status(fetcher, NULL, url), 500);
@@ -734,8 +739,8 @@ FIBER_TEST(a_retry_that_finds_the_breaker_open_leaves_the_result_as_it_was)
     struct weft_fetch_answer answer = {0};
     origin_open(&origin, origin_say_list);
     origin.arg = (void *)(uintptr_t)list;
-    struct weft_fetcher *fetcher = open_fetcher(
-        &(struct weft_fetcher_options){.attempts_max = 3, .backoff_base_ns = 1, .breaker_calls = 2});
+    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){
+        .attempts_max = 3, .backoff_base_ns = 1, .breaker_calls = 2});
     CHECK_EQUAL(fetch(fetcher, origin_url(origin.port, "/"), &answer), 0);
     CHECK_EQUAL(answer.result.status_code, 500);
     CHECK_EQUAL(answer.result.attempt, 2);
@@ -754,7 +759,8 @@ static void redirect(struct origin *origin, int fd)
         int to = 0;
         if (sscanf(origin->last, "%*s /%d", &to) == 1 && to > 0) {
             (void)snprintf(reply, sizeof reply,
-                           "HTTP/1.1 302 Found\r\nLocation: %d\r\nContent-Length: 3\r\n\r\nno\n", to - 1);
+                           "HTTP/1.1 302 Found\r\nLocation: %d\r\nContent-Length: 3\r\n\r\nno\n",
+                           to - 1);
             origin_say(fd, reply);
         } else {
             origin_say(fd, OK);
@@ -767,8 +773,7 @@ FIBER_TEST(redirects_are_followed_up_to_a_number)
     struct origin origin;
     struct weft_fetch_answer answer = {0};
     origin_open(&origin, redirect);
-    struct weft_fetcher *fetcher =
-        open_fetcher(&(struct weft_fetcher_options){.redirects_max = 3});
+    struct weft_fetcher *fetcher = open_fetcher(&(struct weft_fetcher_options){.redirects_max = 3});
     CHECK_EQUAL(fetch(fetcher, origin_url(origin.port, "/3"), &answer), 0);
     CHECK_EQUAL(answer.result.status_code, 200);
     CHECK_EQUAL(answer.result.redirects, 3);
@@ -811,9 +816,12 @@ FIBER_TEST(another_server_does_not_get_what_is_secret)
     origin_open(&other, origin_reflect);
     origin.arg = (void *)(uintptr_t)origin_url(other.port, "/there");
     struct weft_fetcher *fetcher = open_fetcher(NULL);
-    const struct weft_fetch_request request = {
-        .url = origin_url(origin.port, "/"), .fields = fields, .fields_count = 4, .method = "POST",
-        .body = "b", .body_len = 1};
+    const struct weft_fetch_request request = {.url = origin_url(origin.port, "/"),
+                                               .fields = fields,
+                                               .fields_count = 4,
+                                               .method = "POST",
+                                               .body = "b",
+                                               .body_len = 1};
     CHECK_EQUAL(weft_fetcher_get(fetcher, &request, &answer, WEFT_FOREVER), 0);
     CHECK(strstr(origin.last, "Authorization: secret"));
     CHECK(strncmp(other.last, "GET /there ", 11) == 0);
@@ -898,9 +906,11 @@ static int live(void *arg)
     (void)arg;
     origin_open(&origin, origin_say_list); /* nothing has waited before */
     origin.arg = (void *)(uintptr_t)list;
-    int err = weft_fetcher_open(&fetcher, &(struct weft_fetcher_options){
-                                              .attempts_max = 5, .rate_per_s = 2, .host_rate_per_s = 1,
-                                              .host_concurrency = 1, .seed = 3});
+    int err = weft_fetcher_open(&fetcher, &(struct weft_fetcher_options){.attempts_max = 5,
+                                                                         .rate_per_s = 2,
+                                                                         .host_rate_per_s = 1,
+                                                                         .host_concurrency = 1,
+                                                                         .seed = 3});
     if (err == 0) {
         err = fetch(fetcher, origin_url(origin.port, "/"), &answer);
         CHECK(err == 0 || err == -ECANCELED);

@@ -25,10 +25,10 @@ static const struct {
     bool has_key;
     int who;
 } senders[] = {
-    {"GET", false, SAFE},          {"HEAD", false, SAFE},         {"OPTIONS", false, SAFE},
-    {"TRACE", false, SAFE},        {"PUT", false, REPEATABLE},    {"DELETE", false, REPEATABLE},
-    {"POST", false, OTHERS},       {"PATCH", false, OTHERS},      {"FROBNICATE", false, OTHERS},
-    {"get", false, OTHERS},        {"POST", true, KEYED},         {"PATCH", true, KEYED},
+    {"GET", false, SAFE},    {"HEAD", false, SAFE},      {"OPTIONS", false, SAFE},
+    {"TRACE", false, SAFE},  {"PUT", false, REPEATABLE}, {"DELETE", false, REPEATABLE},
+    {"POST", false, OTHERS}, {"PATCH", false, OTHERS},   {"FROBNICATE", false, OTHERS},
+    {"get", false, OTHERS},  {"POST", true, KEYED},      {"PATCH", true, KEYED},
 };
 
 static const struct {
@@ -117,9 +117,9 @@ TEST(safe_methods_are_idempotent_and_others_are_neither)
 
 TEST(a_breaker_hears_of_failures_of_the_host_and_of_nothing_else)
 {
-    static const int failures[] = {-ETIMEDOUT, -ECONNREFUSED, -EADDRNOTAVAIL, -EKEYREJECTED,
-                                   -ECONNRESET, -EPROTO};
-    static const int ignored[] = {-ECANCELED, -EINVAL,    -EMFILE,   -ENOMEM,    -EACCES,
+    static const int failures[] = {-ETIMEDOUT,    -ECONNREFUSED, -EADDRNOTAVAIL,
+                                   -EKEYREJECTED, -ECONNRESET,   -EPROTO};
+    static const int ignored[] = {-ECANCELED, -EINVAL,    -EMFILE,    -ENOMEM,    -EACCES,
                                   -EMSGSIZE,  WEFT_EOPEN, WEFT_EFULL, WEFT_ELIMIT};
     static const int answers[] = {200, 204, 301, 304, 400, 401, 403, 404, 410, 418, 451};
     static const int troubles[] = {408, 429, 500, 502, 503, 504, 599};
@@ -149,7 +149,8 @@ TEST(every_failure_has_a_class_and_an_answer_has_none)
 
 #define HALF ((uint64_t)1 << 63)
 
-/* The vectors of the simulator behind "Exponential Backoff and Jitter": every draw in the middle. */
+/* The vectors of the simulator behind "Exponential Backoff and Jitter": every draw in the middle.
+ */
 TEST(delays_grow_with_full_jitter_up_to_the_cap)
 {
     static const int64_t middle_ms[] = {50, 100, 200, 400, 800, 1600, 3200, 5000, 5000};
@@ -191,13 +192,13 @@ TEST(redirects_change_the_method_as_the_standard_says)
         const char *method, *next;
         bool follows, without_body;
     } cases[] = {
-        {301, "GET", "GET", true, false},      {301, "POST", "GET", true, true},
-        {301, "PUT", "PUT", true, false},      {302, "POST", "GET", true, true},
+        {301, "GET", "GET", true, false},       {301, "POST", "GET", true, true},
+        {301, "PUT", "PUT", true, false},       {302, "POST", "GET", true, true},
         {302, "DELETE", "DELETE", true, false}, {303, "POST", "GET", true, true},
-        {303, "PUT", "GET", true, true},       {303, "HEAD", "HEAD", true, false},
-        {303, "GET", "GET", true, false},      {307, "POST", "POST", true, false},
-        {308, "POST", "POST", true, false},    {300, "GET", "GET", false, false},
-        {304, "GET", "GET", false, false},     {305, "GET", "GET", false, false},
+        {303, "PUT", "GET", true, true},        {303, "HEAD", "HEAD", true, false},
+        {303, "GET", "GET", true, false},       {307, "POST", "POST", true, false},
+        {308, "POST", "POST", true, false},     {300, "GET", "GET", false, false},
+        {304, "GET", "GET", false, false},      {305, "GET", "GET", false, false},
         {200, "GET", "GET", false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -244,10 +245,25 @@ TEST(a_url_has_one_origin_however_it_is_written)
 TEST(what_readers_of_urls_disagree_on_is_refused)
 {
     static const char *const urls[] = {
-        "",           "a",           "ftp://a/",        "http:/a",          "http://",
-        "http:///x",  "http://a b/", "http://a/\r\nX:", "http://a:0/",      "http://a:65536/",
-        "http://a:x", "http://[::1", "http://[::1]x/",  "http://a\\b/",     "http://a%2eb/",
-        "http://a/\t", "http://a|b", "http://[::1]:",   "http://\x01/",
+        "",
+        "a",
+        "ftp://a/",
+        "http:/a",
+        "http://",
+        "http:///x",
+        "http://a b/",
+        "http://a/\r\nX:",
+        "http://a:0/",
+        "http://a:65536/",
+        "http://a:x",
+        "http://[::1",
+        "http://[::1]x/",
+        "http://a\\b/",
+        "http://a%2eb/",
+        "http://a/\t",
+        "http://a|b",
+        "http://[::1]:",
+        "http://\x01/",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         struct weft_fetch_url url;
@@ -270,10 +286,18 @@ TEST(paths_that_have_to_be_made_plain_are_libcurls)
         const char *url;
         bool is_plain;
     } cases[] = {
-        {"http://a/", true},         {"http://a/x/y?z=/../w", true}, {"http://a", false},
-        {"http://a?x", false},       {"http://a/./b", false},        {"http://a/../b", false},
-        {"http://a/b/..", false},    {"http://a/b/.", false},        {"http://a/.well-known/x", true},
-        {"http://a/..b/...", true},  {"http://a/\xc3\xa4", false},   {"http://a/.?x", false},
+        {"http://a/", true},
+        {"http://a/x/y?z=/../w", true},
+        {"http://a", false},
+        {"http://a?x", false},
+        {"http://a/./b", false},
+        {"http://a/../b", false},
+        {"http://a/b/..", false},
+        {"http://a/b/.", false},
+        {"http://a/.well-known/x", true},
+        {"http://a/..b/...", true},
+        {"http://a/\xc3\xa4", false},
+        {"http://a/.?x", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct weft_fetch_url url;

@@ -160,9 +160,10 @@ FIBER_TEST(what_a_line_says_counts_before_what_is_said_of_all)
     struct origin origin;
     origin_open(&origin, origin_reflect);
     char line[256];
-    (void)snprintf(line, sizeof line,
-                   "{\"url\": \"%s\", \"headers\": {\"x-a\": \"mine\", \"X-C\": \"3\"}, \"id\": \"t\"}",
-                   origin_url(origin.port, "/"));
+    (void)snprintf(
+        line, sizeof line,
+        "{\"url\": \"%s\", \"headers\": {\"x-a\": \"mine\", \"X-C\": \"3\"}, \"id\": \"t\"}",
+        origin_url(origin.port, "/"));
     const char *const urls[] = {line};
     const struct weft_http_field fields[] = {{"X-A", "all"}, {"X-B", "2"}};
     struct box box = {.source = {.urls = urls,
@@ -219,6 +220,22 @@ static void take_a_second(struct origin *origin, int fd)
             return;
         origin_say(fd, OK);
     }
+}
+
+/* What was asked for is there at once, and stays there to the end. */
+FIBER_TEST(a_run_keeps_all_its_places_busy)
+{
+    struct origin origin;
+    struct box box = {0};
+    origin_open(&origin, take_a_second);
+    box.source.path = write_lines(200, origin.port);
+    box.options.fetcher = (struct weft_fetcher_options){.concurrency = 20};
+    CHECK_EQUAL(run(&box), 0);
+    CHECK_EQUAL(origin.most, 20);
+    CHECK_EQUAL(box.summary.successful, 200);
+    CHECK(box.summary.total_duration_ns < 11 * WEFT_SEC);
+    CHECK(box.summary.requests_per_second > 0.9 * box.summary.ceiling_per_second);
+    origin_close(&origin);
 }
 
 struct stopper {
@@ -375,8 +392,7 @@ REAL_TIME_FIBER_TEST(memory_does_not_grow_with_the_number_of_requests)
     struct weft_fetch_options options = {.fetcher = {.concurrency = 50}};
     struct weft_fetch_summary summary;
     origin_open(&origin, origin_reflect);
-    const struct weft_fetch_source_options source = {
-        .path = write_lines(MANY, origin.port)};
+    const struct weft_fetch_source_options source = {.path = write_lines(MANY, origin.port)};
     REQUIRE(weft_sink_open(&options.sink, &sink_options, error, sizeof error) == 0);
     REQUIRE(weft_fetch_source_open(&options.source, &source) == 0);
     CHECK_EQUAL(weft_fetch(&options, &summary), 0);

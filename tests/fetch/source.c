@@ -59,8 +59,8 @@ static struct weft_fetch_source *open_source(const struct weft_fetch_source_opti
 FIBER_TEST(a_list_comes_first_and_as_often_as_asked_and_then_the_lines)
 {
     static const char *const urls[] = {"http://a/", "http://b/"};
-    static const char *const expected[] = {"http://a/", "http://b/", "http://a/", "http://b/",
-                                           "http://c/", "http://d/"};
+    static const char *const expected[] = {"http://a/", "http://b/", "http://a/",
+                                           "http://b/", "http://c/", "http://d/"};
     static const char text[] = "\n# no request\n  http://c/ \r\n\n\thttp://d/";
     struct taken taken = {0};
     weft_buffer_init(&taken.bytes, 1 << 20);
@@ -82,12 +82,13 @@ FIBER_TEST(a_list_comes_first_and_as_often_as_asked_and_then_the_lines)
 FIBER_TEST(a_line_of_json_says_all_of_a_request)
 {
     static const char text[] =
-        "{\"url\": \"http://a/\", \"method\": \"PUT\", \"headers\": {\"X-A\": \"1\", \"X-B\": \"2\"},"
+        "{\"url\": \"http://a/\", \"method\": \"PUT\", \"headers\": {\"X-A\": \"1\", \"X-B\": "
+        "\"2\"},"
         " \"body\": \"a\\u0000b\", \"id\": 17}\n{\"id\":\"x\",\"url\":\"http://b/\"}\n";
     struct taken taken = {0};
     weft_buffer_init(&taken.bytes, 1 << 20);
-    struct weft_fetch_source *source = open_source(
-        &(struct weft_fetch_source_options){.path = write_file(text, sizeof text - 1)});
+    struct weft_fetch_source *source =
+        open_source(&(struct weft_fetch_source_options){.path = write_file(text, sizeof text - 1)});
     CHECK_EQUAL(take(source, &taken), 1);
     CHECK(url_is(&taken, "http://a/"));
     CHECK(strcmp(text_of(&taken, taken.item.method), "PUT") == 0);
@@ -120,15 +121,16 @@ FIBER_TEST(a_line_that_is_no_request_is_told_of_and_the_next_one_comes)
         {"{\"url\": \"http://a/\", \"url\": \"http://b/\"}", "no JSON"},
         {"{\"url\": \"http://a\\u0000b/\"}", "'url' is not a text"},
         {"{\"url\": \"http://a/\"} x", "no JSON"},
-        {"{\"x\": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "nested too deeply"},
+        {"{\"x\": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+         "nested too deeply"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[256];
         struct taken taken = {0};
         weft_buffer_init(&taken.bytes, 1 << 20);
         int len = snprintf(text, sizeof text, "%s\nhttp://next/\n", cases[i].line);
-        struct weft_fetch_source *source = open_source(
-            &(struct weft_fetch_source_options){.path = write_file(text, (size_t)len)});
+        struct weft_fetch_source *source =
+            open_source(&(struct weft_fetch_source_options){.path = write_file(text, (size_t)len)});
         CHECK_EQUAL(take(source, &taken), 1);
         CHECK(taken.item.wrong != WEFT_FETCH_ABSENT);
         if (!strstr(text_of(&taken, taken.item.wrong), cases[i].why))
@@ -173,7 +175,8 @@ FIBER_TEST(many_lines_come_through_whole)
     weft_buffer_init(&taken.bytes, 1 << 20);
     size_t len = 0;
     for (int i = 0; i < 30000; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "http://host-%d.example/%d\n", i % 7, i);
+        len += (size_t)snprintf(text + len, sizeof text - len, "http://host-%d.example/%d\n", i % 7,
+                                i);
     struct weft_fetch_source *source =
         open_source(&(struct weft_fetch_source_options){.path = write_file(text, len)});
     for (int i = 0; i < 30000; i++) {
@@ -234,7 +237,8 @@ FIBER_TEST(what_cannot_be_read_is_told_of_at_once)
                 -ENOENT);
     CHECK_EQUAL(weft_fetch_source_open(&source, &(struct weft_fetch_source_options){.path = "/"}),
                 -EISDIR);
-    CHECK_EQUAL(weft_fetch_source_open(&source, &(struct weft_fetch_source_options){.urls_count = 1}),
-                -EINVAL);
+    CHECK_EQUAL(
+        weft_fetch_source_open(&source, &(struct weft_fetch_source_options){.urls_count = 1}),
+        -EINVAL);
     weft_fetch_source_close(NULL);
 }
