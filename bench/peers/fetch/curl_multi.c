@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * curl_multi.c - plain libcurl: a multi handle on epoll, handles used again and again, nothing around
- * them. curl-multi URL REQUESTS CONNECTIONS prints a line of JSON. */
+ * curl_multi.c - plain libcurl: a multi handle on epoll, handles used again and again, nothing
+ * around them. curl-multi URL REQUESTS CONNECTIONS prints a line of JSON. */
 #include <curl/curl.h>
 
 #include <stdio.h>
