@@ -548,9 +548,9 @@ const struct command command_fetch = {
     .argument = "[URL...]",
     .many = true,
     .description =
-        "Failures that may pass are tried again, as far as that does no harm, and when the\n"
-        "server says so; hosts that keep failing are left alone. Ctrl-C ends the run when what\n"
-        "is under way has ended; a second one at once.\n",
+        "Failures that may pass are tried again, as far as that does no harm, and when\n"
+        "the server says so; hosts that keep failing are left alone. Ctrl-C ends the run\n"
+        "when what is under way has ended; a second one at once.\n",
     .options = options,
     .examples = "  weft fetch http://127.0.0.1:8080/get\n"
                 "  weft fetch -i urls.txt -o results.jsonl --host-concurrency 8\n"
