@@ -34,7 +34,9 @@ WEFT_BEGIN_DECLS
 
 struct weft_http_client;
 
-/* Which HTTP is spoken. */
+/* Which HTTP is spoken. With libcurl before 8.0 (Debian 12) large responses that share an HTTP/2
+ * connection may break, and without a Content-Length end too early unnoticed: there, take HTTP/2
+ * for many small ones. */
 enum weft_http2 {
     WEFT_HTTP2_OFF, /* HTTP/1.1 */
     WEFT_HTTP2_TLS, /* HTTP/2 over TLS, where the server has it; else HTTP/1.1 */

@@ -73,10 +73,12 @@ void weft_http_transfer_news(struct weft_http_transfer *transfer)
         (void)weft_unpark(transfer->fiber, 0);
 }
 
-/* Who only has to begin again keeps its turn. */
+/* Who needs an address keeps its turn; who found no room on a connection waits again. */
 static void end(struct weft_http_transfer *transfer, int result)
 {
-    if (transfer->has_turn && result <= 0) {
+    bool shares = transfer->engine->options.http2;
+    bool keeps = result == WEFT_HTTP_NEEDS_NAME || (result > 0 && !shares);
+    if (transfer->has_turn && !keeps) {
         bool failed = result < 0 && result != -ECANCELED;
         weft_http_queue_leave(&transfer->engine->queue, &transfer->place, failed);
         transfer->has_turn = false;
@@ -104,6 +106,10 @@ static void conclude(struct weft_http_transfer *transfer, CURLcode code)
     struct weft_http_client_stats *counts = &transfer->engine->counts;
     weft_http_transfer_conclude(transfer, code);
     leave(transfer);
+    if (transfer->result == WEFT_HTTP_NEEDS_CONNECTION) {
+        curl_easy_cleanup(transfer->easy); /* it remembers its failures */
+        transfer->easy = NULL;
+    }
     if (transfer->result == 0)
         weft_http_count(&counts->responses, 1);
     if (transfer->result == 0 && transfer->connections == 0)
@@ -157,15 +163,11 @@ static int queue_up(struct weft_http_transfer *transfer)
                : weft_http_queue_push(&engine->queue, &transfer->place, host, sharing_of(transfer));
 }
 
-static bool is_first_attempt(const struct weft_http_transfer *transfer)
-{
-    return transfer->names_len == 0 && transfer->literals == 0 && !transfer->question.fresh;
-}
-
 static void begin(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
-    if (is_first_attempt(transfer))
+    bool is_first = transfer->attempts++ == 0;
+    if (is_first)
         transfer->turn_ns = weft_worker_now(engine->worker) - transfer->submitted_ns;
     int err = weft_http_transfer_prepare(transfer);
     if (err == 0 && curl_multi_add_handle(engine->multi, transfer->easy) != CURLM_OK)
@@ -177,7 +179,7 @@ static void begin(struct weft_http_transfer *transfer)
     }
     transfer->stage = WEFT_HTTP_RUNNING;
     engine->worker->fd_waiters++;
-    if (is_first_attempt(transfer))
+    if (is_first)
         weft_http_count(&engine->counts.requests, 1);
     weft_http_count(&engine->counts.requests_now, 1);
 }
@@ -502,6 +504,7 @@ static int make_engine(struct weft_http_client *client, struct weft_http_engine 
     engine->worker = weft_current_worker;
     engine->options = client->options;
     engine->no_proxy = client->no_proxy ? client->no_proxy : "";
+    engine->stacks_http2 = curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
     engine->notes_times = client->options.first_byte_timeout_ns > 0;
     engine->curl_due_ns = WEFT_FOREVER;
     weft_list_init(&engine->transfers);

@@ -34,9 +34,9 @@
 #define WEFT_HTTP_LOOK_UPS_MAX     64u /* of names, at once by a worker; others wait */
 
 /* Results of a transfer that has to begin again, not seen outside: it needs to know an address; it
- * needs its body from the beginning. */
-#define WEFT_HTTP_NEEDS_NAME 1
-#define WEFT_HTTP_NEEDS_BODY 2
+ * needs another connection, and its body from the beginning if it has begun. */
+#define WEFT_HTTP_NEEDS_NAME       1
+#define WEFT_HTTP_NEEDS_CONNECTION 2
 
 enum weft_http_stage {
     WEFT_HTTP_IDLE,    /* nothing was asked for */
@@ -76,6 +76,7 @@ struct weft_http_transfer {
     struct weft_buffer names; /* what was looked up, as CURLOPT_RESOLVE takes it, with NULs */
     unsigned lines_len, names_len;
     struct weft_buffer cookie; /* the fields "Cookie", where there is a jar */
+    unsigned attempts;         /* of this request */
     unsigned literals;         /* names that are IPv6 addresses: libcurl reads them itself */
     int64_t submitted_ns;
     int64_t connect_by_ns; /* 0: nothing has begun to connect */
@@ -92,13 +93,15 @@ struct weft_http_transfer {
     int64_t sent_at_ns;      /* libcurl took the last piece of the body; 0 as above */
     int64_t answered_at_ns;  /* the response's first line; 0 as above */
     bool connected;
-    bool paused;     /* libcurl holds the body back until the fiber has taken some */
-    bool starved;    /* libcurl waits until the fiber has given some of the body */
-    bool wants_body; /* and has begun to ask for it */
-    bool rewinds;    /* libcurl wants the body from its beginning */
-    bool refused;    /* allow_address said no */
-    bool asked_name; /* libcurl wanted to look a name up */
-    bool discards;   /* the body of a redirect that is followed */
+    bool paused;      /* libcurl holds the body back until the fiber has taken some */
+    bool starved;     /* libcurl waits until the fiber has given some of the body */
+    bool wants_body;  /* and has begun to ask for it */
+    bool rewinds;     /* libcurl wants the body from its beginning */
+    bool only_shares; /* it is not to make a connection */
+    bool found_none;  /* and there was none */
+    bool refused;     /* allow_address said no */
+    bool asked_name;  /* libcurl wanted to look a name up */
+    bool discards;    /* the body of a redirect that is followed */
     bool head_ended, has_location;
     bool same_origin;   /* the redirect stays there */
     unsigned encodings; /* of the body, but for "chunked" */
@@ -161,6 +164,7 @@ struct weft_http_engine {
     struct weft_http_names names;
     struct weft_semaphore look_ups;
     bool notes_times;                 /* somebody asks when requests began */
+    bool stacks_http2;                /* libcurl does: see set_connection */
     struct weft_link sockets, ready;  /* all, and those that libcurl is to be told of */
     struct weft_http_socket *current; /* that libcurl is told of; NULL when it was closed */
     bool closed;

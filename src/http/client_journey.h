@@ -19,6 +19,7 @@ struct weft_http_journey {
     enum weft_http_phase phase; /* until libcurl has it */
     int64_t name_ns;
     bool told_head;
+    bool tried_others; /* a connection that was there, and of no use */
 
     /* Times to look at the clock for. */
     int64_t look_ns;      /* in any case: some time may have begun to count meanwhile */

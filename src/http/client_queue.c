@@ -213,7 +213,9 @@ struct weft_http_place *weft_http_queue_pop(struct weft_http_queue *queue)
         return NULL;
     struct weft_http_place *place =
         weft_container_of(host->waiting.next, struct weft_http_place, link);
-    place->opens = turn_of(queue, host) == TURN_MAKES;
+    enum turn turn = turn_of(queue, host);
+    bool shared = host->sharing == WEFT_HTTP_SHARING_STREAMS;
+    place->opens = turn == TURN_MAKES || (turn == TURN_ALONE && shared);
     weft_list_unlink(&place->link);
     weft_list_unlink(&host->turn); /* to the end, if anywhere */
     host->waiting_len--;
@@ -224,6 +226,17 @@ struct weft_http_place *weft_http_queue_pop(struct weft_http_queue *queue)
     return place;
 }
 
+/* A limit that was found may have been another's, as of a connection that was about to go; and if
+ * not, who tries one more loses no more than its place in the line. */
+static void learn_more(const struct weft_http_queue *queue, struct weft_http_host *host)
+{
+    if (host->streams >= queue->limits.streams_max || ++host->served < host->streams)
+        return;
+    unsigned more = host->streams + host->streams / 4 + 1;
+    host->streams = more < queue->limits.streams_max ? more : queue->limits.streams_max;
+    host->served = 0;
+}
+
 void weft_http_queue_leave(struct weft_http_queue *queue, struct weft_http_place *place,
                            bool failed)
 {
@@ -231,6 +244,8 @@ void weft_http_queue_leave(struct weft_http_queue *queue, struct weft_http_place
     host->opening -= place->opens;
     host->placed -= place->placed;
     host->failed = host->failed || (failed && place->opens);
+    if (!failed)
+        learn_more(queue, host);
     place->opens = place->placed = false;
     host->running--;
     queue->running--;
@@ -254,8 +269,15 @@ static void learn_less(struct weft_http_host *host)
     if (host->sharing == WEFT_HTTP_SHARING_UNKNOWN)
         host->sharing = WEFT_HTTP_SHARING_NONE;
     unsigned streams = (host->placed + host->ready - 1) / host->ready;
+    host->served = 0;
     if (streams < host->streams)
         host->streams = streams > 0 ? streams : 1;
+}
+
+void weft_http_queue_full(struct weft_http_queue *queue, struct weft_http_place *place)
+{
+    learn_less(place->host);
+    settle(queue, place->host);
 }
 
 void weft_http_queue_opens(struct weft_http_queue *queue, struct weft_http_place *place)
@@ -272,18 +294,14 @@ void weft_http_queue_opens(struct weft_http_queue *queue, struct weft_http_place
     settle(queue, host);
 }
 
-/* A limit that was found may have been another's: one that was about to go. So it grows again with
- * each new connection. */
 void weft_http_queue_placed(struct weft_http_queue *queue, struct weft_http_place *place)
 {
     struct weft_http_host *host = place->host;
-    unsigned streams_max = queue->limits.streams_max;
-    if (streams_max == 0)
+    if (queue->limits.streams_max == 0)
         return;
     if (place->opens) {
         host->opening--;
         host->failed = false;
-        host->streams = host->streams > streams_max / 2 ? streams_max : host->streams * 2;
     }
     place->opens = false;
     host->placed += !place->placed;

@@ -48,6 +48,7 @@ struct weft_http_host {
     unsigned ready;           /* connections that are made */
     unsigned held;            /* connections that those running use, or may */
     unsigned streams;         /* requests that a connection takes, as far as is known */
+    unsigned served;          /* since that has changed */
     enum weft_http_sharing sharing;
     bool failed; /* the latest connection was not made: nobody waits for another's */
     struct weft_http_host *next; /* of the bucket */
@@ -98,6 +99,9 @@ void weft_http_queue_leave(struct weft_http_queue *queue, struct weft_http_place
 void weft_http_queue_withdraw(struct weft_http_queue *queue, struct weft_http_place *place);
 
 /* ---- what happens to who is under way, where connections are shared ----------------------- */
+
+/* It was to share a connection, and there was none that took it. */
+void weft_http_queue_full(struct weft_http_queue *queue, struct weft_http_place *place);
 
 /* It makes a connection, as it was to or not. */
 void weft_http_queue_opens(struct weft_http_queue *queue, struct weft_http_place *place);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * client_send.c - weft_http_send, in the fiber. Read it from the bottom: a request goes through
- * its redirects (travel), each through as many attempts as names are missing, or its body again
- * (visit), each of them is handed over and waited for (client_await.c). */
+ * its redirects (travel), each through as many attempts as names are missing, or connections of no
+ * use (visit), each of them is handed over and waited for (client_await.c). */
 #include <base/time.h>
 #include <http/client_journey.h>
 #include <runtime/runtime.h>
@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* To begin: a name each for the proxy and the server, one that got old; and kept connections that
- * were closed with some of a body sent, of which libcurl tries one for us: then it is a fresh one.
- */
-#define ATTEMPTS_MAX 5
+/* To begin: a name each for the proxy and the server, one that got old; and connections that were
+ * closed or full: after the second of these it is a fresh one. */
+#define ATTEMPTS_MAX 8
 
 int weft_http_journey_fail(struct weft_http_journey *journey, int err, const char *why)
 {
@@ -38,7 +37,8 @@ static void forget_visit(struct weft_http_journey *journey)
     transfer->times = (struct weft_http_times){0};
     weft_buffer_clear(&transfer->names);
     journey->name_ns = 0;
-    journey->told_head = false;
+    journey->told_head = journey->tried_others = false;
+    transfer->attempts = 0;
 }
 
 /* It has to begin again, with what was missing. */
@@ -46,7 +46,8 @@ static int supply(struct weft_http_journey *journey, int need)
 {
     if (need == WEFT_HTTP_NEEDS_NAME)
         return weft_http_journey_find_name(journey);
-    journey->transfer->question.fresh = true;
+    journey->transfer->question.fresh = journey->tried_others || !journey->engine->options.http2;
+    journey->tried_others = true;
     return weft_http_journey_rewind(journey);
 }
 
@@ -63,7 +64,7 @@ static int visit(struct weft_http_journey *journey, int64_t now_ns)
             return err;
         err = supply(journey, err);
     }
-    return err < 0 ? err : weft_http_journey_fail(journey, -EADDRNOTAVAIL, "its address gets lost");
+    return err < 0 ? err : weft_http_journey_fail(journey, -EADDRNOTAVAIL, "it cannot be begun");
 }
 
 /* ---- redirects ---------------------------------------------------------------------------- */

@@ -257,6 +257,11 @@ curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl
     struct weft_http_transfer *transfer = arg;
     struct weft_http_engine *engine = transfer->engine;
     (void)purpose;
+    transfer->found_none = transfer->only_shares;
+    if (transfer->found_none) {
+        weft_http_queue_full(&engine->queue, &transfer->place);
+        return CURL_SOCKET_BAD;
+    }
     if (transfer->connect_by_ns == 0)
         transfer->connect_by_ns =
             weft_worker_now(engine->worker) + engine->options.connect_timeout_ns;

@@ -202,8 +202,12 @@ static CURLcode set_method(const struct weft_http_transfer *transfer)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom) : code;
 }
 
-/* What differs from one request to the next where the options ask for it. */
-static CURLcode set_connection(const struct weft_http_transfer *transfer)
+/* What differs from one request to the next where the options ask for it.
+ *
+ * HTTP/2 without TLS is "prior knowledge" for who makes a connection. For who shares one, libcurl
+ * before 8.0 would begin HTTP/2 inside of HTTP/2; so that one is told nothing, and finds HTTP/2
+ * there. */
+static CURLcode set_connection(struct weft_http_transfer *transfer)
 {
     const struct weft_http_client_options *options = &transfer->engine->options;
     const struct weft_http_question *question = &transfer->question;
@@ -214,7 +218,10 @@ static CURLcode set_connection(const struct weft_http_transfer *transfer)
                                 transfer->cookie.len > 0 ? transfer->cookie.data : NULL);
     if (code != CURLE_OK || !options->http2)
         return code;
+    transfer->only_shares = !fresh && transfer->place.host->sharing == WEFT_HTTP_SHARING_STREAMS;
     bool unasked = options->http2 == WEFT_HTTP2_ALL && !weft_http_url_is_secure(question->url);
+    if (transfer->only_shares && transfer->engine->stacks_http2)
+        unasked = false;
     return curl_easy_setopt(
         transfer->easy, CURLOPT_HTTP_VERSION,
         (long)(unasked ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_2TLS));
@@ -248,6 +255,7 @@ static int forget_answer(struct weft_http_transfer *transfer)
     const struct weft_http_question *question = &transfer->question;
     transfer->connected = transfer->paused = transfer->refused = false;
     transfer->starved = transfer->wants_body = transfer->rewinds = false;
+    transfer->only_shares = transfer->found_none = false;
     transfer->asked_name = transfer->discards = transfer->late = false;
     transfer->head_ended = transfer->has_location = false;
     transfer->status = transfer->version = transfer->failure = 0;
@@ -391,19 +399,28 @@ void weft_http_transfer_unreachable(struct weft_http_transfer *transfer)
         weft_http_names_fail(&engine->names, host, weft_worker_now(engine->worker));
 }
 
-/* A kept connection turned out to be closed. Where libcurl sees that by reading it begins again by
- * itself; where it sees it by sending, it does not. */
-static bool was_closed_before(const struct weft_http_transfer *transfer, CURLcode code)
+/* A connection turned out to be closed, or to take no more requests, and no byte of a response has
+ * come. libcurl begins again by itself where it sees that by reading, but not by sending, and 7.88
+ * only five times in the life of a handle. On a connection of its own a request begins again only
+ * where HTTP/2 has refused it, not where the network broke: the server may be at it. */
+static bool begins_again(const struct weft_http_transfer *transfer, CURLcode code)
 {
-    bool kept = transfer->connected && transfer->connections == 0 && !transfer->question.fresh;
-    return code == CURLE_SEND_ERROR && kept && transfer->status == 0;
+    long os_error = 0;
+    bool ended = code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING;
+    bool broke = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_HTTP2 ||
+                 code == CURLE_HTTP2_STREAM;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
+    bool refused = transfer->engine->options.http2 && broke && os_error == 0;
+    bool useless = transfer->connections == 0 ? broke || ended : refused;
+    bool untouched = transfer->status == 0 && !transfer->question.fresh;
+    return transfer->rewinds || (useless && untouched && transfer->connected);
 }
 
 static int read_failure(struct weft_http_transfer *transfer, CURLcode code)
 {
     long os_error = 0;
-    if (transfer->rewinds || was_closed_before(transfer, code))
-        return WEFT_HTTP_NEEDS_BODY;
+    if (transfer->failure == 0 && (transfer->found_none || begins_again(transfer, code)))
+        return WEFT_HTTP_NEEDS_CONNECTION;
     if (transfer->asked_name && transfer->failure == 0) {
         int err = read_name(transfer);
         return err < 0 ? err : WEFT_HTTP_NEEDS_NAME;

@@ -97,23 +97,45 @@ static int count_piece(void *context, const void *bytes, size_t len)
     return 0;
 }
 
+static ssize_t give_four(void *context, void *bytes, size_t size)
+{
+    bool *given = context;
+    (void)size;
+    if (*given)
+        return 0;
+    *given = true;
+    memcpy(bytes, "body", 4);
+    return 4;
+}
+
+static int see_head(void *context, const struct weft_http_response *response)
+{
+    (void)context;
+    CHECK_EQUAL(response->status, 200);
+    return 0;
+}
+
 /* A client from open to close. Returns the worst that happened. */
 static int use_a_client(const struct weft_http_client_options *options, uint16_t port,
                         const char *path)
 {
-    static const struct weft_http_field field = {"X-Field", "value"};
+    static const struct weft_http_field field = {"Cookie", "x=y"};
     struct weft_http_client *client;
     size_t bytes = 0;
     int worst = weft_http_client_open(&client, options);
     if (worst < 0)
         return worst;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         struct weft_http_response response;
+        bool given = false;
         const struct weft_http_request request = {.url = origin_url(port, path),
                                                   .fields = &field,
                                                   .fields_count = 1,
                                                   .body = i == 1 ? "body" : NULL,
-                                                  .body_len = i == 1 ? 4 : 0,
+                                                  .body_len = i == 1 || i == 3 ? 4 : 0,
+                                                  .on_read = i == 3 ? give_four : NULL,
+                                                  .on_read_context = &given,
+                                                  .on_head = i == 2 ? see_head : NULL,
                                                   .on_body = i == 2 ? count_piece : NULL,
                                                   .on_body_context = &bytes};
         int err = weft_http_send(client, &request, &response, weft_now() + PATIENCE);
@@ -161,6 +183,23 @@ FIBER_TEST(requests_survive_every_failed_allocation)
         return;
     }
     fail_each_allocation(NULL, "/", reply);
+}
+
+FIBER_TEST(cookies_and_names_survive_every_failed_allocation)
+{
+    static const char setting[] =
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nhello";
+    static const struct weft_http_client_options options = {.cookies = 1,
+                                                            .decompress = 1,
+                                                            .names_max = 1,
+                                                            .no_reuse = 1,
+                                                            .http2 = WEFT_HTTP2_TLS,
+                                                            .host_connections_max = 2};
+    if (!REPLACED) {
+        test_skip("malloc belongs to the sanitizer");
+        return;
+    }
+    fail_each_allocation(&options, "/", setting);
 }
 
 FIBER_TEST(requests_in_turns_survive_every_failed_allocation)

@@ -65,14 +65,20 @@ struct https {
 };
 
 /* False: the test is skipped. */
-static bool https_open(struct https *https, const char *const *program)
+static bool https_open_as(struct https *https, const char *const *program, const char *as,
+                          const char *its_key)
 {
     if (!certificates_are_made())
         return false;
-    const char *const command[] = {program[0], program[1], program[2], certificate, key, NULL};
+    const char *const command[] = {program[0], program[1], program[2], as, its_key, NULL};
     bool open = peer_open(&https->peer, command);
     https->port = https->peer.port;
     return open;
+}
+
+static bool https_open(struct https *https, const char *const *program)
+{
+    return https_open_as(https, program, certificate, key);
 }
 
 static const char *const python[] = {"python3", "-c", python_server};
@@ -157,6 +163,40 @@ REAL_TIME_FIBER_TEST(a_certificate_that_proves_nothing_is_refused)
     CHECK_EQUAL(get_status(client, https_url(&https, "127.0.0.1", "/")), -ENOKEY);
     weft_http_client_close(client);
     peer_close(&https.peer);
+}
+
+/* Why, in words that say what is wrong; and nothing of the request has been sent. */
+REAL_TIME_FIBER_TEST(what_is_wrong_with_a_certificate_is_said)
+{
+    const struct {
+        const char *as, *its_key, *host, *words;
+    } cases[] = {
+        {expired, key, "127.0.0.1", "expired"},
+        {self_signed, own_key, "127.0.0.1", "self-signed"},
+        {certificate, key, "localhost", "host name 'localhost'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int http2 = 0; http2 < 2; http2++) {
+            struct https https;
+            struct weft_http_response response;
+            if (!https_open_as(&https, python, cases[i].as, cases[i].its_key))
+                return;
+            struct weft_http_client_options options = *trusting();
+            options.http2 = http2 ? WEFT_HTTP2_TLS : WEFT_HTTP2_OFF;
+            struct weft_http_client *client = open_client(&options);
+            CHECK_EQUAL(get(client, https_url(&https, cases[i].host, "/"), &response),
+                        -EKEYREJECTED);
+            CHECK(strstr(response.error, cases[i].words) != NULL);
+            if (!strstr(response.error, cases[i].words))
+                test_note("%s", response.error);
+            CHECK_EQUAL(response.phase, WEFT_HTTP_AT_TLS);
+            CHECK_EQUAL(response.bytes_sent, 0);
+            weft_http_response_release(&response);
+            CHECK_EQUAL(stats_of(client).connections_failed, 1);
+            weft_http_client_close(client);
+            peer_close(&https.peer);
+        }
+    }
 }
 
 static void speak_plainly(struct origin *origin, int fd)
