@@ -27,6 +27,7 @@ static void check_draws(const struct weft_mock_latency *latency, double first, d
         int64_t drawn_ns = weft_mock_latency_draw(latency, ends[i], second);
         int64_t least_ns = latency->kind == WEFT_MOCK_LOGNORMAL ? 0 : latency->low_ns;
         check(drawn_ns >= least_ns && drawn_ns <= latency->high_ns);
+        check(latency->low_ns > 0 || latency->kind == WEFT_MOCK_UNIFORM || drawn_ns == 0);
     }
 }
 

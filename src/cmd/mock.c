@@ -301,13 +301,12 @@ static const struct option options[] = {
 const struct command command_mock = {
     .name = "mock",
     .summary = "serve an API to test and measure clients against",
-    .description =
-        "Users, orders and webhooks; statuses, delays, bytes and echoes; slow,\n"
-        "compressed, broken and endless answers; redirects, cookies, limits; a site to\n"
-        "crawl. A request can ask for more in its query, as in\n"
-        "/get?latency=pareto:5ms,1.5&error_rate=0.1. GET /__stats tells what was\n"
-        "counted, POST /__reset begins anew; docs/mock.md has all of it. SIGTERM or\n"
-        "Ctrl-C answers what is under way, for at most 10 s.\n",
+    .description = "Users, orders and webhooks; statuses, delays, bytes and echoes; slow,\n"
+                   "compressed, broken and endless answers; redirects, cookies, limits; a site to\n"
+                   "crawl. A request can ask for more in its query, as in\n"
+                   "/get?latency=pareto:5ms,1.5&error_rate=0.1. GET /__stats tells what was\n"
+                   "counted, POST /__reset begins anew; docs/mock.md has all of it. SIGTERM or\n"
+                   "Ctrl-C answers what is under way, for at most 10 s.\n",
     .options = options,
     .examples = "  weft mock\n"
                 "  weft mock --latency lognormal:20ms,0.5 --error-rate 1% --seed 42\n"

@@ -4,6 +4,8 @@
 
 #include <base/hash.h>
 #include <weft/group.h>
+#include <weft/io.h>
+#include <weft/net.h>
 #include <weft/runtime.h>
 
 #include <errno.h>
@@ -58,11 +60,24 @@ static int make_parts(struct weft_mock *mock)
     return err ? err : weft_event_init(&mock->drain, WEFT_SHARED);
 }
 
+/* Whether nobody else has the port. Servers that share one would share it with another mock's as
+ * well, and each get some of the requests. */
+static int find_port_free(const struct weft_mock *mock)
+{
+    const struct weft_http_server_options *options = &mock->server_options;
+    if (!options->reuse_port || options->port == 0)
+        return 0;
+    int fd = weft_tcp_listen(options->address, options->port, NULL);
+    return fd < 0 ? fd : weft_close(fd);
+}
+
 /* The first server takes the port, which may be any that is free; the others share it. */
 static int listen_first(struct weft_mock *mock)
 {
     char address[WEFT_LISTEN_TEXT_MAX];
-    int err = weft_http_server_open(&mock->workers[0].server, &mock->server_options);
+    int err = find_port_free(mock);
+    if (!err)
+        err = weft_http_server_open(&mock->workers[0].server, &mock->server_options);
     if (err)
         return err;
     mock->server_options.port = weft_http_server_port(mock->workers[0].server);

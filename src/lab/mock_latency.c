@@ -137,10 +137,13 @@ static double normal(double first, double second)
 
 int64_t weft_mock_latency_draw(const struct weft_mock_latency *latency, double first, double second)
 {
-    double low = (double)latency->low_ns, drawn = low;
+    double low = (double)latency->low_ns, drawn = 0;
+    if (latency->low_ns == 0 && latency->kind != WEFT_MOCK_UNIFORM)
+        return 0; /* times what may be infinite, it would be no number */
     switch (latency->kind) {
     case WEFT_MOCK_FIXED:
-        return latency->low_ns;
+        drawn = low;
+        break;
     case WEFT_MOCK_UNIFORM:
         drawn = low + first * ((double)(latency->high_ns - latency->low_ns) + 1);
         break;
@@ -151,7 +154,6 @@ int64_t weft_mock_latency_draw(const struct weft_mock_latency *latency, double f
         drawn = low * pow(1 - first, -1 / latency->shape);
         break;
     }
-    /* The comparison is made so that what is infinite, or no number, is cut as well. */
     return drawn < (double)latency->high_ns ? (int64_t)drawn : latency->high_ns;
 }
 

@@ -243,8 +243,9 @@ static int provide_descriptors(struct serving *serving)
                            options->connections_max, (unsigned long long)limit.rlim_cur);
         return -EMFILE;
     }
-    options->connections_max =
-        limit.rlim_cur > 2 * DESCRIPTORS_KEPT ? (unsigned)limit.rlim_cur - DESCRIPTORS_KEPT : 1;
+    options->connections_max = limit.rlim_cur > (rlim_t)2 * DESCRIPTORS_KEPT
+                                   ? (unsigned)limit.rlim_cur - DESCRIPTORS_KEPT
+                                   : 1;
     return 0;
 }
 

@@ -225,9 +225,11 @@ int weft_mock_write(struct weft_mock_request *request, const void *data, size_t 
 {
     if (request->hidden)
         return -EPIPE;
+    /* Counted first: a client that has them may look the number up. */
+    weft_mock_count(&request->counters->bytes, len);
     int err = sent(request, weft_http_stream_write(request->exchange, data, len));
-    if (!err)
-        weft_mock_count(&request->counters->bytes, len);
+    if (err)
+        weft_mock_count(&request->counters->bytes, -(uint64_t)len);
     return err;
 }
 

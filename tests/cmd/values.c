@@ -62,6 +62,21 @@ TEST(rates_are_at_least_one_in_1000_s)
     CHECK(parse_rate("1e-3", &value) && value > 0.0009 && value < 0.0011);
 }
 
+TEST(shares_are_numbers_from_0_to_1_or_percent)
+{
+    static const char *const wrong[] = {"",    "x",   "1.1", "-0.1", "101%", "5%%",
+                                        "5 %", "0x1", "nan", "%",    "0.5x", "1e999"};
+    double value = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!parse_share(wrong[i], &value));
+    CHECK(value > 6.9 && value < 7.1);
+    CHECK(parse_share("0", &value) && value < 1e-12);
+    CHECK(parse_share("1", &value) && value > 0.999 && value < 1.001);
+    CHECK(parse_share("0.05", &value) && value > 0.0499 && value < 0.0501);
+    CHECK(parse_share("2.5%", &value) && value > 0.0249 && value < 0.0251);
+    CHECK(parse_share("100%", &value) && value > 0.999 && value < 1.001);
+}
+
 TEST(yes_and_no_have_four_names_each)
 {
     bool yes = false;

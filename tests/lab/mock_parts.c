@@ -180,6 +180,9 @@ TEST(the_tail_is_cut_where_it_is_said)
     CHECK_EQUAL(drawn[DRAWS - 1], WEFT_MOCK_LATENCY_MAX_NS);
     CHECK(drawn[0] >= 0);
     free(drawn);
+    drawn = draw_many("pareto:0,0.01");
+    CHECK_EQUAL(drawn[DRAWS - 1], 0);
+    free(drawn);
 }
 
 /* ---- quotas and limits ------------------------------------------------------------------- */
@@ -363,6 +366,6 @@ TEST(a_site_that_is_too_large_is_refused)
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.depth = 31}, 1));
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.links = 101}, 1));
     CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = 1.5}, 1));
-    CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = NAN}, 1));
+    CHECK(weft_mock_site_init(&site, &(struct weft_mock_site_options){.broken = (double)NAN}, 1));
     CHECK(!weft_mock_site_init(&site, &(struct weft_mock_site_options){.pages = 10000000}, 1));
 }

@@ -84,10 +84,11 @@ TEST(a_mock_can_be_stopped_with_requests_under_way)
 
 TEST(why_it_does_not_start_is_said)
 {
-    struct weft_mock *mock = start(1), *other = NULL;
+    struct weft_mock *mock = start(2), *other = NULL;
     char error[256] = "";
     struct weft_mock_options options = {.listen = strstr(weft_mock_url(mock), "127")};
-    CHECK_EQUAL(weft_mock_start(&other, &options, error, sizeof error), -EADDRINUSE);
+    for (options.workers = 1; options.workers <= 2; options.workers++)
+        CHECK_EQUAL(weft_mock_start(&other, &options, error, sizeof error), -EADDRINUSE);
     CHECK(strstr(error, "cannot listen on 127.0.0.1") != NULL);
     options.listen = "127.0.0.1:0";
     options.latency = "never";
