@@ -24,6 +24,8 @@
 
 #define OPEN_MAX_FILES 64 /* files of one batch that are open at once */
 
+static const char hex[] = "0123456789abcdef";
+
 struct directory {
     struct sink_output output;
     struct sink_output *index;
@@ -32,6 +34,7 @@ struct directory {
     uint64_t next;     /* number of the next temporary file */
     bool changed[256]; /* directories with names that are not on disk yet */
     bool made_one;     /* and so the directory of these */
+    bool name_synced;  /* our own */
 };
 
 /* A body on its way. */
@@ -114,18 +117,17 @@ static int files_open(struct sink_output *output)
 
 static int make_digest(struct sink_item *item)
 {
-    static const char hex[] = "0123456789abcdef";
     const struct weft_fetch_result *result = &item->result;
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     if (!EVP_Digest(result->body, result->body_len, digest, &len, EVP_sha256(), NULL) ||
         2 * len + 1 != sizeof item->digest)
         return -ENOMEM;
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         item->digest[2 * i] = hex[digest[i] >> 4];
         item->digest[2 * i + 1] = hex[digest[i] & 15];
     }
-    item->digest[2 * len] = '\0';
+    item->digest[sizeof item->digest - 1] = '\0';
     item->result.body_digest = item->digest;
     return 0;
 }
@@ -265,10 +267,9 @@ static int sync_names(struct directory *directory)
 {
     int err = 0;
     for (unsigned i = 0; i < 256 && err == 0; i++) {
-        char name[3];
+        const char name[3] = {hex[i >> 4], hex[i & 15], '\0'};
         if (!directory->changed[i])
             continue;
-        (void)snprintf(name, sizeof name, "%02x", i);
         err = sync_directory(directory->fd, name);
         if (err == 0)
             directory->changed[i] = false;
@@ -285,7 +286,10 @@ static int files_sync(struct sink_output *output)
     struct directory *directory = directory_of(output);
     if (output->options.sync == WEFT_SINK_SYNC_NEVER)
         return 0;
-    int err = sync_names(directory);
+    int err = directory->name_synced ? 0 : weft_sink_sync_directory_of(output->options.path);
+    directory->name_synced = err == 0;
+    if (err == 0)
+        err = sync_names(directory);
     if (err < 0)
         return weft_sink_cannot(output, err, "have on disk");
     return directory->index->ops->sync(directory->index);

@@ -85,8 +85,8 @@ static int function_write(struct sink_output *output, struct sink_item *const *i
 {
     struct function *function = function_of(output);
     if (count > function->results_max) {
-        const struct weft_fetch_result **grown =
-            reallocarray(function->results, count, sizeof *grown);
+        const size_t bytes = sizeof *function->results; // NOLINT(bugprone-sizeof-expression)
+        const struct weft_fetch_result **grown = reallocarray(function->results, count, bytes);
         if (!grown)
             return weft_sink_cannot(output, -ENOMEM, "write to");
         function->results = grown;

@@ -536,14 +536,17 @@ REAL_TIME_FIBER_TEST(threads_outside_of_the_runtime_can_put)
 {
     struct box_log log = {0};
     pthread_t threads[3];
+    struct weft_scope shield; /* they use the sink: whatever happens, they are waited for */
     const struct weft_sink_output output = box_log_output(&log);
     struct weft_runtime *runtime = weft_runtime_acquire();
     struct weft_sink *sink =
         box_open(&output, &(struct weft_sink_options){.sharing = WEFT_SHARED, .batch_max = 7});
     for (int i = 0; i < 3; i++)
         REQUIRE(pthread_create(&threads[i], NULL, put_on_thread, sink) == 0);
+    weft_scope_enter(&shield, WEFT_FOREVER, WEFT_SCOPE_SHIELD);
     for (int i = 0; i < 3; i++)
         CHECK_EQUAL(weft_offload(join_thread, &threads[i]), 0);
+    CHECK_EQUAL(weft_scope_leave(&shield, 0), 0);
     box_close(sink, 0);
     weft_runtime_release(runtime);
     CHECK_EQUAL(log.results, 1500);

@@ -40,9 +40,11 @@ static atomic_int fails_call = -1;
 static atomic_ulong fails_at;
 static atomic_bool fired;
 static int fails_with;
+static atomic_uint calls[CALLS];
 
 static bool fails(enum call call)
 {
+    atomic_fetch_add(&calls[call], 1);
     if (atomic_load(&fails_call) != (int)call || atomic_load(&fails_at) == 0)
         return false;
     if (atomic_fetch_sub(&fails_at, 1) != 1)
@@ -143,8 +145,8 @@ static int put_some(struct weft_sink *sink, unsigned *put)
     int err = 0;
     for (unsigned i = 0; i < 20 && err == 0; i++) {
         struct weft_fetch_result result = box_result(*put);
-        result.body = result.url;
-        result.body_len = strlen(result.url);
+        result.body = "a body of one to three bytes";
+        result.body_len = 1 + i % 3;
         err = weft_sink_put(sink, &result, WEFT_FOREVER);
         *put += err == 0;
     }
@@ -313,4 +315,31 @@ REAL_TIME_FIBER_TEST(every_operation_on_a_database_may_fail)
         }
     }
     sync_of_all = WEFT_SINK_SYNC_FLUSH;
+}
+
+/* ---- when the disk is waited for --------------------------------------------------------- */
+
+static unsigned syncs_of(const char *name, enum weft_sink_sync sync, unsigned *ret_at_the_end)
+{
+    const struct weft_sink_output output = {.path = box_path(name), .sync = sync};
+    struct weft_sink *sink = box_open(&output, &(struct weft_sink_options){.batch_max = 10});
+    unsigned before = atomic_load(&calls[CALL_FDATASYNC]);
+    box_put(sink, 0, 100);
+    while (box_metrics(sink).items_processed < 100)
+        CHECK_EQUAL(weft_sleep(WEFT_MSEC), 0);
+    unsigned after = atomic_load(&calls[CALL_FDATASYNC]);
+    box_close(sink, 0);
+    *ret_at_the_end = atomic_load(&calls[CALL_FDATASYNC]) - after;
+    return after - before;
+}
+
+REAL_TIME_FIBER_TEST(the_disk_is_waited_for_as_often_as_is_wanted)
+{
+    unsigned at_the_end;
+    CHECK_EQUAL(syncs_of("flush.jsonl", WEFT_SINK_SYNC_FLUSH, &at_the_end), 0);
+    CHECK_EQUAL(at_the_end, 1);
+    CHECK_EQUAL(syncs_of("batch.jsonl", WEFT_SINK_SYNC_BATCH, &at_the_end), 10);
+    CHECK_EQUAL(at_the_end, 1);
+    CHECK_EQUAL(syncs_of("never.csv", WEFT_SINK_SYNC_NEVER, &at_the_end), 0);
+    CHECK_EQUAL(at_the_end, 0);
 }

@@ -111,7 +111,10 @@ TEST(killed_again_and_again_the_database_has_every_request_once)
         int64_t tables =
             box_number(database, "SELECT count(*) FROM sqlite_master WHERE name = 'results'");
         int64_t rows = tables ? box_number(database, "SELECT count(*) FROM results") : 0;
+        char *text = box_read(lines, NULL);
         CHECK(rows >= before + safe);
+        CHECK((text ? box_lines(text) : 0) >= rows); /* it is written first */
+        free(text);
         before = rows;
     }
     int fd;

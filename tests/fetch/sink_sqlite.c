@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -155,6 +157,31 @@ REAL_TIME_FIBER_TEST(a_batch_is_in_the_database_as_a_whole_or_not_at_all)
     CHECK_EQUAL(box_metrics(sink).dropped_items, 5);
     weft_sink_close(sink);
     CHECK_EQUAL(box_number(output.path, COUNT), 10);
+}
+
+REAL_TIME_FIBER_TEST(a_full_disk_stops_the_sink_and_leaves_whole_batches)
+{
+    const struct weft_sink_output output = {.path = box_path("full.sqlite")};
+    struct weft_sink *sink = box_open(&output, &(struct weft_sink_options){.batch_max = 50});
+    struct rlimit limit;
+    unsigned put = 0;
+    int err = 0;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    const struct rlimit small = {.rlim_cur = 1000000, .rlim_max = limit.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    for (; err == 0 && put < 1000000; put += err == 0) {
+        const struct weft_fetch_result result = box_result(put);
+        err = weft_sink_put(sink, &result, WEFT_FOREVER);
+    }
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_EQUAL(err, -ENOSPC);
+    CHECK(strstr(weft_sink_error(sink), "full.sqlite: No space left on device") != NULL);
+    CHECK_EQUAL(weft_sink_finish(sink, WEFT_FOREVER), -ENOSPC);
+    const struct weft_sink_metrics metrics = box_metrics(sink);
+    CHECK_EQUAL(metrics.items_processed + metrics.dropped_items, put);
+    weft_sink_close(sink);
+    CHECK_EQUAL(box_number(output.path, COUNT), metrics.items_processed);
 }
 
 REAL_TIME_FIBER_TEST(a_database_that_is_removed_meanwhile_is_noticed)
