@@ -13,6 +13,7 @@
 #include <weft/debounce.h>
 #include <weft/executors.h>
 #include <weft/fallback.h>
+#include <weft/fetch.h>
 #include <weft/file.h>
 #include <weft/flight.h>
 #include <weft/group.h>

@@ -12,6 +12,7 @@ extern const struct command command_enqueue;
 extern const struct command command_jobs;
 extern const struct command command_queues;
 extern const struct command command_cron;
+extern const struct command command_fetch; /* in builds with the fetching engines */
 extern const struct command command_load;  /* in builds with llhttp */
 extern const struct command command_mock;  /* in builds with llhttp and zlib */
 extern const struct command command_child; /* in builds with jobs of any kind */

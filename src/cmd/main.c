@@ -16,6 +16,9 @@ static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_WORK
     &command_worker, &command_enqueue, &command_jobs, &command_queues, &command_cron,
 #endif
+#ifdef WEFT_HAVE_FETCH
+    &command_fetch,
+#endif
 #ifdef WEFT_HAVE_LOAD
     &command_load,
 #endif

@@ -149,17 +149,32 @@ static bool part_copy(struct reader *reader, size_t index, struct words *words)
     return copy && part_words(copy, words);
 }
 
-/* One flag at argv[*at], with its value behind "=" or in the next word. */
+/* The index of an option by the flag "-i" and what may stand behind it; the count when there is
+ * none. */
+static size_t find_letter(const struct option *options, const char *flag)
+{
+    size_t i = 0;
+    while (options[i].name && (!options[i].letter || options[i].letter != flag[1]))
+        i++;
+    return i;
+}
+
+/* One flag at argv[*at], with its value behind "=" or in the next word; behind a letter at once. */
 static int read_flag(struct reader *reader, int argc, char **argv, int *at)
 {
     const struct command *command = reader->command;
     const char *flag = argv[*at];
-    size_t len = strncmp(flag, "--", 2) == 0 ? strcspn(flag + 2, "=") : 0;
-    const char *value = len > 0 && flag[2 + len] == '=' ? flag + 3 + len : NULL;
-    size_t index = find_option(command->options, flag + 2, len);
+    bool is_letter = flag[1] != '-';
+    size_t len = is_letter ? 1 : strcspn(flag + 2, "=");
+    const char *value = !is_letter && flag[2 + len] == '=' ? flag + 3 + len : NULL;
+    size_t index = is_letter ? find_letter(command->options, flag)
+                             : find_option(command->options, flag + 2, len);
     const struct option *option = &command->options[index];
-    if (len == 0 || !option->name)
+    if (len == 0 || !option->name ||
+        (is_letter && flag[2] && (option->kind == OPTION_FLAG || flag[2] == '=')))
         return complain_unknown_flag(command, flag);
+    if (is_letter && flag[2])
+        value = flag + 2;
     if (option->kind == OPTION_FLAG) {
         if (value) {
             complain(command->name, "--%s takes no value", option->name);
@@ -211,6 +226,24 @@ static int read_action(struct reader *reader, const char *name)
     return EXIT_OK;
 }
 
+/* One of many; the first is also the only one. */
+static int add_argument(struct settings *settings, const char *text)
+{
+    size_t count = settings->arguments_count;
+    if ((count & (count + 1)) == 0) { /* room doubles at 0, 1, 3, 7, ... */
+        const char **arguments =
+            reallocarray(settings->arguments, 2 * (count + 1), sizeof arguments[0]);
+        if (!arguments) {
+            (void)fprintf(stderr, "weft: out of memory\n");
+            return EXIT_USAGE;
+        }
+        settings->arguments = arguments;
+    }
+    settings->arguments[settings->arguments_count++] = text;
+    settings->argument = settings->arguments[0];
+    return EXIT_OK;
+}
+
 static int read_argument(struct reader *reader, const char *text)
 {
     const struct command *command = reader->command;
@@ -222,6 +255,8 @@ static int read_argument(struct reader *reader, const char *text)
         complain(command->name, "'%s' is not expected; '%s' takes only flags", text, action->name);
     else if (!wanted)
         complain(command->name, "'%s' is not expected; the command takes only flags", text);
+    else if (command->many)
+        return add_argument(reader->settings, text);
     else if (reader->settings->argument)
         complain(command->name, "'%s' is one %s too many", text, wanted);
     else
@@ -504,6 +539,9 @@ void settings_release(struct settings *settings)
 {
     settings_file_release(settings->texts);
     settings->texts = NULL;
+    free(settings->arguments);
+    settings->arguments = NULL;
+    settings->arguments_count = 0;
     for (size_t i = 0; i < OPTIONS_MAX; i++) {
         free(settings->words[i]);
         settings->words[i] = NULL;
@@ -561,9 +599,11 @@ int setting_read(const struct command *command, const struct settings *settings,
 
 #define HELP_COLUMN 23
 
-static void print_option(const char *name, const char *metavar, const char *help)
+static void print_option(char letter, const char *name, const char *metavar, const char *help)
 {
     int width = printf("  --%s%s%s", name, metavar ? " " : "", metavar ? metavar : "");
+    if (letter)
+        width += printf(", -%c", letter);
     if (width >= HELP_COLUMN) {
         (void)putchar('\n');
         width = 0;
@@ -614,10 +654,10 @@ void options_print_help(const struct command *command)
         print_actions(command->actions);
     (void)printf("\nflags:\n");
     for (const struct option *option = command->options; option->name; option++) {
-        print_option(option->name, option->metavar, option->help);
+        print_option(option->letter, option->name, option->metavar, option->help);
         has_file = has_file || strcmp(option->name, "config") == 0;
     }
-    print_option("help", NULL, "show this and exit");
+    print_option(0, "help", NULL, "show this and exit");
     if (has_file) {
         char name[NAME_BYTES];
         environment_name(command, command->options[0].name, name);

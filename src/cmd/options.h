@@ -21,7 +21,7 @@
 /* options_read has printed the help: nothing is left to do. */
 #define OPTIONS_HELPED (-1)
 
-#define OPTIONS_MAX    24
+#define OPTIONS_MAX    48
 #define WORDS_MAX      64   /* of an OPTION_WORDS */
 #define ARGUMENTS_MAX  1000 /* of an OPTION_ARGUMENTS */
 
@@ -53,6 +53,7 @@ struct arguments {
 struct option {
     const char *name;    /* lower case with dashes; NULL ends a table */
     const char *metavar; /* NULL for flags */
+    char letter;         /* for the flag of one letter, 'i' for -i; 0: there is none */
     enum option_kind kind;
     unsigned items;    /* OPTION_DURATIONS: how many */
     size_t offset;     /* of the field in the command's own struct, which holds the default */
@@ -75,6 +76,7 @@ struct command {
     const char *name;
     const char *summary;          /* one line, without full stop */
     const char *argument;         /* metavar of its argument; NULL when it takes none */
+    bool many;                    /* it takes any number of them, none as well */
     const struct action *actions; /* NULL: it has none; else they have the arguments */
     const char *description;      /* further lines of --help; NULL for none */
     const struct option *options;
@@ -89,7 +91,9 @@ struct command {
 
 /* What was given besides the options, and the memory behind strings from weft.ini. */
 struct settings {
-    const char *argument;        /* NULL when none was given */
+    const char *argument;   /* NULL when none was given */
+    const char **arguments; /* of a command that takes many: all of them */
+    size_t arguments_count;
     const struct action *action; /* of a command that has some; then the argument is its own, and
                                     there is one where it takes one */
     const char *file;            /* that was read; NULL: none */

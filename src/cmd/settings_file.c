@@ -37,7 +37,7 @@ struct reading {
 /* The commands that read settings; also those that are not in this build. */
 static enum section_kind kind_of(const char *section)
 {
-    static const char *const commands[] = {"serve", "worker", "load", "mock"};
+    static const char *const commands[] = {"serve", "worker", "load", "fetch", "mock"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i], section) == 0)
             return SECTION_COMMAND;

@@ -677,7 +677,7 @@ fi
 
 # Every flag in --help stands in the manual, in the part of its command, and none else does.
 flags_of_help() {
-    "$weft" help "$1" | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | grep -v -e '^--help$' | sort
+    "$weft" help "$1" | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p' | grep -v -e '^--help$' | sort
 }
 # A flag's own entry is the line behind .TP, or behind .TQ; others are only mentioned.
 entries_of_manual() {
@@ -685,7 +685,7 @@ entries_of_manual() {
         awk -v name="weft $1" '/^\.SS /{inside = index($0 " ", ".SS " name " ") == 1}
              previous ~ /^\.T[PQ]$/ && inside && /^\.BI? --/{print $2} {previous = $0}' | sort
 }
-for command in serve worker enqueue jobs queues cron load mock child size version; do
+for command in serve worker enqueue jobs queues cron fetch load mock child size version; do
     if ! has $command; then
         skip "the manual has the flags of weft $command" 'not in this build'
         continue

@@ -1,0 +1,3 @@
+module weft.example/bench/fetch
+
+go 1.21
