@@ -13,6 +13,7 @@ extern const struct command command_jobs;
 extern const struct command command_queues;
 extern const struct command command_cron;
 extern const struct command command_load;  /* in builds with llhttp */
+extern const struct command command_crawl; /* in builds with the crawler */
 extern const struct command command_child; /* in builds with jobs of any kind */
 extern const struct command command_size;
 extern const struct command command_version;

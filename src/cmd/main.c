@@ -19,6 +19,9 @@ static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_LOAD
     &command_load,
 #endif
+#ifdef WEFT_HAVE_CRAWL
+    &command_crawl,
+#endif
 #ifdef WEFT_HAVE_CHILD
     &command_child,
 #endif

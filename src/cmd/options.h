@@ -20,7 +20,7 @@
 /* options_read has printed the help: nothing is left to do. */
 #define OPTIONS_HELPED (-1)
 
-#define OPTIONS_MAX    24
+#define OPTIONS_MAX    48
 #define WORDS_MAX      64   /* of an OPTION_WORDS */
 #define ARGUMENTS_MAX  1000 /* of an OPTION_ARGUMENTS */
 
