@@ -7,6 +7,7 @@
 #include <weft/io.h>
 #include <weft/runtime.h>
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 static void expand(const struct site *site, struct weft_buffer *out, const char *text)
 {
     for (; text && *text; text++) {
-        if (*text == '@')
+        if (*text == '@' && text[1] == '/')
             weft_buffer_append_format(out, "http://127.0.0.1:%u", site->origin.port);
         else if (*text == '~')
             weft_buffer_append_format(out, "http://127.0.0.1:%u", site->other_port);
@@ -29,7 +30,7 @@ static void reply(int fd, int status, const char *fields, const char *type,
                   const struct weft_buffer *body)
 {
     struct weft_buffer head;
-    weft_buffer_init(&head, 65536);
+    weft_buffer_init(&head, (size_t)64 << 20);
     weft_buffer_append_format(&head, "HTTP/1.1 %d Said\r\nContent-Length: %zu\r\n", status,
                               body->len);
     if (*type)
@@ -49,40 +50,55 @@ static void note_time(struct site *site)
     site->last_ns = now_ns;
 }
 
-static void answer(struct site *site, int fd, const char *path)
+static const struct site_page *find_page(struct site *site, const char *path)
 {
-    struct weft_buffer body, fields;
-    weft_buffer_init(&body, (size_t)1 << 20);
-    weft_buffer_init(&fields, 65536);
-    site->requests++;
-    note_time(site);
-    if (site->work_ns)
-        (void)weft_sleep(site->work_ns);
-    if (site->make && site->make(site, path, &body)) {
-        site->made++;
-        reply(fd, 200, NULL, "text/html", &body);
-    } else {
-        size_t i = 0;
-        while (i < site->pages_len && strcmp(site->pages[i].path, path) != 0)
-            i++;
-        if (i == site->pages_len) {
-            site->missed++;
-            reply(fd, 404, NULL, "text/plain", &body);
-        } else {
-            const struct site_page *page = &site->pages[i];
+    for (size_t i = 0; i < site->pages_len; i++) {
+        if (strcmp(site->pages[i].path, path) == 0) {
             site->hits[i]++;
-            if (page->len > 0)
-                weft_buffer_append(&body, page->body, page->len);
-            else
-                expand(site, &body, page->body);
-            expand(site, &fields, page->fields);
-            weft_buffer_append_char(&fields, '\0');
-            reply(fd, page->status ? page->status : 200, fields.data,
-                  page->type ? page->type : "text/html", &body);
+            return &site->pages[i];
         }
     }
+    site->missed++;
+    return NULL;
+}
+
+static void answer_page(struct site *site, int fd, const struct site_page *page)
+{
+    struct weft_buffer body, fields;
+    weft_buffer_init(&body, (size_t)64 << 20);
+    weft_buffer_init(&fields, 65536);
+    if (page->len > 0)
+        weft_buffer_append(&body, page->body, page->len);
+    else
+        expand(site, &body, page->body);
+    expand(site, &fields, page->fields);
+    weft_buffer_append_char(&fields, '\0');
+    reply(fd, page->status ? page->status : 200, fields.data, page->type ? page->type : "text/html",
+          &body);
     weft_buffer_deinit(&body);
     weft_buffer_deinit(&fields);
+}
+
+/* Returns false when the connection is to be cut. */
+static bool answer(struct site *site, int fd, const char *path)
+{
+    static const struct site_page missing = {.status = 404, .type = "text/plain"};
+    struct weft_buffer body;
+    bool goes_on = true;
+    weft_buffer_init(&body, (size_t)64 << 20);
+    site->made_status = 200;
+    site->made_fields[0] = '\0';
+    if (site->make && site->make(site, path, &body)) {
+        site->made++;
+        reply(fd, site->made_status, site->made_fields, "text/html", &body);
+    } else {
+        const struct site_page *page = find_page(site, path);
+        goes_on = !page || page->status >= 0;
+        if (goes_on)
+            answer_page(site, fd, page ? page : &missing);
+    }
+    weft_buffer_deinit(&body);
+    return goes_on;
 }
 
 static void serve(struct origin *origin, int fd)
@@ -91,7 +107,19 @@ static void serve(struct origin *origin, int fd)
     while (origin_read(origin, fd)) {
         char path[4096] = "";
         (void)sscanf(origin->last, "GET %4095s", path);
-        answer(site, fd, path);
+        site->requests++;
+        site->agents += strstr(origin->last, "\r\nUser-Agent: weft/") != NULL;
+        note_time(site);
+        if (++site->serving > site->serving_most)
+            site->serving_most = site->serving;
+        if (site->on_request)
+            site->on_request(site);
+        if (site->work_ns)
+            (void)weft_sleep(site->work_ns);
+        bool goes_on = answer(site, fd, path);
+        site->serving--;
+        if (!goes_on)
+            return;
     }
 }
 
@@ -138,7 +166,7 @@ int site_crawl(const struct site *site, const char *path, const struct weft_craw
         own.delay_ns = WEFT_CRAWL_NO_DELAY;
     *result = (struct weft_crawl_result){0};
     int err = weft_crawl(&own, result, error, sizeof error);
-    if (err)
+    if (err && err != -ECANCELED)
         test_note("%d: %s", err, error);
     return err;
 }

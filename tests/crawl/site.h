@@ -13,10 +13,11 @@
 
 struct site_page {
     const char *path;   /* with its query */
-    int status;         /* 0 means 200 */
+    int status;         /* 0 means 200; -1: the connection is cut instead */
     const char *fields; /* lines that end with "\r\n"; NULL: none */
     const char *type;   /* NULL means "text/html"; "": none */
-    const char *body;   /* "@" stands for "http://127.0.0.1:port" of the site; NULL means "" */
+    const char *body;   /* "@" in front of "/" stands for "http://127.0.0.1:port" of the site; NULL
+                           means "" */
     size_t len;         /* of a body with NULs in it, in which "@" is "@"; else 0 */
 };
 
@@ -24,13 +25,18 @@ struct site {
     struct origin origin;
     const struct site_page *pages;
     size_t pages_len;
-    /* Asked first; true: it has filled in the body, which is text/html. */
+    /* Asked first; true: it has filled in the body, which is text/html, and perhaps these. */
     bool (*make)(struct site *site, const char *path, struct weft_buffer *body);
+    int made_status;
+    char made_fields[256];
     unsigned hits[SITE_PAGES_MAX];
     unsigned made, missed, requests;
-    int64_t last_ns, gap_min_ns; /* of requests; WEFT_FOREVER: there was none */
-    int64_t work_ns;             /* that a request takes */
-    uint16_t other_port;         /* what "~" in a body stands for */
+    unsigned serving, serving_most;        /* at once */
+    unsigned agents;                       /* requests that came from "weft/..." */
+    void (*on_request)(struct site *site); /* NULL: nobody wants to know */
+    int64_t last_ns, gap_min_ns;           /* of requests; WEFT_FOREVER: there was none */
+    int64_t work_ns;                       /* that a request takes */
+    uint16_t other_port;                   /* what "~" in a body stands for */
 };
 
 /* Serve pages; what is none of them is 404. */
