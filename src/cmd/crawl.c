@@ -596,10 +596,9 @@ const struct command command_crawl = {
     .name = "crawl",
     .summary = "follow links politely and report what is broken",
     .argument = "URL",
-    .description =
-        "robots.txt is respected, and hosts of private networks are refused. All that is\n"
-        "known is in the store: the same command goes on after Ctrl-C, or kill -9. Without\n"
-        "a URL the crawl of the store goes on.\n",
+    .description = "robots.txt is respected, and hosts of private networks are refused. All that\n"
+                   "is known is in the store: the same command goes on after Ctrl-C, or kill -9.\n"
+                   "Without a URL the crawl of the store goes on.\n",
     .options = options,
     .examples = "  weft crawl https://example.org/ --depth 3 --broken broken.csv\n"
                 "  weft crawl https://example.org/docs/ --scope prefix --links graph.dot\n"

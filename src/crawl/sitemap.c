@@ -181,8 +181,12 @@ static void read_xml(struct weft_sitemap *sitemap, const char *text, size_t len,
                                 XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     }
     int rc = xmlParseChunk(sitemap->parser, text, (int)len, last);
-    if (rc != XML_ERR_OK && sitemap->err == 0 && !sitemap->parser->wellFormed)
-        sitemap->err = rc == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
+    if (rc == XML_ERR_NO_MEMORY)
+        end_with(sitemap, -ENOMEM);
+    else if (rc != XML_ERR_OK && (!sitemap->parser->wellFormed || sitemap->parser->disableSAX))
+        end_with(sitemap, -EBADMSG);
+    if (last && (!sitemap->in_root || sitemap->depth > 0)) /* also where the parser minds less */
+        end_with(sitemap, -EBADMSG);
 }
 
 /* ---- bytes ------------------------------------------------------------------------------- */

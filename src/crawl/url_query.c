@@ -27,14 +27,16 @@ static bool is_dropped(const char *parameter, size_t len, const struct weft_url_
 size_t weft_url_drop_parameters(char *query, size_t len, const struct weft_url_rules *rules)
 {
     size_t used = 0;
+    bool first = true;
     if (rules->drops_count == 0)
         return len;
     for (size_t at = 0; at <= len;) {
         const char *mark = at < len ? memchr(query + at, '&', len - at) : NULL;
         size_t end = mark ? (size_t)(mark - query) : len;
         if (!is_dropped(query + at, end - at, rules)) {
-            if (used > 0)
+            if (!first)
                 query[used++] = '&';
+            first = false;
             memmove(query + used, query + at, end - at);
             used += end - at;
         }
