@@ -62,9 +62,8 @@ struct weft_crawl_options {
     size_t body_bytes_max;    /* 0 means 8 MiB; what is longer is no page */
     size_t url_bytes_max;     /* 0 means 2,048, at most 8,192; longer ones are not followed */
     unsigned links_max;       /* of one page; 0 means 10,000 */
-    const char *const *types; /* content types that are read for links and kept account of; others
-                                 are cut off after their head. "text/" stands for all texts; none:
-                                 all are read */
+    const char *const *types; /* content types that are read for links, and for duplicates. "text/"
+                                 stands for all texts; none: all are */
     size_t types_count;
     const char *const *drop; /* parameters left out of URLs, "utm_*" for all that begin so */
     size_t drop_count;

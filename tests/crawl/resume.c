@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define TREE_PAGES 40
@@ -222,5 +224,54 @@ FIBER_TEST(what_is_no_store_is_left_alone)
     CHECK_EQUAL(weft_crawl_write_report(store, WEFT_CRAWL_PAGES, WEFT_CRAWL_DOT, STDERR_FILENO, 0,
                                         error, sizeof error),
                 -EINVAL);
+    site_close(&site);
+}
+
+FIBER_TEST(a_crawl_that_is_cancelled_before_it_begins_does_nothing)
+{
+    struct site site;
+    struct weft_scope scope;
+    struct weft_crawl_result result;
+    char store[512];
+    (void)snprintf(store, sizeof store, "%s", store_path("before.db"));
+    open_tree(&site);
+    const struct weft_crawl_options options = {.store = store, .ignore_sitemaps = 1};
+    weft_scope_enter(&scope, WEFT_FOREVER, 0);
+    weft_scope_cancel(&scope, 0);
+    int err = weft_scope_leave(&scope, site_crawl(&site, "/", &options, &result));
+    CHECK_EQUAL(err, -ECANCELED);
+    CHECK_EQUAL(site.requests, 0);
+    CHECK_EQUAL(site_crawl(&site, "/", &options, &result), 0);
+    CHECK_EQUAL(result.done, TREE_PAGES);
+    site_close(&site);
+}
+
+/* Every write beyond some size of a file fails, as on a disk that is full. */
+FIBER_TEST(a_store_that_cannot_grow_ends_the_crawl_with_a_reason)
+{
+    struct site site;
+    struct weft_crawl_result result;
+    struct rlimit before, small;
+    char store[512], error[256];
+    (void)snprintf(store, sizeof store, "%s", store_path("full.db"));
+    open_tree(&site);
+    struct weft_crawl_options options = {.store = store, .ignore_sitemaps = 1, .pages_max = 2};
+    CHECK_EQUAL(site_crawl(&site, "/", &options, &result), 0);
+    options.pages_max = 0;
+    options.allow_private = 1;
+    options.delay_ns = WEFT_CRAWL_NO_DELAY;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 60000;
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    int err = weft_crawl(&options, &result, error, sizeof error);
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(err < 0 && err != -ECANCELED);
+    CHECK(strstr(error, "store") != NULL);
+    if (!strstr(error, "store"))
+        test_note("%d: %s", err, error);
+    CHECK_EQUAL(weft_crawl(&options, &result, error, sizeof error), 0);
+    CHECK_EQUAL(result.done, TREE_PAGES);
     site_close(&site);
 }
