@@ -5,6 +5,7 @@
 #include <runtime/runtime.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,12 @@
 #define TOTAL_TIMEOUT       (60 * WEFT_SEC)
 #define IDLE_TIMEOUT        (30 * WEFT_SEC)
 #define RESPONSE_BYTES      ((size_t)8 << 20)
+#define STREAMS             100u
+#define REQUESTS_PER        10u /* for each connection, where they are shared */
+#define NAMES               1024u
+#define NAMES_KEPT          (60 * WEFT_SEC)
+#define RATIO               200u
+#define COOKIES             10000u
 
 static const struct weft_http_client_options defaults;
 
@@ -28,25 +35,53 @@ static int64_t ns_or(int64_t value, int64_t otherwise)
     return value ? value : otherwise;
 }
 
-static int fill_options(struct weft_http_client_options *options,
-                        const struct weft_http_client_options *given)
+static unsigned default_requests(const struct weft_http_client_options *options)
 {
-    *options = *given;
+    unsigned connections = options->connections_max;
+    bool shared = options->http2 && connections <= UINT_MAX / REQUESTS_PER;
+    return shared ? connections * REQUESTS_PER : connections;
+}
+
+static void fill_defaults(struct weft_http_client_options *options)
+{
     options->connections_max = count_or(options->connections_max, CONNECTIONS);
+    options->requests_max = count_or(options->requests_max, default_requests(options));
     options->waiting_max = count_or(options->waiting_max, WAITING);
+    options->streams_max = count_or(options->streams_max, STREAMS);
+    options->names_max = count_or(options->names_max, NAMES);
+    options->ratio_max = count_or(options->ratio_max, RATIO);
+    options->cookies_max = count_or(options->cookies_max, COOKIES);
     options->connect_timeout_ns = ns_or(options->connect_timeout_ns, CONNECT_TIMEOUT);
     options->total_timeout_ns = ns_or(options->total_timeout_ns, TOTAL_TIMEOUT);
     options->idle_timeout_ns = ns_or(options->idle_timeout_ns, IDLE_TIMEOUT);
+    options->names_kept_ns = ns_or(options->names_kept_ns, NAMES_KEPT);
+    if (options->stall_bytes == 0)
+        options->stall_bytes = 1;
     if (options->response_bytes_max == 0)
         options->response_bytes_max = RESPONSE_BYTES;
     if (!options->user_agent)
         options->user_agent = "weft/" WEFT_VERSION;
-    bool negative = options->connect_timeout_ns < 0 || options->total_timeout_ns < 0 ||
-                    options->idle_timeout_ns < 0;
+}
+
+static int fill_options(struct weft_http_client_options *options,
+                        const struct weft_http_client_options *given)
+{
+    *options = *given;
+    fill_defaults(options);
+    const int64_t times[] = {
+        options->connect_timeout_ns,    options->total_timeout_ns, options->idle_timeout_ns,
+        options->name_timeout_ns,       options->tls_timeout_ns,   options->stall_timeout_ns,
+        options->first_byte_timeout_ns, options->lifetime_ns,      options->names_kept_ns,
+    };
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        if (times[i] < 0)
+            return -EINVAL;
+    }
     bool late = options->connect_timeout_ns > CONNECT_TIMEOUT_MAX;
     bool proxied = options->proxy || options->proxy_of_environment;
     bool unguarded = proxied && options->allow_address; /* the proxy's connections are not ours */
-    return negative || late || unguarded ? -EINVAL : 0;
+    bool unspoken = options->http2 < WEFT_HTTP2_OFF || options->http2 > WEFT_HTTP2_ALL;
+    return late || unguarded || unspoken ? -EINVAL : 0;
 }
 
 /* ---- proxies ------------------------------------------------------------------------------ */
@@ -90,6 +125,7 @@ static void free_client(struct weft_http_client *client)
     free(client->proxies[0]);
     free(client->proxies[1]);
     free(client->no_proxy);
+    weft_http_jar_close(client->jar);
     free(client);
 }
 
@@ -156,11 +192,16 @@ void weft_http_client_stats(struct weft_http_client *client,
         ADD(redirects);
         ADD(connections);
         ADD(reused);
+        ADD(connections_failed);
+        ADD(names_asked);
+        ADD(names_reused);
         ADD(addresses_refused);
         ADD(requests_now);
         ADD(waiting_now);
         ADD(connections_now);
     }
 #undef ADD
+    if (client->jar)
+        sum.cookies_forgotten = __atomic_load_n(&client->jar->forgotten, __ATOMIC_RELAXED);
     *ret_stats = sum;
 }

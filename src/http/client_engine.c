@@ -73,11 +73,12 @@ void weft_http_transfer_news(struct weft_http_transfer *transfer)
         (void)weft_unpark(transfer->fiber, 0);
 }
 
-/* Who only needs an address keeps its turn. */
+/* Who only has to begin again keeps its turn. */
 static void end(struct weft_http_transfer *transfer, int result)
 {
-    if (transfer->has_turn && result != WEFT_HTTP_NEEDS_NAME) {
-        weft_http_queue_leave(&transfer->engine->queue, &transfer->place);
+    if (transfer->has_turn && result <= 0) {
+        bool failed = result < 0 && result != -ECANCELED;
+        weft_http_queue_leave(&transfer->engine->queue, &transfer->place, failed);
         transfer->has_turn = false;
     }
     transfer->result = result;
@@ -91,6 +92,8 @@ static void leave(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
     (void)curl_multi_remove_handle(engine->multi, transfer->easy);
+    while (!weft_list_empty(&transfer->opened)) /* whatever becomes of them */
+        weft_list_unlink(transfer->opened.next);
     weft_note(&engine->counts.requests_now, engine->counts.requests_now - 1);
     if (engine->worker)
         engine->worker->fd_waiters--;
@@ -130,23 +133,40 @@ static struct weft_http_transfer *first_of(struct weft_link *list)
     return transfer;
 }
 
+/* What is known before anything was asked. */
+static enum weft_http_sharing sharing_of(const struct weft_http_transfer *transfer)
+{
+    bool secure = weft_http_url_is_secure(transfer->question.url);
+    if (secure)
+        return WEFT_HTTP_SHARING_UNKNOWN;
+    bool unasked = transfer->engine->options.http2 == WEFT_HTTP2_ALL;
+    return unasked && !weft_http_transfer_proxy(transfer) ? WEFT_HTTP_SHARING_STREAMS
+                                                          : WEFT_HTTP_SHARING_NONE;
+}
+
 /* Which host's turn it needs. */
 static int queue_up(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
-    char host[WEFT_HTTP_HOST_MAX + sizeof ":65535"] = "";
-    uint16_t port;
+    char host[WEFT_HTTP_KEY_BYTES] = "";
     int err = 0;
-    if (engine->options.host_connections_max > 0)
-        err = weft_http_url_host(transfer->question.url, host, &port);
-    if (err == 0 && *host)
-        (void)snprintf(host + strlen(host), sizeof ":65535", ":%u", port);
-    return err < 0 ? err : weft_http_queue_push(&engine->queue, &transfer->place, host);
+    if (weft_http_queue_tells_hosts(&engine->queue))
+        err = weft_http_url_key(transfer->question.url, host);
+    return err < 0
+               ? err
+               : weft_http_queue_push(&engine->queue, &transfer->place, host, sharing_of(transfer));
+}
+
+static bool is_first_attempt(const struct weft_http_transfer *transfer)
+{
+    return transfer->names_len == 0 && transfer->literals == 0 && !transfer->question.fresh;
 }
 
 static void begin(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
+    if (is_first_attempt(transfer))
+        transfer->turn_ns = weft_worker_now(engine->worker) - transfer->submitted_ns;
     int err = weft_http_transfer_prepare(transfer);
     if (err == 0 && curl_multi_add_handle(engine->multi, transfer->easy) != CURLM_OK)
         err = -ENOMEM;
@@ -157,7 +177,7 @@ static void begin(struct weft_http_transfer *transfer)
     }
     transfer->stage = WEFT_HTTP_RUNNING;
     engine->worker->fd_waiters++;
-    if (transfer->names_len == 0 && transfer->literals == 0) /* the first attempt */
+    if (is_first_attempt(transfer))
         weft_http_count(&engine->counts.requests, 1);
     weft_http_count(&engine->counts.requests_now, 1);
 }
@@ -195,8 +215,10 @@ static void stop_all(struct weft_http_engine *engine)
 {
     while (!weft_list_empty(&engine->stopping)) {
         struct weft_http_transfer *transfer = first_of(&engine->stopping);
+        if (transfer->late && !transfer->connected && transfer->connect_by_ns > 0)
+            weft_http_transfer_unreachable(transfer);
         leave(transfer);
-        end(transfer, -ECANCELED);
+        end(transfer, transfer->late ? -ETIMEDOUT : -ECANCELED);
     }
 }
 
@@ -204,8 +226,9 @@ static void resume_all(struct weft_http_engine *engine)
 {
     while (!weft_list_empty(&engine->resuming)) {
         struct weft_http_transfer *transfer = first_of(&engine->resuming);
-        transfer->paused = false;
-        CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+        CURLcode code =
+            curl_easy_pause(transfer->easy, (transfer->paused ? CURLPAUSE_RECV : 0) |
+                                                (transfer->starved ? CURLPAUSE_SEND : 0));
         if (code != CURLE_OK)
             conclude(transfer, code);
     }
@@ -246,7 +269,7 @@ static void work(struct weft_http_engine *engine)
         engine->idle_len--;
         free_transfer(first_of(&engine->idle));
     }
-    if (more || !weft_list_empty(&engine->ready))
+    if (more || !weft_list_empty(&engine->ready) || weft_http_queue_has_turn(&engine->queue))
         weft_http_engine_kick(engine);
     else if (engine->curl_due_ns != WEFT_FOREVER)
         work_at(engine, engine->curl_due_ns);
@@ -266,8 +289,10 @@ struct weft_http_transfer *weft_http_transfer_take(struct weft_http_engine *engi
     transfer->engine = engine;
     weft_list_init(&transfer->work);
     weft_list_init(&transfer->place.link);
+    weft_list_init(&transfer->opened);
     weft_list_append(&engine->transfers, &transfer->all);
     weft_buffer_init(&transfer->lines, WEFT_HTTP_REQUEST_HEAD_MAX);
+    weft_buffer_init(&transfer->cookie, WEFT_HTTP_REQUEST_HEAD_MAX);
     weft_buffer_init(&transfer->names, WEFT_HTTP_NAME_BYTES_MAX);
     weft_buffer_init(&transfer->pieces, SIZE_MAX / 4);
     weft_buffer_init(&transfer->reply, 1);
@@ -280,6 +305,7 @@ static void free_transfer(struct weft_http_transfer *transfer)
     weft_list_unlink(&transfer->work);
     curl_easy_cleanup(transfer->easy);
     weft_buffer_deinit(&transfer->lines);
+    weft_buffer_deinit(&transfer->cookie);
     weft_buffer_deinit(&transfer->names);
     weft_buffer_deinit(&transfer->pieces);
     weft_buffer_deinit(&transfer->reply);
@@ -292,6 +318,7 @@ static void free_transfer(struct weft_http_transfer *transfer)
 static void free_engine(struct weft_http_engine *engine)
 {
     weft_http_queue_deinit(&engine->queue);
+    weft_http_names_deinit(&engine->names);
     free(engine);
 }
 
@@ -302,7 +329,7 @@ void weft_http_transfer_give_back(struct weft_http_transfer *transfer)
     weft_buffer_deinit(&transfer->pieces); /* what was not taken is not for the next */
     if (transfer->has_turn) {
         transfer->has_turn = false;
-        weft_http_queue_leave(&engine->queue, &transfer->place);
+        weft_http_queue_leave(&engine->queue, &transfer->place, true);
         if (!engine->closed)
             weft_http_engine_kick(engine);
     }
@@ -320,7 +347,7 @@ int weft_http_engine_submit(struct weft_http_transfer *transfer)
 {
     struct weft_http_engine *engine = transfer->engine;
     const struct weft_http_client_options *options = &engine->options;
-    unsigned free_places = options->connections_max - engine->queue.running;
+    unsigned free_places = options->requests_max - engine->queue.running;
     uint64_t waiting_max = (uint64_t)options->waiting_max + free_places;
     if (engine->closed)
         return -ESHUTDOWN;
@@ -418,14 +445,37 @@ static CURLMcode set_up_multi(struct weft_http_engine *engine)
     SET(CURLMOPT_MAXCONNECTS, (long)options->connections_max);
     SET(CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)options->connections_max);
     SET(CURLMOPT_PIPELINING, options->http2 ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+    if (options->http2) { /* else there are never more than requests, and these are counted */
+        SET(CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->host_connections_max);
+        SET(CURLMOPT_MAX_CONCURRENT_STREAMS, (long)options->streams_max);
+    }
 #undef SET
     return code;
 }
 
-static int set_up(struct weft_http_engine *engine, const struct weft_http_client *client)
+static int set_up_turns(struct weft_http_engine *engine)
+{
+    const struct weft_http_client_options *options = &engine->options;
+    const struct weft_http_queue_limits limits = {
+        .running_max = options->requests_max,
+        .connections_max = options->connections_max,
+        .host_max = options->host_connections_max,
+        .streams_max = options->http2 ? options->streams_max : 0,
+    };
+    uint64_t secret[2];
+    weft_pattern_secret(secret, 0);
+    int err = weft_http_queue_init(&engine->queue, &limits, secret);
+    if (err == 0)
+        err = weft_http_names_init(&engine->names, options->names_max, options->names_kept_ns,
+                                   secret);
+    if (err == 0)
+        err = weft_semaphore_init(&engine->look_ups, WEFT_HTTP_LOOK_UPS_MAX, WEFT_SHARED);
+    return err;
+}
+
+static int set_up(struct weft_http_engine *engine, struct weft_http_client *client)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    uint64_t secret[2];
     (void)pthread_once(&once, start_libcurl);
     if (libcurl_started != CURLE_OK)
         return -EIO;
@@ -434,11 +484,12 @@ static int set_up(struct weft_http_engine *engine, const struct weft_http_client
         if (client->proxies[i] && !weft_http_url_is_proxy(client->proxies[i]))
             return -EINVAL;
     }
-    weft_pattern_secret(secret, 0);
-    int err = weft_http_queue_init(&engine->queue, engine->options.connections_max,
-                                   engine->options.host_connections_max, secret);
+    int err = set_up_turns(engine);
+    if (err == 0 && engine->options.cookies && !client->jar) /* by the first engine, at open */
+        err = weft_http_jar_open(&client->jar, engine->options.cookies_max);
     if (err < 0)
         return err;
+    engine->jar = client->jar;
     engine->multi = curl_multi_init();
     return engine->multi && set_up_multi(engine) == CURLM_OK ? 0 : -ENOMEM;
 }
@@ -451,6 +502,7 @@ static int make_engine(struct weft_http_client *client, struct weft_http_engine 
     engine->worker = weft_current_worker;
     engine->options = client->options;
     engine->no_proxy = client->no_proxy ? client->no_proxy : "";
+    engine->notes_times = client->options.first_byte_timeout_ns > 0;
     engine->curl_due_ns = WEFT_FOREVER;
     weft_list_init(&engine->transfers);
     weft_list_init(&engine->idle);

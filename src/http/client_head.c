@@ -36,6 +36,15 @@ static int status_of(const char *line, size_t len)
     return status;
 }
 
+/* "HTTP/1.0 ", "HTTP/1.1 ", "HTTP/2 " */
+static int version_of(const char *line, size_t len)
+{
+    if (len < 8 || line[5] < '0' || line[5] > '9')
+        return 0;
+    bool has_minor = line[6] == '.' && line[7] >= '0' && line[7] <= '9';
+    return (line[5] - '0') * 10 + (has_minor ? line[7] - '0' : 0);
+}
+
 static bool is_named(const char *name, size_t len, const char *expected)
 {
     return len == strlen(expected) && strncasecmp(name, expected, len) == 0;
@@ -53,6 +62,37 @@ static void continue_field(struct weft_http_transfer *transfer, const char *text
     weft_buffer_append_char(reply, '\0');
 }
 
+/* How many encodings a value names that libcurl decodes: "gzip", "gzip, br", not "chunked". */
+static unsigned encodings_in(const char *value, size_t len)
+{
+    const char *end = value + len;
+    unsigned count = 0;
+    while (value < end) {
+        const char *comma = memchr(value, ',', (size_t)(end - value));
+        size_t part_len = (size_t)((comma ? comma : end) - value);
+        const char *part = value;
+        trim(&part, &part_len);
+        bool is_none = part_len == 0 || is_named(part, part_len, "chunked") ||
+                       is_named(part, part_len, "identity");
+        count += !is_none;
+        value = comma ? comma + 1 : end;
+    }
+    return count;
+}
+
+/* What the client itself wants to know of a field. */
+static void read_field(struct weft_http_transfer *transfer, const char *name, size_t name_len,
+                       const char *value, size_t value_len)
+{
+    bool decodes = transfer->question.decodes && is_named(name, name_len, "Content-Encoding");
+    if (is_named(name, name_len, "Location"))
+        transfer->has_location = true;
+    else if (is_named(name, name_len, "Set-Cookie"))
+        transfer->cookies++;
+    else if (decodes || is_named(name, name_len, "Transfer-Encoding"))
+        transfer->encodings += encodings_in(value, value_len);
+}
+
 static void add_field(struct weft_http_transfer *transfer, const char *line, size_t len)
 {
     struct weft_buffer *reply = &transfer->reply;
@@ -62,7 +102,7 @@ static void add_field(struct weft_http_transfer *transfer, const char *line, siz
     size_t name_len = (size_t)(colon - line), value_len = len - name_len - 1;
     trim(&line, &name_len);
     trim(&value, &value_len);
-    transfer->has_location = transfer->has_location || is_named(line, name_len, "Location");
+    read_field(transfer, line, name_len, value, value_len);
     weft_buffer_append(reply, line, name_len);
     weft_buffer_append_char(reply, '\0');
     weft_buffer_append(reply, value, value_len);
@@ -78,7 +118,9 @@ void weft_http_head_line(struct weft_http_transfer *transfer, const char *line, 
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         reply->len = transfer->fields_at; /* what came before was on the way: 100, 103 */
         transfer->status = status_of(line, len);
+        transfer->version = version_of(line, len);
         transfer->head_ended = transfer->has_location = false;
+        transfer->encodings = 0;
         return;
     }
     bool goes_on = len > 0 && (line[0] == ' ' || line[0] == '\t');

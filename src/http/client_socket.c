@@ -28,14 +28,17 @@
 
 struct weft_http_socket {
     struct weft_fd_watcher watcher;
-    struct weft_link link; /* in engine->ready */
-    struct weft_link all;  /* in engine->sockets */
+    struct weft_link link;   /* in engine->ready */
+    struct weft_link all;    /* in engine->sockets */
+    struct weft_link opened; /* in transfer->opened, until the connection is made */
     struct weft_http_engine *engine;
+    struct weft_http_host *host; /* that it is a connection to; NULL where nobody counts */
     int fd;
     unsigned ready, wants; /* WEFT_READY_READ, _WRITE */
     bool fresh;            /* nothing of ready was ever taken back */
     bool lost;             /* the reactor has to be told again to watch it */
     bool connected;        /* libcurl closes it through us */
+    bool made;             /* with TLS where there is any: a request is or was on it */
     ino_t number;          /* of the socket itself, which fd may not be any more */
 };
 
@@ -91,9 +94,15 @@ static struct weft_http_socket *find(const struct weft_http_engine *engine, int 
 
 static void free_socket(struct weft_http_socket *socket)
 {
-    if (socket->engine->current == socket)
-        socket->engine->current = NULL;
-    weft_http_count(&socket->engine->counts.connections_now, -1u);
+    struct weft_http_engine *engine = socket->engine;
+    if (engine->current == socket)
+        engine->current = NULL;
+    weft_http_count(&engine->counts.connections_now, -1u);
+    if (!socket->made)
+        weft_http_count(&engine->counts.connections_failed, 1);
+    else if (socket->host)
+        weft_http_queue_closed(&engine->queue, socket->host);
+    weft_list_unlink(&socket->opened);
     weft_list_unlink(&socket->link);
     weft_list_unlink(&socket->all);
     free(socket);
@@ -122,14 +131,28 @@ static void put_aside(struct weft_http_socket *socket)
         bury(socket);
 }
 
+static struct weft_http_transfer *transfer_of(CURL *easy)
+{
+    char *private = NULL;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    return (void *)private;
+}
+
 /* Whether an edge for the response may have been taken back before it was wanted: a body was held
  * back, or requests share the connection. */
 static bool may_have_missed(CURL *easy, const struct weft_http_engine *engine)
 {
-    char *private = NULL;
-    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-    const struct weft_http_transfer *transfer = (const void *)private;
+    const struct weft_http_transfer *transfer = transfer_of(easy);
     return engine->options.http2 || !transfer || transfer->question.streams;
+}
+
+/* libcurl reads from what it has connected: what follows is TLS, if anything. */
+static void note_connected(struct weft_http_socket *socket, CURL *easy)
+{
+    struct weft_http_transfer *transfer = transfer_of(easy);
+    socket->connected = true;
+    if (transfer && transfer->tls_at_ns == 0)
+        transfer->tls_at_ns = weft_worker_now(socket->engine->worker);
 }
 
 int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
@@ -146,7 +169,8 @@ int weft_http_socket_want(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     unsigned before = socket->wants;
     socket->wants =
         (what & CURL_POLL_IN ? WEFT_READY_READ : 0) | (what & CURL_POLL_OUT ? WEFT_READY_WRITE : 0);
-    socket->connected = socket->connected || (socket->wants & WEFT_READY_READ);
+    if (!socket->connected && (socket->wants & WEFT_READY_READ))
+        note_connected(socket, easy);
     unsigned new = socket->wants & ~before;
     bool is_response = before == 0 && new == WEFT_READY_READ;
     if (!socket->fresh && new && !(is_response && !may_have_missed(easy, engine)))
@@ -199,6 +223,7 @@ static struct weft_http_socket *make_socket(struct weft_http_engine *engine, int
     made->number = number_of(fd);
     made->fresh = true;
     weft_list_init(&made->link);
+    weft_list_init(&made->opened);
     weft_list_append(&engine->sockets, &made->all);
     weft_http_count(&engine->counts.connections, 1);
     weft_http_count(&engine->counts.connections_now, 1);
@@ -207,8 +232,9 @@ static struct weft_http_socket *make_socket(struct weft_http_engine *engine, int
 
 /* Under the number of one that was closed behind our back, libcurl believes that it has told what
  * it wants. Returns 0, -ENOMEM, ... */
-static int register_socket(struct weft_http_engine *engine, int fd)
+static int register_socket(struct weft_http_transfer *transfer, int fd)
 {
+    struct weft_http_engine *engine = transfer->engine;
     struct weft_http_socket *closed = find(engine, fd);
     unsigned wants = closed ? closed->wants : 0;
     if (closed)
@@ -218,6 +244,8 @@ static int register_socket(struct weft_http_engine *engine, int fd)
     if (!made)
         return -ENOMEM;
     made->wants = wants;
+    made->host = engine->options.http2 ? transfer->place.host : NULL;
+    weft_list_append(&transfer->opened, &made->opened);
     int err = weft_fd_watch_by(engine->worker, fd, &made->watcher);
     if (err < 0)
         free_socket(made);
@@ -232,11 +260,11 @@ curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl
     if (transfer->connect_by_ns == 0)
         transfer->connect_by_ns =
             weft_worker_now(engine->worker) + engine->options.connect_timeout_ns;
-    weft_http_transfer_news(transfer); /* who waits has to wait no longer than that */
+    weft_http_queue_opens(&engine->queue, &transfer->place);
     if (!is_allowed(transfer, address))
         return CURL_SOCKET_BAD;
     int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    int err = fd < 0 ? -errno : register_socket(engine, fd);
+    int err = fd < 0 ? -errno : register_socket(transfer, fd);
     if (err < 0) {
         transfer->failure = err;
         if (fd >= 0)
@@ -244,6 +272,18 @@ curl_socket_t weft_http_socket_open(void *arg, curlsocktype purpose, struct curl
         return CURL_SOCKET_BAD;
     }
     return fd;
+}
+
+void weft_http_socket_made(struct weft_http_transfer *transfer)
+{
+    while (!weft_list_empty(&transfer->opened)) {
+        struct weft_http_socket *socket =
+            weft_container_of(transfer->opened.next, struct weft_http_socket, opened);
+        weft_list_unlink(&socket->opened);
+        socket->made = true;
+        if (socket->host)
+            weft_http_queue_connected(&transfer->engine->queue, socket->host);
+    }
 }
 
 /* When the worker has ended: its table of descriptors is gone. */

@@ -139,6 +139,7 @@ static int ask(void *arg)
     resolver->look_up(name->host, &question->answer);
 
     (void)pthread_mutex_lock(&resolver->mutex);
+    question->answer.asked_at_ns = name->asked_at_ns;
     name->answer = question->answer;
     name->known = true;
     while (!weft_list_empty(&name->waiters)) {
@@ -156,10 +157,11 @@ static int ask(void *arg)
 
 /* ---- under the mutex ------------------------------------------------------------------- */
 
-static bool is_over(const struct name *name, int64_t now_ns)
+static bool is_over(const struct name *name, int64_t since_ns, int64_t now_ns)
 {
     int64_t keep_ns = name->answer.result < 0 ? KEEP_FAILED_NS : KEEP_NS;
-    return name->known && now_ns - name->asked_at_ns >= keep_ns;
+    bool late = now_ns - name->asked_at_ns >= keep_ns || name->asked_at_ns < since_ns;
+    return name->known && late;
 }
 
 static struct name *find(struct weft_resolver *resolver, const char *host, uint64_t hash)
@@ -220,12 +222,12 @@ fail:
 }
 
 /* The name, freshly asked for when it is not known. */
-static int find_or_ask(struct weft_resolver *resolver, const char *host, int64_t now_ns,
-                       struct name **ret_name)
+static int find_or_ask(struct weft_resolver *resolver, const char *host, int64_t since_ns,
+                       int64_t now_ns, struct name **ret_name)
 {
     uint64_t hash = weft_hash(host, strlen(host));
     struct name *name = find(resolver, host, hash);
-    if (name && is_over(name, now_ns)) {
+    if (name && is_over(name, since_ns, now_ns)) {
         forget(resolver, name);
         name = NULL;
     }
@@ -259,8 +261,8 @@ static int wait_for_answer(struct weft_fiber *self, struct weft_resolver *resolv
     return err;
 }
 
-static int resolve_name(struct weft_fiber *self, const char *host, int64_t deadline_ns,
-                        struct weft_answer *ret_answer)
+static int resolve_name(struct weft_fiber *self, const char *host, int64_t since_ns,
+                        int64_t deadline_ns, struct weft_answer *ret_answer)
 {
     struct weft_worker *worker = self->worker;
     struct name *name;
@@ -270,7 +272,7 @@ static int resolve_name(struct weft_fiber *self, const char *host, int64_t deadl
     if (!resolver)
         return -ENOMEM;
     (void)pthread_mutex_lock(&resolver->mutex);
-    int err = find_or_ask(resolver, host, weft_worker_now(worker), &name);
+    int err = find_or_ask(resolver, host, since_ns, weft_worker_now(worker), &name);
     if (err == 0 && !name->known && deadline_ns != WEFT_NOWAIT) {
         err = wait_for_answer(self, resolver, name, deadline_ns, ret_answer);
         return err < 0 ? err : ret_answer->result;
@@ -285,7 +287,8 @@ static int resolve_name(struct weft_fiber *self, const char *host, int64_t deadl
     return err;
 }
 
-int weft_resolve_host(const char *host, int64_t deadline_ns, struct weft_answer *ret_answer)
+int weft_resolve_host_since(const char *host, int64_t since_ns, int64_t deadline_ns,
+                            struct weft_answer *ret_answer)
 {
     struct weft_fiber *self;
     int err = weft_enter(&self);
@@ -294,9 +297,16 @@ int weft_resolve_host(const char *host, int64_t deadline_ns, struct weft_answer 
     if (!*host || strlen(host) > HOST_BYTES_MAX)
         return -EINVAL;
     ask_system(host, AI_NUMERICHOST, ret_answer);
-    if (ret_answer->result == 0)
+    if (ret_answer->result == 0) {
+        ret_answer->asked_at_ns = weft_worker_now(self->worker);
         return 0;
-    return resolve_name(self, host, deadline_ns, ret_answer);
+    }
+    return resolve_name(self, host, since_ns, deadline_ns, ret_answer);
+}
+
+int weft_resolve_host(const char *host, int64_t deadline_ns, struct weft_answer *ret_answer)
+{
+    return weft_resolve_host_since(host, INT64_MIN, deadline_ns, ret_answer);
 }
 
 void weft_address_set_port(struct weft_address *address, uint16_t port)

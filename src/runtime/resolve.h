@@ -11,7 +11,8 @@
 struct weft_resolver;
 
 struct weft_answer {
-    int result; /* 0, or why there are no addresses */
+    int result;          /* 0, or why there are no addresses */
+    int64_t asked_at_ns; /* when the question was asked, by the clock of who asked */
     size_t count;
     struct weft_address addresses[WEFT_ADDRESSES_MAX]; /* port 0 */
 };
@@ -28,6 +29,10 @@ void weft_resolver_close(struct weft_resolver *resolver);
 /* The addresses of a host, numeric or not, by the calling worker's resolver. A checkpoint.
  * Returns  0 with at least one address, or negative */
 int weft_resolve_host(const char *host, int64_t deadline_ns, struct weft_answer *ret_answer);
+
+/* The same, without answers to questions from before that time. */
+int weft_resolve_host_since(const char *host, int64_t since_ns, int64_t deadline_ns,
+                            struct weft_answer *ret_answer);
 
 /* The port of an address that has one. */
 void weft_address_set_port(struct weft_address *address, uint16_t port);

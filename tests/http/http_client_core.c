@@ -17,14 +17,27 @@ static const uint64_t secret[2] = {1, 2};
 
 static void open_queue(struct weft_http_queue *queue, unsigned running_max, unsigned host_max)
 {
-    REQUIRE(weft_http_queue_init(queue, running_max, host_max, secret) == 0);
+    const struct weft_http_queue_limits limits = {
+        .running_max = running_max, .connections_max = running_max, .host_max = host_max};
+    REQUIRE(weft_http_queue_init(queue, &limits, secret) == 0);
+}
+
+static void push_to(struct weft_http_queue *queue, struct weft_http_place *place, const char *host,
+                    enum weft_http_sharing sharing)
+{
+    *place = (struct weft_http_place){.host = NULL};
+    weft_list_init(&place->link);
+    REQUIRE(weft_http_queue_push(queue, place, host, sharing) == 0);
 }
 
 static void push(struct weft_http_queue *queue, struct weft_http_place *place, const char *host)
 {
-    *place = (struct weft_http_place){.host = NULL};
-    weft_list_init(&place->link);
-    REQUIRE(weft_http_queue_push(queue, place, host) == 0);
+    push_to(queue, place, host, WEFT_HTTP_SHARING_UNKNOWN);
+}
+
+static void leave(struct weft_http_queue *queue, struct weft_http_place *place)
+{
+    weft_http_queue_leave(queue, place, false);
 }
 
 TEST(without_a_limit_per_host_the_first_comes_first)
@@ -32,21 +45,25 @@ TEST(without_a_limit_per_host_the_first_comes_first)
     struct weft_http_queue queue;
     struct weft_http_place places[5];
     open_queue(&queue, 2, 0);
+    CHECK(!weft_http_queue_tells_hosts(&queue));
     for (int i = 0; i < 5; i++)
         push(&queue, &places[i], i % 2 ? "a" : "b");
     CHECK(weft_http_queue_pop(&queue) == &places[0]);
+    CHECK(weft_http_queue_has_turn(&queue));
     CHECK(weft_http_queue_pop(&queue) == &places[1]);
+    CHECK(!weft_http_queue_has_turn(&queue));
     CHECK(weft_http_queue_pop(&queue) == NULL);
-    weft_http_queue_leave(&queue, &places[1]);
+    leave(&queue, &places[1]);
     CHECK(weft_http_queue_pop(&queue) == &places[2]);
     CHECK(weft_http_queue_pop(&queue) == NULL);
     weft_http_queue_withdraw(&queue, &places[3]);
-    weft_http_queue_leave(&queue, &places[0]);
+    leave(&queue, &places[0]);
     CHECK(weft_http_queue_pop(&queue) == &places[4]);
-    weft_http_queue_leave(&queue, &places[2]);
-    weft_http_queue_leave(&queue, &places[4]);
+    leave(&queue, &places[2]);
+    leave(&queue, &places[4]);
     CHECK(weft_http_queue_pop(&queue) == NULL);
     CHECK_EQUAL(queue.running, 0);
+    CHECK_EQUAL(queue.held, 0);
     weft_http_queue_deinit(&queue);
 }
 
@@ -66,18 +83,18 @@ TEST(hosts_take_turns_and_keep_to_their_limit)
     CHECK(weft_http_queue_pop(&queue) == &a[1]);
     CHECK(weft_http_queue_pop(&queue) == &b[1]);
     CHECK(weft_http_queue_pop(&queue) == NULL); /* a has two */
-    weft_http_queue_leave(&queue, &b[0]);
+    leave(&queue, &b[0]);
     CHECK(weft_http_queue_pop(&queue) == NULL);
-    weft_http_queue_leave(&queue, &a[0]);
+    leave(&queue, &a[0]);
     CHECK(weft_http_queue_pop(&queue) == &a[2]);
     weft_http_queue_withdraw(&queue, &a[3]);
-    weft_http_queue_leave(&queue, &a[1]);
+    leave(&queue, &a[1]);
     CHECK(weft_http_queue_pop(&queue) == NULL);
-    weft_http_queue_leave(&queue, &a[2]);
-    weft_http_queue_leave(&queue, &b[1]);
-    weft_http_queue_leave(&queue, &c);
-    for (size_t i = 0; i < WEFT_HTTP_QUEUE_BUCKETS; i++)
-        CHECK(queue.buckets[i] == NULL);
+    leave(&queue, &a[2]);
+    leave(&queue, &b[1]);
+    leave(&queue, &c);
+    CHECK_EQUAL(queue.idle_len, 3);
+    CHECK_EQUAL(queue.held, 0);
     weft_http_queue_deinit(&queue);
 }
 
@@ -96,6 +113,288 @@ TEST(a_queue_may_end_with_some_in_it)
     }
     CHECK(weft_http_queue_pop(&queue) == &places[0]);
     weft_http_queue_deinit(&queue);
+}
+
+TEST(hosts_that_nobody_needs_are_forgotten_when_there_are_many)
+{
+    struct weft_http_queue queue;
+    struct weft_http_place place;
+    unsigned kept = 0;
+    open_queue(&queue, 2, 1);
+    for (unsigned i = 0; i < WEFT_HTTP_HOSTS_KEPT + 100; i++) {
+        char host[16];
+        (void)snprintf(host, sizeof host, "host%u", i);
+        push(&queue, &place, host);
+        CHECK(weft_http_queue_pop(&queue) == &place);
+        leave(&queue, &place);
+    }
+    for (size_t i = 0; i < WEFT_HTTP_QUEUE_BUCKETS; i++) {
+        for (const struct weft_http_host *host = queue.buckets[i]; host; host = host->next)
+            kept++;
+    }
+    CHECK_EQUAL(kept, WEFT_HTTP_HOSTS_KEPT);
+    weft_http_queue_deinit(&queue);
+}
+
+/* ---- turns where requests share connections ----------------------------------------------- */
+
+enum {
+    CROWD = 1000
+};
+
+/* libcurl and a server: what is popped gets a connection, made where it is told to. */
+struct crowd {
+    struct weft_http_queue queue;
+    struct weft_http_place places[CROWD];
+    unsigned pushed, running, made;
+};
+
+static void open_crowd(struct crowd *crowd, unsigned connections_max, unsigned host_max,
+                       unsigned streams_max)
+{
+    const struct weft_http_queue_limits limits = {.running_max = 10000,
+                                                  .connections_max = connections_max,
+                                                  .host_max = host_max,
+                                                  .streams_max = streams_max};
+    *crowd = (struct crowd){.pushed = 0};
+    REQUIRE(weft_http_queue_init(&crowd->queue, &limits, secret) == 0);
+}
+
+static void push_crowd(struct crowd *crowd, unsigned count, const char *host,
+                       enum weft_http_sharing sharing)
+{
+    while (count-- > 0)
+        push_to(&crowd->queue, &crowd->places[crowd->pushed++], host, sharing);
+}
+
+/* All that may begin; how many of them make a connection. */
+static unsigned pop_all(struct crowd *crowd, unsigned *ret_making)
+{
+    unsigned count = 0;
+    struct weft_http_place *place;
+    *ret_making = 0;
+    while ((place = weft_http_queue_pop(&crowd->queue))) {
+        count++;
+        *ret_making += place->opens;
+    }
+    return count;
+}
+
+/* Those that make connections have made them; the others find a place. */
+static void place_all(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < crowd->pushed; i++) {
+        struct weft_http_place *place = &crowd->places[i];
+        if (!weft_list_empty(&place->link) || place->placed || !place->host)
+            continue;
+        if (place->opens)
+            weft_http_queue_connected(&crowd->queue, place->host);
+        crowd->made += place->opens;
+        weft_http_queue_placed(&crowd->queue, place);
+    }
+}
+
+TEST(a_crowd_on_a_host_that_shares_waits_for_nothing_but_its_connections)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 100, 0, 100);
+    push_crowd(&crowd, CROWD, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 10);
+    CHECK_EQUAL(making, 10);
+    place_all(&crowd);
+    CHECK_EQUAL(pop_all(&crowd, &making), 990);
+    CHECK_EQUAL(making, 0);
+    place_all(&crowd);
+    CHECK_EQUAL(crowd.made, 10);
+    CHECK_EQUAL(crowd.queue.held, 10);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(what_a_host_can_do_is_found_out_by_its_second_request)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 100, 6, 100);
+    push_crowd(&crowd, CROWD, "a", WEFT_HTTP_SHARING_UNKNOWN);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    CHECK_EQUAL(making, 1);
+    place_all(&crowd);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    CHECK_EQUAL(making, 0);
+    weft_http_queue_placed(&crowd.queue, &crowd.places[1]); /* it shares: HTTP/2 */
+    CHECK_EQUAL(pop_all(&crowd, &making), 98 + 5);
+    CHECK_EQUAL(making, 5);
+    place_all(&crowd);
+    CHECK_EQUAL(pop_all(&crowd, &making), 495);
+    CHECK_EQUAL(making, 0);
+    weft_http_queue_deinit(&crowd.queue);
+
+    open_crowd(&crowd, 100, 6, 100);
+    push_crowd(&crowd, CROWD, "a", WEFT_HTTP_SHARING_UNKNOWN);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    place_all(&crowd);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    weft_http_queue_opens(&crowd.queue, &crowd.places[1]); /* it does not: HTTP/1 */
+    CHECK_EQUAL(pop_all(&crowd, &making), 4);
+    CHECK_EQUAL(crowd.queue.held, 6);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(no_connection_is_made_for_those_who_will_find_room)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 100, 0, 100);
+    push_crowd(&crowd, 100, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    push_crowd(&crowd, 1, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1); /* the 101st */
+    CHECK_EQUAL(making, 1);
+    place_all(&crowd);
+    CHECK_EQUAL(pop_all(&crowd, &making), 99);
+    CHECK_EQUAL(making, 0);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(a_server_that_takes_fewer_is_given_fewer)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 100, 0, 100);
+    push_crowd(&crowd, CROWD, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 10);
+    for (unsigned i = 0; i < 10; i++) { /* one is made so far */
+        if (i == 0)
+            weft_http_queue_connected(&crowd.queue, crowd.places[0].host);
+        if (i == 0)
+            weft_http_queue_placed(&crowd.queue, &crowd.places[0]);
+    }
+    CHECK_EQUAL(pop_all(&crowd, &making), 99);
+    for (unsigned i = 10; i < 19; i++) /* and takes ten: libcurl makes one for the next */
+        weft_http_queue_placed(&crowd.queue, &crowd.places[i]);
+    weft_http_queue_opens(&crowd.queue, &crowd.places[19]);
+    CHECK_EQUAL(crowd.places[19].host->streams, 10);
+    CHECK_EQUAL(crowd.places[19].host->opening, 10);
+    weft_http_queue_connected(&crowd.queue, crowd.places[19].host);
+    weft_http_queue_placed(&crowd.queue, &crowd.places[19]);
+    CHECK_EQUAL(crowd.places[19].host->streams, 20); /* which may have been another's limit */
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(who_cannot_connect_does_not_keep_the_others_waiting)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 100, 6, 100);
+    push_crowd(&crowd, 20, "a", WEFT_HTTP_SHARING_UNKNOWN);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    weft_http_queue_leave(&crowd.queue, &crowd.places[0], true);
+    CHECK_EQUAL(pop_all(&crowd, &making), 6);
+    CHECK_EQUAL(making, 0);
+    for (unsigned i = 1; i <= 6; i++)
+        weft_http_queue_opens(&crowd.queue, &crowd.places[i]);
+    weft_http_queue_connected(&crowd.queue, crowd.places[1].host);
+    weft_http_queue_placed(&crowd.queue, &crowd.places[1]); /* there again */
+    CHECK(!crowd.places[1].host->failed);
+    weft_http_queue_learn(&crowd.queue, crowd.places[1].host, WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 13);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(where_all_connections_are_in_use_only_those_begin_who_need_none)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 2, 0, 10);
+    push_crowd(&crowd, 1, "shares", WEFT_HTTP_SHARING_STREAMS);
+    push_crowd(&crowd, 1, "does-not", WEFT_HTTP_SHARING_NONE);
+    CHECK_EQUAL(pop_all(&crowd, &making), 2);
+    place_all(&crowd);
+    push_crowd(&crowd, 5, "does-not", WEFT_HTTP_SHARING_NONE);
+    push_crowd(&crowd, 5, "another", WEFT_HTTP_SHARING_STREAMS);
+    CHECK(!weft_http_queue_has_turn(&crowd.queue));
+    push_crowd(&crowd, 15, "shares", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 9);
+    CHECK_EQUAL(making, 0);
+    CHECK_EQUAL(crowd.queue.held, 2);
+    leave(&crowd.queue, &crowd.places[1]);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+TEST(a_host_with_connections_is_not_forgotten)
+{
+    static struct crowd crowd;
+    unsigned making;
+    open_crowd(&crowd, 10, 0, 10);
+    push_crowd(&crowd, 1, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    place_all(&crowd);
+    struct weft_http_host *host = crowd.places[0].host;
+    leave(&crowd.queue, &crowd.places[0]);
+    CHECK_EQUAL(crowd.queue.idle_len, 0);
+    CHECK_EQUAL(crowd.queue.held, 0);
+    push_crowd(&crowd, 1, "a", WEFT_HTTP_SHARING_STREAMS);
+    CHECK_EQUAL(pop_all(&crowd, &making), 1);
+    CHECK_EQUAL(making, 0);
+    place_all(&crowd);
+    leave(&crowd.queue, &crowd.places[1]);
+    weft_http_queue_closed(&crowd.queue, host);
+    CHECK_EQUAL(crowd.queue.idle_len, 1);
+    weft_http_queue_deinit(&crowd.queue);
+}
+
+/* ---- names -------------------------------------------------------------------------------- */
+
+TEST(addresses_are_kept_until_they_are_old)
+{
+    struct weft_http_names names;
+    REQUIRE(weft_http_names_init(&names, 10, 60 * WEFT_SEC, secret) == 0);
+    CHECK(weft_http_names_find(&names, "a", 0) == NULL);
+    CHECK_EQUAL(weft_http_names_keep(&names, "a", "1.2.3.4,[::1]", 5 * WEFT_SEC), 0);
+    CHECK(strcmp(weft_http_names_find(&names, "a", 64 * WEFT_SEC), "1.2.3.4,[::1]") == 0);
+    CHECK(weft_http_names_find(&names, "b", 64 * WEFT_SEC) == NULL);
+    CHECK(weft_http_names_find(&names, "a", 65 * WEFT_SEC) == NULL);
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 65 * WEFT_SEC), 5 * WEFT_SEC + 1);
+    CHECK_EQUAL(weft_http_names_keep(&names, "a", "5.6.7.8", 65 * WEFT_SEC), 0);
+    CHECK(strcmp(weft_http_names_find(&names, "a", 66 * WEFT_SEC), "5.6.7.8") == 0);
+    CHECK_EQUAL(names.len, 1);
+    weft_http_names_deinit(&names);
+}
+
+TEST(the_name_that_is_longest_unused_makes_room)
+{
+    struct weft_http_names names;
+    REQUIRE(weft_http_names_init(&names, 3, WEFT_SEC, secret) == 0);
+    CHECK_EQUAL(weft_http_names_keep(&names, "a", "1.1.1.1", 0), 0);
+    CHECK_EQUAL(weft_http_names_keep(&names, "b", "1.1.1.1", 0), 0);
+    CHECK_EQUAL(weft_http_names_keep(&names, "c", "1.1.1.1", 0), 0);
+    CHECK(weft_http_names_find(&names, "a", 1) != NULL);
+    CHECK_EQUAL(weft_http_names_keep(&names, "d", "1.1.1.1", 0), 0);
+    CHECK(weft_http_names_find(&names, "b", 1) == NULL);
+    CHECK(weft_http_names_find(&names, "a", 1) != NULL);
+    CHECK_EQUAL(names.len, 3);
+    weft_http_names_deinit(&names);
+}
+
+TEST(addresses_that_were_no_good_are_asked_for_anew_but_not_by_everybody)
+{
+    struct weft_http_names names;
+    REQUIRE(weft_http_names_init(&names, 3, 60 * WEFT_SEC, secret) == 0);
+    CHECK_EQUAL(weft_http_names_keep(&names, "a", "1.1.1.1", 10 * WEFT_SEC), 0);
+    weft_http_names_fail(&names, "a", 20 * WEFT_SEC);
+    weft_http_names_fail(&names, "unknown", 20 * WEFT_SEC);
+    CHECK(weft_http_names_find(&names, "a", 20 * WEFT_SEC) == NULL);
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 20 * WEFT_SEC), 19 * WEFT_SEC);
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 20 * WEFT_SEC + 1), 19 * WEFT_SEC + 1);
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 22 * WEFT_SEC), 20 * WEFT_SEC + 1);
+    weft_http_names_fail(&names, "a", 25 * WEFT_SEC); /* the same once more */
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 25 * WEFT_SEC), 20 * WEFT_SEC + 1);
+    CHECK_EQUAL(weft_http_names_since(&names, "a", 100 * WEFT_SEC), 40 * WEFT_SEC + 1);
+    CHECK_EQUAL(weft_http_names_keep(&names, "a", "2.2.2.2", 26 * WEFT_SEC), 0);
+    CHECK(weft_http_names_find(&names, "a", 27 * WEFT_SEC) != NULL);
+    weft_http_names_deinit(&names);
 }
 
 /* ---- addresses ---------------------------------------------------------------------------- */
@@ -300,6 +599,40 @@ TEST(hosts_and_ports_are_read_from_urls)
     }
 }
 
+/* However quickly: what libcurl makes of it, or an error. */
+TEST(hosts_have_one_name_however_they_are_written)
+{
+    static const struct {
+        const char *url, *key;
+    } cases[] = {
+        {"http://example.org/", "example.org:80"},
+        {"https://example.org", "example.org:443"},
+        {"http://example.org:8080?x", "example.org:8080"},
+        {"http://EXAMPLE.org:80/", "example.org:80"},
+        {"http://example.org:080/", "example.org:80"},
+        {"http://user:pass@example.org/", "example.org:80"},
+        {"http://127.0.0.1:1/", "127.0.0.1:1"},
+        {"http://0x7f.1/", "127.0.0.1:80"},
+        {"http://127.1/", "127.0.0.1:80"},
+        {"http://2130706433/", "127.0.0.1:80"},
+        {"http://[2001:db8::1]:81/", "[2001:db8::1]:81"},
+        {"HTTPS://a#x", "a:443"},
+        {"http://example.org:99999/", NULL},
+        {"http://exa mple.org/", NULL},
+        {"http://:80/", NULL},
+        {"http:///", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char key[WEFT_HTTP_KEY_BYTES] = "";
+        int err = weft_http_url_key(cases[i].url, key);
+        CHECK_EQUAL(err, cases[i].key ? 0 : -EINVAL);
+        if (cases[i].key && strcmp(key, cases[i].key) != 0) {
+            CHECK(strcmp(key, cases[i].key) == 0);
+            test_note("%s: %s", cases[i].url, key);
+        }
+    }
+}
+
 TEST(origins_are_scheme_host_and_port)
 {
     CHECK(weft_http_url_same_origin("http://a/", "http://a/b"));
@@ -357,5 +690,35 @@ TEST(a_status_that_is_no_number_is_none)
         read_head(&transfer, lines[i]);
         CHECK_EQUAL(transfer.status, 0);
         weft_buffer_deinit(&transfer.reply);
+    }
+}
+
+TEST(encodings_and_cookies_of_a_head_are_counted)
+{
+    static const struct {
+        const char *line;
+        unsigned encodings, cookies;
+    } cases[] = {
+        {"Content-Encoding: gzip\r\n", 1, 0},
+        {"content-encoding:GZIP , br\r\n", 2, 0},
+        {"Content-Encoding: identity\r\n", 0, 0},
+        {"Content-Encoding:\r\n", 0, 0},
+        {"Transfer-Encoding: chunked\r\n", 0, 0},
+        {"Transfer-Encoding: gzip, chunked\r\n", 1, 0},
+        {"Set-Cookie: a=b\r\n", 0, 1},
+        {"Set-Cookie2: a=b\r\n", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int decodes = 0; decodes < 2; decodes++) {
+            struct weft_http_transfer transfer = {.question.decodes = decodes};
+            weft_buffer_init(&transfer.reply, 1000);
+            weft_http_head_line(&transfer, "HTTP/1.1 200 OK\r\n", 17);
+            weft_http_head_line(&transfer, cases[i].line, strlen(cases[i].line));
+            bool transfers = cases[i].line[0] == 'T';
+            CHECK_EQUAL(transfer.encodings, decodes || transfers ? cases[i].encodings : 0);
+            CHECK_EQUAL(transfer.cookies, cases[i].cookies);
+            CHECK_EQUAL(transfer.version, 11);
+            weft_buffer_deinit(&transfer.reply);
+        }
     }
 }

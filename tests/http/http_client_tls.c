@@ -3,19 +3,15 @@
  * authority and its certificates are made with openssl. What is not installed is skipped. */
 #include "descriptors.h"
 #include "origin.h"
+#include "peer.h"
 #include "test.h"
 
 #include <weft/io.h>
-#include <weft/process.h>
-#include <weft/stream.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define SOON (60 * WEFT_SEC) /* for programs to start and end */
 
 /* ---- programs ----------------------------------------------------------------------------- */
 
@@ -63,111 +59,20 @@ static const char node_server[] =
     "server.on('session', () => sessions++);\n"
     "server.listen(0, '127.0.0.1', () => console.log(server.address().port));\n";
 
-static int run_to_the_end(const char *const *command)
-{
-    struct weft_process *process;
-    struct weft_process_status status = {.exit_code = -1};
-    const struct weft_process_options options = {.err.kind = WEFT_STDIO_NULL,
-                                                 .out.kind = WEFT_STDIO_NULL};
-    int err = weft_process_open(&process, command, &options);
-    if (err < 0)
-        return err;
-    err = weft_process_wait(process, weft_now() + SOON, &status);
-    weft_process_close(process);
-    return err < 0 ? err : status.exit_code;
-}
-
-static char authority[96], certificate[96], key[96], authority_key[96];
-
-/* Made once by each program. False: the test is skipped. */
-static bool make_certificates(void)
-{
-    static int made; /* 1: they are there; -1: they cannot be made */
-    if (made == 0) {
-        const char *directory = test_directory();
-        (void)snprintf(authority, sizeof authority, "%s/authority.pem", directory);
-        (void)snprintf(authority_key, sizeof authority_key, "%s/authority.key", directory);
-        (void)snprintf(certificate, sizeof certificate, "%s/server.pem", directory);
-        (void)snprintf(key, sizeof key, "%s/server.key", directory);
-        const char *const make_authority[] = {"openssl",
-                                              "req",
-                                              "-x509",
-                                              "-newkey",
-                                              "ec",
-                                              "-pkeyopt",
-                                              "ec_paramgen_curve:P-256",
-                                              "-nodes",
-                                              "-days",
-                                              "2",
-                                              "-subj",
-                                              "/CN=tests",
-                                              "-keyout",
-                                              authority_key,
-                                              "-out",
-                                              authority,
-                                              NULL};
-        const char *const make_server[] = {"openssl",
-                                           "req",
-                                           "-x509",
-                                           "-newkey",
-                                           "ec",
-                                           "-pkeyopt",
-                                           "ec_paramgen_curve:P-256",
-                                           "-nodes",
-                                           "-days",
-                                           "2",
-                                           "-subj",
-                                           "/CN=server",
-                                           "-CA",
-                                           authority,
-                                           "-CAkey",
-                                           authority_key,
-                                           "-addext",
-                                           "basicConstraints=critical,CA:FALSE",
-                                           "-addext",
-                                           "subjectAltName=IP:127.0.0.1",
-                                           "-keyout",
-                                           key,
-                                           "-out",
-                                           certificate,
-                                           NULL};
-        made = run_to_the_end(make_authority) == 0 && run_to_the_end(make_server) == 0 ? 1 : -1;
-    }
-    if (made < 0)
-        test_skip("openssl is not there, or too old to make certificates");
-    return made > 0;
-}
-
 struct https {
-    struct weft_process *process;
+    struct peer peer;
     uint16_t port;
 };
 
 /* False: the test is skipped. */
 static bool https_open(struct https *https, const char *const *program)
 {
+    if (!certificates_are_made())
+        return false;
     const char *const command[] = {program[0], program[1], program[2], certificate, key, NULL};
-    const struct weft_process_options options = {
-        .out.kind = WEFT_STDIO_PIPE, .err.kind = WEFT_STDIO_NULL, .grace_ns = WEFT_NO_GRACE};
-    char line[16] = "";
-    *https = (struct https){.port = 0};
-    if (!make_certificates())
-        return false;
-    if (weft_process_open(&https->process, command, &options) < 0) {
-        test_skip("the server's language is not installed");
-        return false;
-    }
-    for (size_t len = 0; len < sizeof line - 1 && !strchr(line, '\n'); len++) {
-        int pipe = weft_process_pipe(https->process, 1);
-        if (weft_read(pipe, &line[len], 1, weft_now() + SOON) != 1)
-            break;
-    }
-    https->port = (uint16_t)strtoul(line, NULL, 10);
-    if (https->port == 0) {
-        weft_process_close(https->process);
-        test_skip("the server's language cannot do what is needed");
-    }
-    return https->port != 0;
+    bool open = peer_open(&https->peer, command);
+    https->port = https->peer.port;
+    return open;
 }
 
 static const char *const python[] = {"python3", "-c", python_server};
@@ -206,7 +111,7 @@ REAL_TIME_FIBER_TEST(a_server_that_our_authority_knows_is_talked_to)
     }
     CHECK_EQUAL(stats_of(client).connections, 1);
     weft_http_client_close(client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 REAL_TIME_FIBER_TEST(large_bodies_come_over_tls)
@@ -223,7 +128,7 @@ REAL_TIME_FIBER_TEST(large_bodies_come_over_tls)
         weft_http_response_release(&response);
     }
     weft_http_client_close(client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 REAL_TIME_FIBER_TEST(a_certificate_that_proves_nothing_is_refused)
@@ -251,7 +156,7 @@ REAL_TIME_FIBER_TEST(a_certificate_that_proves_nothing_is_refused)
     client = open_client(&(struct weft_http_client_options){.ca_file = "/nowhere.pem"});
     CHECK_EQUAL(get_status(client, https_url(&https, "127.0.0.1", "/")), -ENOKEY);
     weft_http_client_close(client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 static void speak_plainly(struct origin *origin, int fd)
@@ -280,7 +185,7 @@ REAL_TIME_FIBER_TEST(a_connection_that_breaks_under_tls_is_told)
     CHECK_EQUAL(get_status(client, url), -EPROTO);
     weft_http_client_close(client);
     origin_close(&origin);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 struct many {
@@ -320,7 +225,7 @@ REAL_TIME_FIBER_TEST(many_talk_over_tls_at_once)
     get_many(&many, 50);
     CHECK_EQUAL(many.responses, 50);
     weft_http_client_close(many.client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
     CHECK_EQUAL(open_descriptors(), before);
 }
 
@@ -345,7 +250,7 @@ REAL_TIME_FIBER_TEST(requests_over_tls_are_cancelled_at_any_moment)
         CHECK_EQUAL(stats_of(many.client).connections_now, 0);
     }
     weft_http_client_close(many.client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
     CHECK_EQUAL(open_descriptors(), before);
 }
 
@@ -370,7 +275,7 @@ REAL_TIME_FIBER_TEST(http_2_is_spoken_when_asked_for)
         weft_http_response_release(&response);
     }
     weft_http_client_close(client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 REAL_TIME_FIBER_TEST(http_2_requests_share_a_connection)
@@ -387,7 +292,7 @@ REAL_TIME_FIBER_TEST(http_2_requests_share_a_connection)
     CHECK_EQUAL(many.responses, 300);
     CHECK(stats_of(many.client).connections <= 3);
     weft_http_client_close(many.client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 static int count_piece(void *context, const void *bytes, size_t len)
@@ -410,11 +315,11 @@ REAL_TIME_FIBER_TEST(http_2_bodies_come_in_pieces)
     const struct weft_http_request request = {.url = https_url(&https, "127.0.0.1", "/5000000"),
                                               .on_body = count_piece,
                                               .on_body_context = &bytes};
-    CHECK_EQUAL(weft_http_send(client, &request, &response, weft_now() + SOON), 0);
+    CHECK_EQUAL(weft_http_send(client, &request, &response, weft_now() + PEER_PATIENCE), 0);
     CHECK_EQUAL(bytes, 5000000);
     weft_http_response_release(&response);
     weft_http_client_close(client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
 
 REAL_TIME_FIBER_TEST(one_cancelled_http_2_request_leaves_the_others_alone)
@@ -444,5 +349,5 @@ REAL_TIME_FIBER_TEST(one_cancelled_http_2_request_leaves_the_others_alone)
     CHECK_EQUAL(slow.err, -ECANCELED);
     CHECK_EQUAL(stats_of(quick.client).requests_now, 0);
     weft_http_client_close(quick.client);
-    weft_process_close(https.process);
+    peer_close(&https.peer);
 }
