@@ -59,11 +59,12 @@ struct weft_crawl_options {
     int depth_max;            /* links away from a seed; 0: no limit; WEFT_CRAWL_DEPTH_0 */
     uint64_t pages_max;       /* fetched in all, over all runs; 0: no limit */
     uint64_t host_pages_max;  /* and of one host; 0: no limit */
-    size_t body_bytes_max;    /* 0 means 8 MiB; what is longer is no page */
+    size_t body_bytes_max;    /* 0 means 8 MiB; longer pages are not read for links */
     size_t url_bytes_max;     /* 0 means 2,048, at most 8,192; longer ones are not followed */
     unsigned links_max;       /* of one page; 0 means 10,000 */
-    const char *const *types; /* content types that are read for links, and for duplicates. "text/"
-                                 stands for all texts; none: all are */
+    const char *const *types; /* content types that are read; of others, as of images and the
+                                 like, little more than the head is. "text/" stands for all texts;
+                                 none: all are read */
     size_t types_count;
     const char *const *drop; /* parameters left out of URLs, "utm_*" for all that begin so */
     size_t drop_count;
@@ -107,7 +108,7 @@ struct weft_crawl_result {
     uint64_t beyond;    /* of these, deeper than depth_max, or too many of one host */
     uint64_t forbidden; /* by robots.txt */
     uint64_t status[6]; /* answers by their first digit; [0]: no answer */
-    uint64_t broken;    /* 4xx, 5xx and no answer, but for what was forbidden */
+    uint64_t broken;    /* 4xx, 5xx, no answer or part of one; forbidden and long ones are not */
     uint64_t redirects;
     uint64_t duplicates; /* pages with the same content as another that was fetched before */
     uint64_t links, hosts;

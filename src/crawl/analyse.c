@@ -165,7 +165,7 @@ static int follow_html(struct crawl_page *page)
     return err;
 }
 
-static bool is_html(const struct crawl_answer *answer)
+bool weft_crawl_is_html(const struct crawl_answer *answer)
 {
     const char *type = answer->content_type;
     if (type)
@@ -175,17 +175,6 @@ static bool is_html(const struct crawl_answer *answer)
     while (at < answer->body.len && strchr(" \t\r\n\f", text[at]) && text[at])
         at++;
     return at < answer->body.len && text[at] == '<';
-}
-
-/* Whether it is of a type that is wanted; all are where none is named. */
-static bool is_wanted(const struct crawl_page *page)
-{
-    const struct weft_crawl_options *options = page->crawl->options;
-    for (size_t i = 0; i < options->types_count; i++) {
-        if (weft_content_is(page->answer.content_type, options->types[i]))
-            return true;
-    }
-    return options->types_count == 0;
 }
 
 static int follow_redirect(struct crawl_page *page)
@@ -207,14 +196,12 @@ int weft_crawl_analyse(void *arg)
     const struct crawl_answer *answer = &page->answer;
     if (answer->status >= 300 && answer->status < 400)
         return answer->location ? follow_redirect(page) : 0;
-    if (answer->status / 100 != 2 || page->claimed->use != WEFT_USE_PAGE || !is_wanted(page))
-        return 0;
     page->row.noindex = answer->tag.noindex;
-    if (answer->body.len > 0) {
-        int err = weft_content_digest(page->digest, answer->body.data, answer->body.len);
-        if (err)
-            return err;
-        page->row.digest = page->digest;
-    }
-    return answer->body.len > 0 && is_html(answer) ? follow_html(page) : 0;
+    if (answer->status / 100 != 2 || answer->body.len == 0)
+        return 0;
+    int err = weft_content_digest(page->digest, answer->body.data, answer->body.len);
+    if (err)
+        return err;
+    page->row.digest = page->digest;
+    return weft_crawl_is_html(answer) ? follow_html(page) : 0;
 }

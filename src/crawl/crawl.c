@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_MAX           1000u
+#define SEEDS_MAX           ((size_t)1000)
 #define CONCURRENCY_DEFAULT 32u
 #define CONCURRENCY_MAX     1000u
 #define BODY_DEFAULT_MAX    ((size_t)8 << 20)
@@ -43,7 +43,7 @@ static int check_options(struct crawl *crawl)
 {
     const struct weft_crawl_options *options = crawl->options;
     if (options->seeds_count > SEEDS_MAX)
-        return weft_crawl_fail(crawl, -EINVAL, "there are more than %u seeds", SEEDS_MAX);
+        return weft_crawl_fail(crawl, -EINVAL, "there are more than %zu seeds", SEEDS_MAX);
     if (options->scope > WEFT_CRAWL_ANYWHERE)
         return weft_crawl_fail(crawl, -EINVAL, "there is no such scope");
     if (options->concurrency > CONCURRENCY_MAX || options->host_concurrency > CONCURRENCY_MAX)
@@ -51,7 +51,7 @@ static int check_options(struct crawl *crawl)
     if (options->body_bytes_max > BODY_LARGEST_MAX)
         return weft_crawl_fail(crawl, -EINVAL, "a body may have at most 1 GiB");
     if (options->url_bytes_max > WEFT_URL_MAX)
-        return weft_crawl_fail(crawl, -EINVAL, "a URL may have at most %d bytes", WEFT_URL_MAX);
+        return weft_crawl_fail(crawl, -EINVAL, "a URL may have at most %zu bytes", WEFT_URL_MAX);
     if (options->depth_max < WEFT_CRAWL_DEPTH_0 || options->delay_ns < WEFT_CRAWL_NO_DELAY ||
         options->delay_max_ns < 0 || options->timeout_ns < 0 || options->retry_after_max_ns < 0)
         return weft_crawl_fail(crawl, -EINVAL, "a number is negative");
@@ -147,7 +147,7 @@ static int use_seeds(struct crawl *crawl, struct weft_buffer *texts)
     int err = seeds ? 0 : -ENOMEM;
     for (size_t at = 0; err == 0 && at < texts->len; at += strlen(texts->data + at) + 1) {
         if (count == SEEDS_MAX)
-            err = weft_crawl_fail(crawl, -EINVAL, "the store has more than %u seeds", SEEDS_MAX);
+            err = weft_crawl_fail(crawl, -EINVAL, "the store has more than %zu seeds", SEEDS_MAX);
         else
             seeds[count++] = texts->data + at;
     }
@@ -176,7 +176,7 @@ static int open_store(void *arg)
     int err = weft_frontier_open(&crawl->frontier, &options, crawl->error, crawl->error_bytes);
     if (err)
         return err;
-    weft_buffer_init(&texts, (size_t)SEEDS_MAX * (WEFT_URL_MAX + 1));
+    weft_buffer_init(&texts, SEEDS_MAX * (WEFT_URL_MAX + 1));
     err = weft_frontier_begin(crawl->frontier);
     if (err == 0)
         err = add_seeds(crawl);
@@ -209,6 +209,7 @@ static int open_clients(struct crawl *crawl)
         .total_timeout_ns = crawl->timeout_ns,
         .response_bytes_max = crawl->body_max,
         .user_agent = options->user_agent,
+        .decompress = 1,
         .ca_file = options->ca_file,
         .tls_insecure = options->tls_insecure,
         .proxy = options->proxy,

@@ -33,6 +33,8 @@
 #include <weft/http_client.h>
 #include <weft/sync.h>
 
+#include <errno.h>
+
 #define HOSTS_OPEN_MAX    256u
 #define CLAIMS_MAX        64u /* URLs of one host that are in memory */
 #define CLAIMS_LOW        16u /* then more are claimed */
@@ -87,11 +89,31 @@ struct crawl_answer {
     unsigned connections;
     uint64_t bytes_received;
     int64_t latency_ns;
-    struct weft_buffer body;
+    struct weft_buffer body;       /* where it is wanted and kept */
+    uint64_t body_bytes;           /* of all of it that came */
     char *content_type, *location; /* on the heap; NULL: none */
     int64_t retry_after_ns;        /* -1: it does not say */
     struct weft_robots_tag tag;
     char error[ERROR_BYTES];
+};
+
+/* What is done with a body, once its head is there. */
+enum crawl_want {
+    WANT_NOTHING,  /* it is thrown away, and cut when it is long */
+    WANT_IF_SHORT, /* the same, when it is longer than allowed */
+    WANT_ALL,      /* then it is an error */
+};
+
+/* What on_body returns when it needs no more: the answer is whole all the same. */
+#define CRAWL_ENOUGH (-EXFULL)
+
+struct crawl_request {
+    struct weft_http_client *client;
+    const char *url;
+    enum crawl_want (*want)(void *context, const struct crawl_answer *answer);
+    /* Takes the body on the calling fiber; NULL: it is kept in the answer. */
+    int (*on_body)(void *context, const void *bytes, size_t len);
+    void *context;
 };
 
 /* One URL on its way from a host's list to the store. */
@@ -214,11 +236,11 @@ void weft_crawl_host_free(struct crawl *crawl, struct crawl_host *host);
 int weft_crawl_pump(struct crawl *crawl);
 
 /* A fiber. Returns 0, or what the store failed with. */
-int weft_crawl_keep(void *crawl);
+int weft_crawl_keep(void *arg); /* struct crawl */
 
 /* Fibers of the group pages. */
-int weft_crawl_page_run(void *page);
-int weft_crawl_rules_run(void *page);
+int weft_crawl_page_run(void *arg);  /* struct crawl_page */
+int weft_crawl_rules_run(void *arg); /* the same, without a URL */
 
 /* Hand a page over to the keeper, which frees it. */
 void weft_crawl_page_finish(struct crawl_page *page);
@@ -235,11 +257,14 @@ int weft_crawl_page_enter(struct crawl_page *page, const char *base, const char 
                           const struct weft_entry *how);
 
 /* A thread's work on a page that has its answer. Returns 0, -ENOMEM */
-int weft_crawl_analyse(void *page);
+int weft_crawl_analyse(void *arg);
 
 /* Read a sitemap from the network, into the page's entries. Returns as weft_crawl_fetch;
  * *ret_broken is what was wrong with it, or 0. */
 int weft_crawl_sitemap(struct crawl_page *page, int *ret_broken);
+
+/* Whether a page of that answer is read for links. Any thread. */
+bool weft_crawl_is_html(const struct crawl_answer *answer);
 
 /* The pause before the next attempt, in nanoseconds. */
 int64_t weft_crawl_backoff_ns(struct crawl *crawl, unsigned attempt);
@@ -247,11 +272,9 @@ int64_t weft_crawl_backoff_ns(struct crawl *crawl, unsigned attempt);
 /* Whether another attempt may have more luck. */
 bool weft_crawl_is_passing(const struct crawl_answer *answer);
 
-/* Send a GET. on_body NULL: the body is kept, up to body_max bytes; else it gets it, on the calling
- * fiber. Returns answer->err. -ECANCELED is the caller's own */
-int weft_crawl_fetch(struct crawl *crawl, struct weft_http_client *client, const char *url,
-                     struct crawl_answer *answer, size_t body_max,
-                     int (*on_body)(void *context, const void *bytes, size_t len), void *context);
+/* Send a GET. Returns answer->err; -ECANCELED is the caller's own. */
+int weft_crawl_fetch(struct crawl *crawl, const struct crawl_request *request,
+                     struct crawl_answer *answer);
 void weft_crawl_answer_release(struct crawl_answer *answer);
 
 /* "timeout", "connect", "dns", ...; the class of an error. */

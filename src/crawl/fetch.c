@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int keep_body(void *context, const void *bytes, size_t len)
-{
-    struct crawl_answer *answer = context;
-    weft_buffer_append(&answer->body, bytes, len);
-    return answer->body.err;
-}
+/* Of a body that nobody wants so much is read, to keep the connection; then it is cut. */
+#define UNWANTED_MAX ((size_t)64 << 10)
+
+struct fetching {
+    struct crawl *crawl;
+    const struct crawl_request *request;
+    struct crawl_answer *answer;
+    enum crawl_want want;
+};
 
 static char *copy_field(const struct weft_http_response *response, const char *name)
 {
@@ -46,42 +49,72 @@ static void read_tags(const struct crawl *crawl, const struct weft_http_response
     }
 }
 
+/* Of the last head: a request may be made again on another connection. */
 static void take_response(const struct crawl *crawl, const struct weft_http_response *response,
                           struct crawl_answer *answer)
 {
     answer->status = response->status;
     answer->http_version = response->http_version;
-    answer->connections = response->connections;
-    answer->bytes_received = response->bytes_received;
+    free(answer->content_type);
+    free(answer->location);
     answer->content_type = copy_field(response, "Content-Type");
     answer->location = copy_field(response, "Location");
     answer->retry_after_ns = read_retry_after(response, weft_crawl_unix_us(crawl) / 1000000);
     read_tags(crawl, response, answer);
 }
 
-int weft_crawl_fetch(struct crawl *crawl, struct weft_http_client *client, const char *url,
-                     struct crawl_answer *answer, size_t body_max,
-                     int (*on_body)(void *context, const void *bytes, size_t len), void *context)
+static int on_head(void *context, const struct weft_http_response *response)
+{
+    struct fetching *fetching = context;
+    take_response(fetching->crawl, response, fetching->answer);
+    fetching->want = fetching->request->want(fetching->request->context, fetching->answer);
+    return 0;
+}
+
+static int on_body(void *context, const void *bytes, size_t len)
+{
+    struct fetching *fetching = context;
+    const struct crawl_request *request = fetching->request;
+    struct crawl_answer *answer = fetching->answer;
+    answer->body_bytes += len;
+    if (fetching->want == WANT_NOTHING)
+        return answer->body_bytes > UNWANTED_MAX ? CRAWL_ENOUGH : 0;
+    if (request->on_body)
+        return request->on_body(request->context, bytes, len);
+    weft_buffer_append(&answer->body, bytes, len);
+    if (answer->body.err != -EMSGSIZE || fetching->want == WANT_ALL)
+        return answer->body.err;
+    weft_buffer_deinit(&answer->body); /* part of it is of no use */
+    return CRAWL_ENOUGH;
+}
+
+int weft_crawl_fetch(struct crawl *crawl, const struct crawl_request *request,
+                     struct crawl_answer *answer)
 {
     struct weft_http_response response;
-    const struct weft_http_request request = {
-        .url = url,
-        .on_body = on_body ? on_body : keep_body,
-        .on_body_context = on_body ? context : answer,
+    struct fetching fetching = {.crawl = crawl, .request = request, .answer = answer};
+    const struct weft_http_request http = {
+        .url = request->url,
+        .on_head = on_head,
+        .on_body = on_body,
+        .on_body_context = &fetching,
     };
     *answer = (struct crawl_answer){.retry_after_ns = -1};
-    weft_buffer_init(&answer->body, body_max);
+    weft_buffer_init(&answer->body, crawl->body_max);
     int64_t start_ns = weft_now();
-    answer->err = weft_http_send(client, &request, &response, start_ns + crawl->timeout_ns);
-    answer->latency_ns = weft_now() - start_ns;
+    int err = weft_http_send(request->client, &http, &response, start_ns + crawl->timeout_ns);
     answer->times = response.times;
-    if (answer->err == 0)
-        take_response(crawl, &response, answer);
-    else
+    answer->latency_ns = weft_now() - start_ns - response.times.turn_ns;
+    answer->err = err == CRAWL_ENOUGH ? 0 : err;
+    if (err == 0) {
+        answer->connections = response.connections;
+        answer->bytes_received = response.bytes_received;
+    } else if (answer->err) {
         (void)snprintf(answer->error, sizeof answer->error, "%s",
-                       answer->err == -EMSGSIZE ? "the body is longer than allowed"
-                       : response.error[0]      ? response.error
-                                                : weft_strerror(answer->err));
+                       err == -EMSGSIZE && answer->status ? "the body is longer than allowed"
+                       : response.error[0]                ? response.error
+                                                          : weft_strerror(err));
+    }
     weft_http_response_release(&response);
     return answer->err;
 }

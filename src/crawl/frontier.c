@@ -504,7 +504,8 @@ static int count_result(struct weft_frontier *frontier, const struct weft_page_r
     struct weft_frontier_totals *totals = &frontier->totals;
     int class = row->status_code / 100;
     totals->status[class >= 1 && class <= 5 ? class : 0] += !forbidden;
-    totals->broken += !forbidden && (row->status_code >= 400 || row->error_class);
+    bool failed = row->error_class && strcmp(row->error_class, "too-large") != 0;
+    totals->broken += !forbidden && (row->status_code >= 400 || failed);
     totals->redirects += class == 3;
     totals->body_bytes += (int64_t)row->body_bytes;
     if (!row->digest)

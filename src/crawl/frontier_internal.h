@@ -53,7 +53,7 @@ struct weft_frontier {
 };
 
 /* Run a statement that has no rows, and reset it. Returns 0, an error */
-int weft_frontier_run(struct weft_frontier *frontier, enum frontier_statement statement);
+int weft_frontier_run(struct weft_frontier *frontier, enum frontier_statement which);
 
 /* Prepare all statements (frontier.c). */
 int weft_frontier_prepare(struct weft_frontier *frontier);

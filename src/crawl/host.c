@@ -101,22 +101,21 @@ void weft_crawl_host_free(struct crawl *crawl, struct crawl_host *host)
     free(host);
 }
 
-/* So that its pause is kept when it is opened again. Without memory it is asked too early: rather
- * than that it stays open. */
-static bool note_rest(struct crawl *crawl, const struct crawl_host *host)
+/* So that its pause is kept when it is opened again. Without memory for that it is asked too early,
+ * once. */
+static void note_rest(struct crawl *crawl, const struct crawl_host *host)
 {
     if (crawl->rests_len == crawl->rests_capacity) {
         size_t capacity = crawl->rests_capacity ? crawl->rests_capacity * 2 : 64;
         struct crawl_rest *rests = reallocarray(crawl->rests, capacity, sizeof *rests);
         if (!rests)
-            return false;
+            return;
         crawl->rests = rests;
         crawl->rests_capacity = capacity;
     }
     crawl->rests[crawl->rests_len++] =
         (struct crawl_rest){host->id, crawl->clock_offset_us + host->next_at_ns / 1000};
     weft_crawl_tell_keeper(crawl);
-    return true;
 }
 
 /* Others wait for its place among those that are open. */
@@ -151,9 +150,10 @@ void weft_crawl_host_place(struct crawl *crawl, struct crawl_host *host)
     }
     if (host->urls_len == 0) {
         bool idle = host->active == 0 && !host->refilling;
-        if (idle && (!host->more || has_to_make_room(crawl)) && note_rest(crawl, host)) {
+        if (idle && (!host->more || has_to_make_room(crawl))) {
             if (host->more)
                 crawl->hosts_more = true;
+            note_rest(crawl, host);
             weft_crawl_host_free(crawl, host);
         }
         weft_crawl_tell_pump(crawl);

@@ -56,7 +56,7 @@ static void fill_row(struct crawl_page *page)
     row->http_version = answer->http_version;
     row->timestamp_us = weft_crawl_unix_us(page->crawl);
     row->latency_us = answer->latency_ns / 1000;
-    row->queue_us = (page->started_ns - page->claimed->taken_ns) / 1000;
+    row->queue_us = (page->started_ns - page->claimed->taken_ns + answer->times.turn_ns) / 1000;
     row->total_us = (now_ns - page->claimed->taken_ns) / 1000;
     row->name_us = answer->times.name_ns / 1000;
     row->connect_us = answer->times.connect_ns / 1000;
@@ -64,8 +64,7 @@ static void fill_row(struct crawl_page *page)
     row->first_byte_us = answer->times.first_byte_ns / 1000;
     row->connections = answer->connections;
     row->bytes_received = answer->bytes_received;
-    if (row->body_bytes == 0)
-        row->body_bytes = answer->body.len;
+    row->body_bytes = answer->body_bytes;
     row->content_type = answer->content_type;
     if (answer->error[0])
         row->error = answer->error;
@@ -140,6 +139,38 @@ static bool is_allowed(const struct crawl_page *page)
     return weft_robots_allow(page->host->robots, claimed->url + strlen(page->host->origin)) != 0;
 }
 
+/* Whether it is of a type that is wanted; all are where none is named. */
+static bool is_wanted(const struct crawl *crawl, const struct crawl_answer *answer)
+{
+    const struct weft_crawl_options *options = crawl->options;
+    for (size_t i = 0; i < options->types_count; i++) {
+        if (weft_content_is(answer->content_type, options->types[i]))
+            return true;
+    }
+    return options->types_count == 0;
+}
+
+/* Of an asset, and of what is out of scope, it is enough to know that it is there. */
+static enum crawl_want want(void *context, const struct crawl_answer *answer)
+{
+    const struct crawl_page *page = context;
+    if (page->claimed->use != WEFT_USE_PAGE || answer->status / 100 != 2 ||
+        !is_wanted(page->crawl, answer))
+        return WANT_NOTHING;
+    return weft_crawl_is_html(answer) ? WANT_ALL : WANT_IF_SHORT;
+}
+
+static int fetch_page(struct crawl_page *page)
+{
+    const struct crawl_request request = {
+        .client = page->crawl->client,
+        .url = page->claimed->url,
+        .want = want,
+        .context = page,
+    };
+    return weft_crawl_fetch(page->crawl, &request, &page->answer);
+}
+
 static void finish_fetched(struct crawl_page *page, int broken)
 {
     struct crawl_answer *answer = &page->answer;
@@ -165,12 +196,9 @@ static void finish_fetched(struct crawl_page *page, int broken)
 
 static int fetch(struct crawl_page *page)
 {
-    struct crawl *crawl = page->crawl;
     int broken = 0;
-    int err = page->claimed->use == WEFT_USE_SITEMAP
-                  ? weft_crawl_sitemap(page, &broken)
-                  : weft_crawl_fetch(crawl, crawl->client, page->claimed->url, &page->answer,
-                                     crawl->body_max, NULL, NULL);
+    int err = page->claimed->use == WEFT_USE_SITEMAP ? weft_crawl_sitemap(page, &broken)
+                                                     : fetch_page(page);
     if (err == -ECANCELED || err == -ENOMEM)
         return err;
     page->answer.err = err;

@@ -36,12 +36,14 @@ int weft_reach_init(struct weft_reach *reach, const struct weft_crawl_options *o
 {
     *reach = (struct weft_reach){.scope = options->scope};
     reach->seeds = calloc(seeds_count ? seeds_count : 1, sizeof *reach->seeds);
-    if (!reach->seeds)
+    reach->texts = calloc(seeds_count ? seeds_count : 1, sizeof *reach->texts);
+    if (!reach->seeds || !reach->texts)
         return -ENOMEM;
     for (size_t i = 0; i < seeds_count; i++) {
         char *copy = strdup(seeds[i]);
         if (!copy)
             return -ENOMEM;
+        reach->texts[i] = copy;
         weft_url_read(&reach->seeds[i], copy);
         reach->seeds_count++;
     }
@@ -63,7 +65,8 @@ static void release(regex_t *list, size_t count)
 void weft_reach_deinit(struct weft_reach *reach)
 {
     for (size_t i = 0; i < reach->seeds_count; i++)
-        free((char *)(uintptr_t)reach->seeds[i].text);
+        free(reach->texts[i]);
+    free(reach->texts);
     free(reach->seeds);
     release(reach->includes, reach->includes_count);
     release(reach->excludes, reach->excludes_count);

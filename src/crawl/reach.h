@@ -12,7 +12,8 @@
 
 struct weft_reach {
     enum weft_crawl_scope scope;
-    struct weft_url *seeds; /* their texts are owned */
+    char **texts; /* of the seeds, in normal form */
+    struct weft_url *seeds;
     size_t seeds_count;
     regex_t *includes, *excludes;
     size_t includes_count, excludes_count;

@@ -28,7 +28,7 @@ static const char *const texts[] = {
     /* The links are gone through once, and not once for each broken URL. */
     [WEFT_CRAWL_BROKEN] =
         "WITH broken AS MATERIALIZED (SELECT id FROM results WHERE status_code >= 400 OR"
-        " (error_class IS NOT NULL AND error_class <> 'robots'))"
+        " error_class NOT IN ('robots', 'too-large'))"
         " SELECT t.url AS url, r.status_code AS status_code, r.error_class AS error_class,"
         " r.error AS error, s.url AS referrer, k.name AS kind"
         " FROM broken b JOIN results r ON r.id = b.id JOIN urls t ON t.id = b.id"

@@ -14,22 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RULES_KEPT_NS   (INT64_C(86400) * WEFT_SEC)
-#define RULES_BYTES_MAX ((size_t)8 << 20) /* what is behind them is not even thrown away */
+#define RULES_KEPT_NS (INT64_C(86400) * WEFT_SEC)
 
-struct download {
-    struct weft_buffer text; /* its beginning */
-    size_t read;
-};
+static enum crawl_want want(void *context, const struct crawl_answer *answer)
+{
+    (void)context;
+    return answer->status / 100 == 2 ? WANT_ALL : WANT_NOTHING;
+}
 
-/* Keeps the beginning, and lets go what is behind it. */
+/* Keeps the beginning; what is behind it is not even received. */
 static int on_body(void *context, const void *bytes, size_t len)
 {
-    struct download *download = context;
-    size_t room = WEFT_ROBOTS_BYTES_MAX - download->text.len;
-    download->read += len;
-    weft_buffer_append(&download->text, bytes, len < room ? len : room);
-    return download->read > RULES_BYTES_MAX ? -EMSGSIZE : download->text.err;
+    struct weft_buffer *text = context;
+    size_t room = WEFT_ROBOTS_BYTES_MAX - text->len;
+    weft_buffer_append(text, bytes, len < room ? len : room);
+    return text->err ? text->err : len > room ? CRAWL_ENOUGH : 0;
 }
 
 /* A thread's work. */
@@ -143,10 +142,10 @@ static int judge(struct crawl_page *page, struct weft_buffer *text)
     }
     host->rules = RULES_UNKNOWN;
     host->rules_attempts++;
-    if (answer->retry_after_ns > crawl->retry_after_max_ns) {
-        weft_crawl_host_shelve(host);
-    } else if ((busy || weft_crawl_is_passing(answer)) &&
-               host->rules_attempts < crawl->attempts_max) {
+    bool again = (busy || weft_crawl_is_passing(answer)) &&
+                 host->rules_attempts < crawl->attempts_max &&
+                 answer->retry_after_ns <= crawl->retry_after_max_ns;
+    if (again) {
         int64_t pause_ns = weft_crawl_backoff_ns(crawl, host->rules_attempts);
         if (pause_ns < answer->retry_after_ns)
             pause_ns = answer->retry_after_ns;
@@ -166,20 +165,26 @@ int weft_crawl_rules_run(void *arg)
     struct crawl_page *page = arg;
     struct crawl *crawl = page->crawl;
     struct crawl_host *host = page->host;
-    struct download download = {.read = 0};
-    char url[WEFT_URL_DEFAULT_MAX];
+    struct weft_buffer text;
+    char url[512]; /* a name has at most 253 bytes */
     int result;
-    weft_buffer_init(&download.text, WEFT_ROBOTS_BYTES_MAX);
+    weft_buffer_init(&text, WEFT_ROBOTS_BYTES_MAX);
     (void)snprintf(url, sizeof url, "%s/robots.txt", host->origin);
     if (crawl->options->ignore_robots) {
-        result = adopt(page, -1, &download.text);
+        result = adopt(page, -1, &text);
     } else {
-        result =
-            weft_crawl_fetch(crawl, crawl->rules_client, url, &page->answer, 1, on_body, &download);
+        const struct crawl_request request = {
+            .client = crawl->rules_client,
+            .url = url,
+            .want = want,
+            .on_body = on_body,
+            .context = &text,
+        };
+        result = weft_crawl_fetch(crawl, &request, &page->answer);
         if (result != -ECANCELED && result != -ENOMEM)
-            result = judge(page, &download.text);
+            result = judge(page, &text);
     }
-    weft_buffer_deinit(&download.text);
+    weft_buffer_deinit(&text);
     crawl->in_flight--;
     host->active--;
     if (result != 1)

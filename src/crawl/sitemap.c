@@ -13,7 +13,7 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-#define LOCATION_MAX ((size_t)4 * WEFT_URL_MAX)
+#define LOCATION_MAX (4 * WEFT_URL_MAX)
 #define PIECE_BYTES  ((size_t)16 << 10)
 #define HEAD_BYTES   2u /* of gzip's magic number */
 
@@ -291,14 +291,13 @@ static void finish(struct weft_sitemap *sitemap)
     sitemap->ended = true;
     if (sitemap->err)
         return;
-    if (sitemap->inflating && !sitemap->inflated)
+    bool cut = sitemap->inflating && !sitemap->inflated;
+    if (cut || sitemap->format == FORMAT_UNKNOWN) /* or it is empty */
         end_with(sitemap, -EBADMSG);
     else if (sitemap->format == FORMAT_TEXT)
         add_entry(sitemap, WEFT_SITEMAP_PAGE);
-    else if (sitemap->format == FORMAT_XML)
-        read_xml(sitemap, NULL, 0, true);
     else
-        end_with(sitemap, -EBADMSG); /* it is empty */
+        read_xml(sitemap, NULL, 0, true);
 }
 
 int weft_sitemap_feed(struct weft_sitemap *sitemap, const void *data, size_t len)

@@ -13,7 +13,6 @@ struct feeding {
     struct weft_sitemap *sitemap;
     const void *bytes;
     size_t len;
-    size_t read; /* off the network */
     int broken;
 };
 
@@ -42,18 +41,20 @@ static int feed(void *arg)
     return feeding->broken == -ENOMEM ? -ENOMEM : 0;
 }
 
-/* A sitemap that is broken is read to its end all the same: the status is not known yet. */
+static enum crawl_want want(void *context, const struct crawl_answer *answer)
+{
+    (void)context;
+    return answer->status / 100 == 2 ? WANT_ALL : WANT_NOTHING;
+}
+
+/* What is broken is not read any further; that is no failure of the request. */
 static int on_body(void *context, const void *bytes, size_t len)
 {
     struct feeding *feeding = context;
-    feeding->read += len;
-    if (feeding->read > WEFT_SITEMAP_BYTES_MAX)
-        return -EMSGSIZE;
-    if (feeding->broken || len == 0)
-        return 0;
     feeding->bytes = bytes;
     feeding->len = len;
-    return weft_offload(feed, feeding);
+    int err = len > 0 ? weft_offload(feed, feeding) : 0;
+    return err ? err : feeding->broken;
 }
 
 int weft_crawl_sitemap(struct crawl_page *page, int *ret_broken)
@@ -64,18 +65,21 @@ int weft_crawl_sitemap(struct crawl_page *page, int *ret_broken)
     int err = weft_sitemap_open(&feeding.sitemap);
     if (err)
         return err;
-    err = weft_crawl_fetch(crawl, crawl->client, page->claimed->url, &page->answer, 1, on_body,
-                           &feeding);
+    const struct crawl_request request = {
+        .client = crawl->client,
+        .url = page->claimed->url,
+        .want = want,
+        .on_body = on_body,
+        .context = &feeding,
+    };
+    err = weft_crawl_fetch(crawl, &request, &page->answer);
     if (err == 0 && page->answer.status / 100 == 2) {
-        if (feeding.broken == 0) {
-            feeding.len = 0;
-            err = weft_offload(feed, &feeding);
-        }
-        *ret_broken = feeding.broken;
-    } else {
-        page->entries_count = 0; /* a page that says what is wrong is no sitemap */
+        feeding.len = 0;
+        err = weft_offload(feed, &feeding);
     }
-    page->row.body_bytes = feeding.read;
+    if (feeding.broken && err == feeding.broken)
+        err = page->answer.err = 0;
+    *ret_broken = feeding.broken;
     weft_sitemap_close(feeding.sitemap);
     return err;
 }

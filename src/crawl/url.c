@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFERENCE_MAX        ((size_t)4 * WEFT_URL_MAX) /* escapes can become shorter */
+#define REFERENCE_MAX        (4 * WEFT_URL_MAX) /* escapes can become shorter */
 #define SEGMENTS_DEFAULT_MAX 64u
 
 struct piece {

@@ -16,7 +16,7 @@
 
 #include <base/buffer.h>
 
-#define WEFT_URL_MAX         8192 /* bytes in normal form, whatever the rules say */
+#define WEFT_URL_MAX         ((size_t)8192) /* bytes in normal form, whatever the rules say */
 #define WEFT_URL_DEFAULT_MAX 2048
 
 /* All zero: the defaults. */

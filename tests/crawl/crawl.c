@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define ZLIB_CONST
+#include <zlib.h>
 
 static const struct site_page linked[] = {
     {.path = "/", .body = "<a href=/a>a</a><a href=b/>b</a><a href=/a#x>again</a>"},
@@ -371,4 +373,60 @@ FIBER_TEST(options_that_make_no_sense_are_refused)
                            &result, error, sizeof error),
                 -ENOENT);
     CHECK(strstr(error, "/no/such/place.db"));
+}
+
+FIBER_TEST(large_things_that_are_no_pages_are_there_and_are_not_read)
+{
+    size_t len = (size_t)4 << 20;
+    char *body = malloc(len);
+    REQUIRE(body);
+    memset(body, 'x', len);
+    const struct site_page pages[] = {
+        {.path = "/", .body = "<a href=/film>f</a><img src=/image><a href=/short>s</a>"},
+        {.path = "/film", .type = "video/mp4", .body = body, .len = len},
+        {.path = "/image", .type = "image/png", .body = body, .len = len},
+        {.path = "/short", .type = "application/pdf", .body = body, .len = 1000},
+    };
+    struct site site;
+    struct weft_crawl_result result;
+    char store[512];
+    (void)snprintf(store, sizeof store, "%s", store_path("large.db"));
+    const struct weft_crawl_options options = {
+        .store = store, .assets = 1, .body_bytes_max = 100000, .ignore_sitemaps = 1};
+    site_open(&site, pages);
+    CHECK_EQUAL(site_crawl(&site, "/", &options, &result), 0);
+    CHECK_EQUAL(result.broken, 0);
+    CHECK_EQUAL(result.status[2], 4);
+    CHECK_EQUAL(result.retries, 0);
+    CHECK(result.bytes < 1000000);
+    CHECK_EQUAL(store_ask(store, "SELECT count(*) FROM results WHERE digest IS NOT NULL"), 2);
+    CHECK_EQUAL(store_ask(store, "SELECT count(*) FROM results WHERE error IS NOT NULL"), 0);
+    site_close(&site);
+    free(body);
+}
+
+FIBER_TEST(pages_in_gzip_are_read)
+{
+    static const char text[] = "<a href=/x>hidden from who cannot read it</a>";
+    unsigned char packed[256];
+    z_stream stream = {0};
+    REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    stream.next_in = (const Bytef *)text;
+    stream.avail_in = sizeof text - 1;
+    stream.next_out = packed;
+    stream.avail_out = sizeof packed;
+    REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+    const struct site_page pages[] = {{.path = "/",
+                                       .fields = "Content-Encoding: gzip\r\n",
+                                       .body = (const char *)packed,
+                                       .len = sizeof packed - stream.avail_out},
+                                      {.path = "/x"}};
+    (void)deflateEnd(&stream);
+    struct site site;
+    struct weft_crawl_result result;
+    site_open(&site, pages);
+    CHECK_EQUAL(site_crawl(&site, "/", &(struct weft_crawl_options){.ignore_sitemaps = 1}, &result),
+                0);
+    CHECK_EQUAL(site_hits(&site, "/x"), 1);
+    site_close(&site);
 }
