@@ -246,6 +246,23 @@ static const char *charset_for(const char *html, size_t len, const char *named)
     return is_utf8(html, len) ? "UTF-8" : NULL;
 }
 
+/* Reads all of it, and frees the parser. */
+static void parse(struct finder *finder, const char *html, size_t len)
+{
+    htmlParserCtxtPtr parser = finder->parser;
+    *parser->sax = (xmlSAXHandler){.initialized = 1, .startElement = on_start};
+    parser->userData = finder;
+    (void)htmlCtxtReadMemory(parser, html, (int)len, NULL,
+                             charset_for(html, len, finder->options->charset),
+                             HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
+                                 HTML_PARSE_NOWARNING | HTML_PARSE_NODEFDTD);
+    if (finder->err == 0 && parser->errNo == XML_ERR_NO_MEMORY)
+        finder->err = -ENOMEM;
+    if (parser->myDoc)
+        xmlFreeDoc(parser->myDoc);
+    htmlFreeParserCtxt(parser);
+}
+
 int weft_links_find(struct weft_links *ret_links, const char *html, size_t len,
                     const struct weft_links_options *options)
 {
@@ -260,22 +277,16 @@ int weft_links_find(struct weft_links *ret_links, const char *html, size_t len,
         return -EMSGSIZE;
     if (len == 0)
         return 0;
-    weft_libxml_init();
+    struct weft_libxml before;
+    int err = -ENOMEM;
+    weft_libxml_enter(&before);
     finder.parser = htmlNewParserCtxt();
-    if (!finder.parser)
-        return -ENOMEM;
-    *finder.parser->sax = (xmlSAXHandler){.initialized = 1, .startElement = on_start};
-    finder.parser->userData = &finder;
-    (void)htmlCtxtReadMemory(finder.parser, html, (int)len, NULL,
-                             charset_for(html, len, options->charset),
-                             HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
-                                 HTML_PARSE_NOWARNING | HTML_PARSE_NODEFDTD);
-    if (finder.err == 0 && finder.parser->errNo == XML_ERR_NO_MEMORY)
-        finder.err = -ENOMEM;
-    if (finder.parser->myDoc)
-        xmlFreeDoc(finder.parser->myDoc);
-    htmlFreeParserCtxt(finder.parser);
-    return finder.err;
+    if (finder.parser) {
+        parse(&finder, html, len);
+        err = finder.err;
+    }
+    weft_libxml_leave(&before);
+    return err;
 }
 
 void weft_links_release(struct weft_links *links)

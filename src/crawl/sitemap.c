@@ -160,27 +160,36 @@ static void on_document_type(void *context, const xmlChar *name, const xmlChar *
     end_with(context, -EBADMSG);
 }
 
+static bool open_parser(struct weft_sitemap *sitemap)
+{
+    xmlSAXHandler handler = {
+        .initialized = XML_SAX2_MAGIC,
+        .internalSubset = on_document_type,
+        .startElementNs = on_start,
+        .endElementNs = on_end,
+        .characters = on_text,
+        .cdataBlock = on_text,
+    };
+    sitemap->parser = xmlCreatePushParserCtxt(&handler, sitemap, NULL, 0, NULL);
+    if (!sitemap->parser) {
+        end_with(sitemap, -ENOMEM);
+        return false;
+    }
+    (void)xmlCtxtUseOptions(sitemap->parser,
+                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    return true;
+}
+
 static void read_xml(struct weft_sitemap *sitemap, const char *text, size_t len, bool last)
 {
-    if (!sitemap->parser) {
-        xmlSAXHandler handler = {
-            .initialized = XML_SAX2_MAGIC,
-            .internalSubset = on_document_type,
-            .startElementNs = on_start,
-            .endElementNs = on_end,
-            .characters = on_text,
-            .cdataBlock = on_text,
-        };
-        weft_libxml_init();
-        sitemap->parser = xmlCreatePushParserCtxt(&handler, sitemap, NULL, 0, NULL);
-        if (!sitemap->parser) {
-            sitemap->err = -ENOMEM;
-            return;
-        }
-        (void)xmlCtxtUseOptions(sitemap->parser,
-                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    }
-    int rc = xmlParseChunk(sitemap->parser, text, (int)len, last);
+    struct weft_libxml before;
+    int rc = XML_ERR_OK;
+    weft_libxml_enter(&before);
+    if (sitemap->parser || open_parser(sitemap))
+        rc = xmlParseChunk(sitemap->parser, text, (int)len, last);
+    weft_libxml_leave(&before);
+    if (sitemap->err)
+        return;
     if (rc == XML_ERR_NO_MEMORY)
         end_with(sitemap, -ENOMEM);
     else if (rc != XML_ERR_OK && (!sitemap->parser->wellFormed || sitemap->parser->disableSAX))
