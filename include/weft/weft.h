@@ -50,6 +50,7 @@
 #include <weft/serve.h>
 #include <weft/shutdown.h>
 #include <weft/signal.h>
+#include <weft/sink.h>
 #include <weft/size.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
