@@ -18,7 +18,7 @@
 #ifndef WEFT_CRAWL_H
 #define WEFT_CRAWL_H
 
-#include <weft/base.h>
+#include <weft/sink.h>
 
 WEFT_BEGIN_DECLS
 
@@ -92,6 +92,13 @@ struct weft_crawl_options {
     const char *ca_file; /* as in http_client.h */
     int tls_insecure;
     const char *proxy; /* only with allow_private: it would connect for us */
+
+    /* Told of every result, forbidden ones included, once the store has it; after a kill the last
+     * ones may not have been told. On a fiber that may suspend, in weft_sink_put say, which holds
+     * the crawl back, and which no cancellation of the crawl reaches: give it a deadline. A
+     * negative result ends the crawl, with that. */
+    int (*on_result)(void *context, const struct weft_fetch_result *result);
+    void *on_result_context;
 
     /* About five times a second, on a fiber of its own; must not suspend. */
     void (*on_progress)(void *context, const struct weft_crawl_progress *progress);

@@ -244,6 +244,8 @@ int weft_crawl_rules_run(void *arg); /* the same, without a URL */
 
 /* Hand a page over to the keeper, which frees it. */
 void weft_crawl_page_finish(struct crawl_page *page);
+/* Tell the caller of a page that the store has. Returns what on_result does. */
+int weft_crawl_page_tell(const struct crawl_page *page);
 struct crawl_page *weft_crawl_page_make(struct crawl *crawl, struct crawl_host *host,
                                         struct weft_claimed *claimed);
 void weft_crawl_page_free(struct crawl_page *page);

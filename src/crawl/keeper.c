@@ -366,7 +366,6 @@ static void free_rules(struct weft_link *list)
 
 static int deliver(struct crawl *crawl, struct round *round)
 {
-    crawl->totals = round->totals;
     crawl->due_ns = round->next_due_us == INT64_MAX
                         ? WEFT_FOREVER
                         : (round->next_due_us - crawl->clock_offset_us) * 1000;
@@ -412,6 +411,19 @@ static bool has_work(const struct crawl *crawl)
            crawl->rests_len > 0;
 }
 
+/* Before anything else sees that they are done. */
+static int tell_results(struct crawl *crawl, const struct round *round)
+{
+    int err = 0;
+    WEFT_LIST_FOR_EACH (link, &round->pages) {
+        if (err >= 0)
+            err = weft_crawl_page_tell(weft_container_of(link, struct crawl_page, link));
+    }
+    if (err < 0)
+        (void)weft_crawl_fail(crawl, err, "a result was not taken: %s", weft_strerror(err));
+    return err < 0 ? err : 0;
+}
+
 static int run_round(struct crawl *crawl)
 {
     struct round *round = calloc(1, sizeof *round);
@@ -420,6 +432,10 @@ static int run_round(struct crawl *crawl)
     int err = gather(crawl, round);
     if (err == 0)
         err = weft_offload(apply, round);
+    if (err == 0) {
+        crawl->totals = round->totals;
+        err = tell_results(crawl, round);
+    }
     if (err == 0)
         err = deliver(crawl, round);
     release(round);

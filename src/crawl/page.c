@@ -86,6 +86,47 @@ static void fail(struct crawl_page *page, enum weft_url_state state, const char 
     page->row.error_class = class;
 }
 
+static const char *redirect_of(const struct crawl_page *page)
+{
+    for (size_t i = 0; i < page->entries_count; i++) {
+        if (page->entries[i].kind == WEFT_LINK_REDIRECT)
+            return page->entries[i].url;
+    }
+    return NULL;
+}
+
+int weft_crawl_page_tell(const struct crawl_page *page)
+{
+    const struct weft_crawl_options *options = page->crawl->options;
+    const struct weft_page_row *row = &page->row;
+    char digest[2 * WEFT_DIGEST_BYTES + 1];
+    bool is_result = page->state == WEFT_URL_DONE || page->state == WEFT_URL_FORBIDDEN;
+    if (!options->on_result || !page->claimed || !is_result)
+        return 0;
+    for (size_t i = 0; row->digest && i < WEFT_DIGEST_BYTES; i++)
+        (void)snprintf(digest + 2 * i, 3, "%02x", row->digest[i]);
+    const struct weft_fetch_result result = {
+        .url = page->claimed->url,
+        .final_url = redirect_of(page),
+        .error = row->error,
+        .error_class = row->error_class,
+        .status_code = row->status_code,
+        .http_version = row->http_version,
+        .latency_ns = page->answer.latency_ns,
+        .queue_ns = row->queue_us * 1000,
+        .total_ns = row->total_us * 1000,
+        .timestamp_us = row->timestamp_us,
+        .times = page->answer.times,
+        .attempt = page->claimed->attempt,
+        .connections = row->connections,
+        .bytes_received = row->bytes_received,
+        .body_bytes = row->body_bytes,
+        .content_type = row->content_type,
+        .body_digest = row->digest ? digest : NULL,
+    };
+    return options->on_result(options->on_result_context, &result);
+}
+
 /* ---- failures that may pass ---------------------------------------------------------------- */
 
 /* 429 and 503 concern the host; so does a server that does not answer at all. */

@@ -430,3 +430,47 @@ FIBER_TEST(pages_in_gzip_are_read)
     CHECK_EQUAL(site_hits(&site, "/x"), 1);
     site_close(&site);
 }
+
+struct tally {
+    unsigned results, most;
+    char text[4096];
+};
+
+static int tally_result(void *context, const struct weft_fetch_result *result)
+{
+    struct tally *tally = context;
+    char line[256];
+    (void)snprintf(line, sizeof line, "%s %d %s %s %s\n", strchr(result->url + 7, '/'),
+                   result->status_code, result->error_class ? result->error_class : "",
+                   result->final_url ? strchr(result->final_url + 7, '/') : "",
+                   result->body_digest ? "digest" : "");
+    if (strlen(tally->text) + strlen(line) < sizeof tally->text)
+        strcat(tally->text, line);
+    CHECK(result->attempt == 1 && result->timestamp_us > 0);
+    return ++tally->results == tally->most ? -EDQUOT : 0;
+}
+
+FIBER_TEST(results_are_told_once_the_store_has_them)
+{
+    static const struct site_page pages[] = {
+        {.path = "/robots.txt", .body = "User-agent: *\nDisallow: /no\n"},
+        {.path = "/", .body = "<a href=/no>n</a><a href=/moved>m</a><a href=/gone>g</a>"},
+        {.path = "/moved", .status = 301, .fields = "Location: /\r\n"},
+    };
+    struct site site;
+    struct weft_crawl_result result;
+    struct tally tally = {0};
+    const struct weft_crawl_options options = {
+        .ignore_sitemaps = 1, .on_result = tally_result, .on_result_context = &tally};
+    site_open(&site, pages);
+    CHECK_EQUAL(site_crawl(&site, "/", &options, &result), 0);
+    CHECK_EQUAL(tally.results, 4);
+    CHECK(strstr(tally.text, "/ 200   digest\n"));
+    CHECK(strstr(tally.text, "/no 0 robots  \n"));
+    CHECK(strstr(tally.text, "/moved 301  / \n"));
+    CHECK(strstr(tally.text, "/gone 404 HTTP 404  \n"));
+    tally = (struct tally){.most = 2};
+    CHECK_EQUAL(site_crawl(&site, "/", &options, &result), -EDQUOT);
+    CHECK_EQUAL(tally.results, 2);
+    site_close(&site);
+}
