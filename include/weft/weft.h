@@ -10,6 +10,7 @@
 #include <weft/cache.h>
 #include <weft/channel.h>
 #include <weft/child.h>
+#include <weft/crawl.h>
 #include <weft/debounce.h>
 #include <weft/executors.h>
 #include <weft/fallback.h>

@@ -14,6 +14,7 @@ extern const struct command command_queues;
 extern const struct command command_cron;
 extern const struct command command_fetch; /* in builds with the fetching engines */
 extern const struct command command_load;  /* in builds with llhttp */
+extern const struct command command_crawl; /* in builds with the crawler */
 extern const struct command command_mock;  /* in builds with llhttp and zlib */
 extern const struct command command_child; /* in builds with jobs of any kind */
 extern const struct command command_size;

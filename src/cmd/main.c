@@ -22,6 +22,9 @@ static const struct command *const commands[] = {
 #ifdef WEFT_HAVE_LOAD
     &command_load,
 #endif
+#ifdef WEFT_HAVE_CRAWL
+    &command_crawl,
+#endif
 #ifdef WEFT_HAVE_MOCK
     &command_mock,
 #endif

@@ -685,7 +685,7 @@ entries_of_manual() {
         awk -v name="weft $1" '/^\.SS /{inside = index($0 " ", ".SS " name " ") == 1}
              previous ~ /^\.T[PQ]$/ && inside && /^\.BI? --/{print $2} {previous = $0}' | sort
 }
-for command in serve worker enqueue jobs queues cron fetch load mock child size version; do
+for command in serve worker enqueue jobs queues cron fetch crawl load mock child size version; do
     if ! has $command; then
         skip "the manual has the flags of weft $command" 'not in this build'
         continue
