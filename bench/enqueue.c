@@ -83,11 +83,12 @@ static void load_process(struct bench *bench, unsigned connections)
                                         .connections = connections,
                                         .duration_ns = 3 * WEFT_SEC};
     BENCH_REQUIRE(weft_load(&options, &result, error, sizeof error) == 0);
-    BENCH_REQUIRE(result.succeeded > 0 && result.succeeded == result.requests);
+    BENCH_REQUIRE(result.total.succeeded > 0 && result.total.failed == 0);
     BENCH_REQUIRE(kill(child, SIGTERM) == 0 && waitpid(child, &status, 0) == child && status == 0);
     remove_directory(directory);
-    bench->ops = result.succeeded;
+    bench->ops = result.total.succeeded;
     bench->elapsed_ns = result.elapsed_ns;
+    weft_load_result_release(&result);
 }
 
 PLAIN_BENCH(enqueue_64, "requests")

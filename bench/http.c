@@ -17,10 +17,11 @@ static void load_hello(struct bench *bench, unsigned connections)
     struct weft_load_options options = {
         .url = hello.url, .method = "GET", .connections = connections, .duration_ns = 2 * WEFT_SEC};
     BENCH_REQUIRE(weft_load(&options, &result, error, sizeof error) == 0);
-    BENCH_REQUIRE(result.succeeded > 0 && result.succeeded == result.requests);
+    BENCH_REQUIRE(result.total.succeeded > 0 && result.total.failed == 0);
     hello_server_close(&hello);
-    bench->ops = result.succeeded;
+    bench->ops = result.total.succeeded;
     bench->elapsed_ns = result.elapsed_ns;
+    weft_load_result_release(&result);
 }
 
 PLAIN_BENCH(http_hello_64, "requests")

@@ -353,6 +353,7 @@ static const struct option options[] = {
              "where GET is not allowed and POST is, POST of\n"
              "{\"text\": \"load {i}\"})"},
     {.name = "header",
+     .letter = 'H',
      .metavar = "TEXT",
      .kind = OPTION_WORDS,
      .offset = FIELD(headers),

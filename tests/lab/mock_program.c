@@ -21,7 +21,7 @@ static struct weft_mock *start(unsigned workers)
     return mock;
 }
 
-static struct weft_load_result load(const struct weft_mock *mock, const char *target,
+static struct weft_load_counts load(const struct weft_mock *mock, const char *target,
                                     unsigned connections, uint64_t requests)
 {
     struct weft_load_result result = {0};
@@ -37,14 +37,16 @@ static struct weft_load_result load(const struct weft_mock *mock, const char *ta
     if (err)
         test_note("%s", error);
     CHECK_EQUAL(err, 0);
-    return result;
+    struct weft_load_counts counts = result.total;
+    weft_load_result_release(&result);
+    return counts;
 }
 
 static void count_what_is_sent(unsigned workers)
 {
     struct weft_mock *mock = start(workers);
     struct weft_mock_stats stats;
-    struct weft_load_result result = load(mock, "/get", 8, 2000);
+    struct weft_load_counts result = load(mock, "/get", 8, 2000);
     CHECK_EQUAL(result.succeeded, 2000);
     result = load(mock, "/get?error_rate=0.5", 8, 1000);
     CHECK_EQUAL(result.succeeded + result.errors[WEFT_LOAD_STATUS], 1000);

@@ -1,7 +1,7 @@
-/* 28_http_stream.c - a body that is sent while it is made, and one that is read while it comes.
+/* 29_http_stream.c - a body that is sent while it is made, and one that is read while it comes.
  * The server is this program's own and says a number a second; the clock is virtual.
  *
- * Run it:  build/release/examples/example-28_http_stream */
+ * Run it:  build/release/examples/example-29_http_stream */
 #include <weft/weft.h>
 
 #include <stdio.h>
