@@ -153,9 +153,11 @@ static void take_refresh(struct finder *finder, const char *text)
         return;
     text += strspn(text, BLANKS ";,");
     if (strncasecmp(text, "url", 3) == 0) {
-        const char *equals = text + 3 + strspn(text + 3, BLANKS);
-        if (*equals == '=')
-            text = equals + 1 + strspn(equals + 1, BLANKS);
+        size_t at = 3;
+        while (text[at] && strchr(BLANKS, text[at]))
+            at++;
+        if (text[at] == '=')
+            text += at + 1 + strspn(text + at + 1, BLANKS);
     }
     size_t len = strlen(text);
     if (*text == '"' || *text == '\'') {

@@ -10,7 +10,7 @@
 
 int weft_fetch_tally_init(struct weft_fetch_tally *tally)
 {
-    *tally = (struct weft_fetch_tally){0};
+    memset(tally, 0, sizeof *tally); /* too large for a stack */
     int err = weft_histogram_open(&tally->latency);
     if (err == 0)
         err = weft_histogram_open(&tally->failures);

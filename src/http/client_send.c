@@ -124,7 +124,10 @@ static enum weft_http_phase phase_of(const struct weft_http_journey *journey, in
         return transfer->status == 0 ? WEFT_HTTP_AT_FIRST_BYTE : WEFT_HTTP_AT_BODY;
     if (journey->phase == WEFT_HTTP_AT_NAME || transfer->connect_by_ns == 0)
         return journey->phase;
-    return transfer->tls_at_ns > 0 ? WEFT_HTTP_AT_TLS : WEFT_HTTP_AT_CONNECT;
+    /* A quick peer leaves nothing to wait for between the connection and its certificate. */
+    bool secures =
+        transfer->tls_at_ns > 0 || transfer->times.connect_ns > 0 || err == -EKEYREJECTED;
+    return secures ? WEFT_HTTP_AT_TLS : WEFT_HTTP_AT_CONNECT;
 }
 
 static void fill_response(struct weft_http_journey *journey, int err)
