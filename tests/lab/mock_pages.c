@@ -11,11 +11,10 @@
 
 static unsigned count_text(const char *text, const char *part)
 {
+    const char *end = text + strlen(text); /* looked for once: texts may be long */
     unsigned count = 0;
-    while ((text = strstr(text, part))) {
+    for (; (text = memmem(text, (size_t)(end - text), part, strlen(part))); text += strlen(part))
         count++;
-        text += strlen(part);
-    }
     return count;
 }
 
