@@ -145,6 +145,7 @@ WEFT_API int weft_fetcher_get(struct weft_fetcher *fetcher,
                               const struct weft_fetch_request *request,
                               struct weft_fetch_answer *answer, int64_t deadline_ns);
 
+/* Free what an answer holds; it is all zero then. Twice is fine. Never suspends. */
 WEFT_API void weft_fetch_answer_release(struct weft_fetch_answer *answer);
 
 /* Counters since open, over all workers; *_now are present numbers. */
@@ -161,6 +162,8 @@ struct weft_fetcher_stats {
     uint64_t hosts_dropped; /* to make room */
     unsigned hosts_now, exchanges_now, waiting_now;
 };
+
+/* Read the counters, each by itself: they may be a moment apart. Any thread; never suspends. */
 WEFT_API void weft_fetcher_stats(struct weft_fetcher *fetcher,
                                  struct weft_fetcher_stats *ret_stats);
 
@@ -192,10 +195,13 @@ struct weft_fetch_source_options {
     size_t body_len;
 };
 
-/* Returns  0; -ENOENT, -EACCES, ...; -EINVAL, -ENOMEM; -EPERM outside a runtime. Suspends */
+/* Open the file, if there is one; nothing is read yet.
+ * Returns  0; -ENOENT, -EACCES, ...; -EINVAL, -ENOMEM; -EPERM outside a runtime. Suspends */
 WEFT_API int weft_fetch_source_open(struct weft_fetch_source **ret_source,
                                     const struct weft_fetch_source_options *options);
-WEFT_API void weft_fetch_source_close(struct weft_fetch_source *source); /* NULL is fine */
+
+/* Close the file and free it; standard input stays open. NULL is fine. By a fiber. */
+WEFT_API void weft_fetch_source_close(struct weft_fetch_source *source);
 
 /* Percentiles are the value that so many per cent do not exceed (nearest rank), from a histogram
  * whose buckets are a thousandth wide: up to that much too long. Minimum, mean, maximum are exact.

@@ -165,6 +165,7 @@ struct weft_load_result {
 WEFT_API int weft_load(const struct weft_load_options *options, struct weft_load_result *ret_result,
                        char *ret_error, size_t error_bytes);
 
+/* Free what a result holds; it is all zero then. Twice is fine. */
 WEFT_API void weft_load_result_release(struct weft_load_result *result);
 
 /* A latency in the formats of others, and everything as JSON. Texts are to be freed with free().

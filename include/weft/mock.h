@@ -105,6 +105,8 @@ WEFT_API int weft_mock_serve(const struct weft_mock_options *options, char *ret_
 
 /* "http://127.0.0.1:8080", without a slash. Good until it is closed. */
 WEFT_API const char *weft_mock_url(const struct weft_mock *mock);
+
+/* The port it listens on, also where 0 was asked for. */
 WEFT_API uint16_t weft_mock_port(const struct weft_mock *mock);
 
 /* ---- counters: what clients say they did can be held against them ------------------------ */

@@ -678,7 +678,8 @@ static size_t end_wait(struct waiter *waiter)
     return count;
 }
 
-/* Until so many requests are being answered. */
+/* So long that they mostly wait by then, which nothing outside tells of. Who comes later meets the
+ * same answer without having waited; only a server that ends must have heard of it. */
 static void wait_for_waiters(void)
 {
     (void)nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
